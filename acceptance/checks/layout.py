@@ -1,0 +1,103 @@
+"""AC-002-04: which keys a backup, a restore and a repository have in the bucket.
+
+Source: velero, pkg/persistence/object_store_layout.go at v1.16.2; restic's repository format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+BACKUP_FILES = (
+    "velero-backup.json",
+    "{name}.tar.gz",
+    "{name}-logs.gz",
+    "{name}-podvolumebackups.json.gz",
+    "{name}-volumesnapshots.json.gz",
+    "{name}-itemoperations.json.gz",
+    "{name}-resource-list.json.gz",
+    "{name}-results.gz",
+    "{name}-volumeinfo.json.gz",
+    "{name}-csi-volumesnapshots.json.gz",
+    "{name}-csi-volumesnapshotcontents.json.gz",
+    "{name}-csi-volumesnapshotclasses.json.gz",
+)
+RESTORE_FILES = (
+    "restore-{name}-logs.gz",
+    "restore-{name}-results.gz",
+    "restore-{name}-resource-list.json.gz",
+    "restore-{name}-itemoperations.json.gz",
+    "{name}-volumeinfo.json.gz",
+)
+REPOSITORY = re.compile(r"config|(keys|snapshots|index|locks)/[0-9a-f]{64}|data/[0-9a-f]{2}/[0-9a-f]{64}")
+REPOSITORY_PARTS = ("config", "keys/", "snapshots/", "index/", "data/")
+# Anything else directly below the prefix makes Velero refuse the location.
+TOP_LEVEL = frozenset({"backups", "restores", "restic"})
+
+
+@dataclass(frozen=True)
+class LayoutFindings:
+    """Keys that the layout asks for and are not there, and keys that it does not know."""
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+    def table(self) -> str:
+        lines = [f"{len(self.missing)} missing, {len(self.unexpected)} unexpected"]
+        return "\n".join(
+            [*lines, *(f"missing     {k}" for k in self.missing), *(f"unexpected  {k}" for k in self.unexpected)]
+        )
+
+
+def backup_keys(prefix: str, name: str) -> set[str]:
+    """Every key of a backup; *prefix* ends with a slash or is empty."""
+    return {f"{prefix}backups/{name}/{file.format(name=name)}" for file in BACKUP_FILES}
+
+
+def restore_keys(prefix: str, name: str) -> set[str]:
+    """Every key of a restore."""
+    return {f"{prefix}restores/{name}/{file.format(name=name)}" for file in RESTORE_FILES}
+
+
+def inspect(
+    keys: Iterable[str], prefix: str, *, backup: str, restore: str, namespace: str, snapshots: int
+) -> LayoutFindings:
+    """Compare all keys of the bucket with what one backup, restore and repository must have.
+
+    *snapshots* is how many volumes of *namespace* were backed up in all. Keys of other backups,
+    restores and namespaces are not looked at, but nothing may stand beside the known folders.
+    """
+    found = set(keys)
+    own = {
+        f"{prefix}backups/{backup}/": backup_keys(prefix, backup),
+        f"{prefix}restores/{restore}/": restore_keys(prefix, restore),
+    }
+    expected = set().union(*own.values())
+    below = {key for key in found for folder in own if key.startswith(folder)}
+    repository = f"{prefix}restic/{namespace}/"
+    inside = {key.removeprefix(repository) for key in found if key.startswith(repository)}
+    missing = [*(expected - found), *_missing_parts(inside, repository, snapshots)]
+    unexpected = [
+        *(below - expected),
+        *(repository + key for key in inside if not REPOSITORY.fullmatch(key)),
+        *(key for key in found if _stray(key, prefix)),
+    ]
+    return LayoutFindings(tuple(sorted(missing)), tuple(sorted(unexpected)))
+
+
+def unreadable(contents: Mapping[str, Exception | None]) -> list[str]:
+    """Keys whose content could not be unpacked or parsed, with the reason."""
+    return [f"{key}: {error}" for key, error in sorted(contents.items()) if error is not None]
+
+
+def _missing_parts(inside: set[str], repository: str, snapshots: int) -> list[str]:
+    missing = [f"{repository}{part}" for part in REPOSITORY_PARTS if not any(key.startswith(part) for key in inside)]
+    there = sum(key.startswith("snapshots/") for key in inside)
+    return missing + [f"{repository}snapshots/ (number {n + 1} of {snapshots})" for n in range(there, snapshots)]
+
+
+def _stray(key: str, prefix: str) -> bool:
+    if not key.startswith(prefix):
+        return True
+    return key.removeprefix(prefix).partition("/")[0] not in TOP_LEVEL

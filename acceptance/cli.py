@@ -1,0 +1,217 @@
+"""Everything of the acceptance suite that is not a test run (that is: pytest features/).
+
+Exit codes: 0 done, 1 failed, 2 refused (bad input or an unfit machine), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import pydantic
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from acceptance.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
+
+if TYPE_CHECKING:
+    from lab.facts import LabFacts
+    from lab.lifecycle import Lab
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+SOURCE = Path(__file__).parents[1]
+lab_app = typer.Typer(no_args_is_help=True, help="The embedded lab: a real Kubernetes on this machine.")
+app.add_typer(lab_app, name="lab")
+console = Console(highlight=False)
+
+
+def _lab() -> Lab:
+    # Imported here: collection and lint must not pay for the lab's libraries.
+    from lab.lifecycle import Lab
+    from lab.settings import LabSettings
+
+    return Lab(LabSettings())
+
+
+@lab_app.command()
+def up() -> None:
+    """Bring the lab up: three nodes, S3 over TLS, Git, Flux, and Velero deployed from gitops/."""
+    from lab.progress import Steps
+
+    facts = _lab().up(Steps(console))
+    console.print(f"The lab is up. export KUBECONFIG={facts.kubeconfig}", soft_wrap=True)
+
+
+@lab_app.command()
+def down() -> None:
+    """Remove the lab. Built programs and images stay in the cache."""
+    console.print("The lab is down." if _lab().down() else "There is no lab.")
+
+
+@lab_app.command()
+def status() -> None:
+    """Show every process of the lab; exit code 1 when one has ended or there is no lab."""
+    found = _lab().status()
+    if not found:
+        raise AcceptanceError("there is no lab: run `acceptance lab up`")
+    table = Table("process", "state", box=None)
+    for name, state in found.items():
+        table.add_row(name, state)
+    console.print(table)
+    if "ended" in found.values():
+        raise AcceptanceError("a process of the lab has ended: run `acceptance lab up` to make the lab anew")
+
+
+@lab_app.command()
+def kubeconfig() -> None:
+    """Print the path of the lab's kubeconfig: export KUBECONFIG=$(acceptance lab kubeconfig)."""
+    print(_facts(_lab()).kubeconfig)
+
+
+@lab_app.command()
+def logs(name: Annotated[str, typer.Argument(help="A process, as `acceptance lab status` names it.")]) -> None:
+    """Print the log of a process of the lab."""
+    lab = _lab()
+    path = lab.processes.logs / f"{name}.log"
+    if not path.exists():
+        known = sorted(log.stem for log in lab.processes.logs.glob("*.log"))
+        raise Refusal(f"no log of {name!r}: choose one of {', '.join(known) or 'none, there is no lab'}")
+    sys.stdout.write(path.read_text(errors="replace"))
+
+
+@lab_app.command(context_settings={"ignore_unknown_options": True})
+def shell(
+    command: Annotated[list[str] | None, typer.Argument(help="A command instead of a shell.")] = None,
+    on: Annotated[str | None, typer.Option(help="A host of the lab: control, s3, node1, …")] = None,
+) -> None:
+    """Open a shell with kubectl and velero set up, on this machine or on a host of the lab."""
+    lab = _lab()
+    facts = _facts(lab)
+    prefix = lab.enter(on) if on else []
+    path = f"{facts.velero_cli.parent}:{sys.prefix}/bin:{os.environ['PATH']}"
+    environment = {**os.environ, "KUBECONFIG": str(facts.kubeconfig), "PATH": path}
+    environment["KUBECACHEDIR"] = str(facts.kubeconfig.with_name("kubectl-cache"))
+    done = subprocess.run([*prefix, *(command or [os.environ.get("SHELL", "/bin/sh")])], env=environment)
+    raise typer.Exit(done.returncode)
+
+
+def _facts(lab: Lab) -> LabFacts:
+    from lab.facts import load
+
+    facts = load(lab.settings)
+    if facts is None:
+        raise AcceptanceError("there is no lab: run `acceptance lab up`")
+    return facts
+
+
+@app.command()
+def lint() -> None:
+    """Check register, feature files and step definitions against each other; needs no cluster."""
+    problems = list(_problems())
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise AcceptanceError(f"{len(problems)} problems")
+    console.print("Register, features and steps agree.")
+
+
+def _problems() -> Iterator[str]:
+    from acceptance.gherkin.documents import FEATURES, MalformedFeature, read
+    from acceptance.gherkin.lint import definitions, lint_feature, lint_suite
+    from acceptance.register import ears
+    from acceptance.register.load import load
+
+    register = load()
+    yield from ears.problems(register)
+    for module in sorted((SOURCE / "steps").glob("[a-z]*.py")):
+        importlib.import_module(f"steps.{module.stem}")
+    steps, features = definitions(), []
+    for path in sorted(FEATURES.rglob("*.feature")):
+        try:
+            features.append(read(path))
+        except MalformedFeature as error:
+            yield f"{path.name}: {error}"
+    for feature in features:
+        yield from (f"{feature.path.name}: {problem}" for problem in lint_feature(feature, register, steps))
+    yield from lint_suite(features, register, steps)
+
+
+@app.command()
+def requirements(
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a requirement file.")] = False,
+) -> None:
+    """List every criterion of the register with method, profile and whether it has a feature yet."""
+    from acceptance.register.load import load, schema_text
+
+    if schema:
+        sys.stdout.write(schema_text())
+        return
+    table = Table("criterion", "method", "profile", "feature", "text", box=None)
+    for criterion in load().criteria.values():
+        how = criterion.verification
+        table.add_row(
+            criterion.id, how.method, how.profile, "planned" if criterion.planned else "yes", criterion.ears.text
+        )
+    console.print(table)
+
+
+@app.command()
+def sweep(
+    run: Annotated[str | None, typer.Option(help="Only this run; without it every run that left something.")] = None,
+) -> None:
+    """Remove what killed runs left on the target, by label and run id. Not beside a run at work."""
+    from acceptance.safety import environment
+    from acceptance.settings import Settings
+    from acceptance.sweep import sweep as swept
+    from acceptance.timeouts import Timeouts
+
+    count = 0
+    for line in swept(environment(Settings.read()), Timeouts.from_environment(), run):
+        print(line)
+        count += 1
+    console.print(f"{count} things swept." if count else "Nothing to sweep.")
+
+
+@app.command()
+def figures(
+    record: Annotated[str | None, typer.Option(help="Keep a figure of this name.", hidden=True)] = None,
+    seconds: Annotated[float, typer.Option(hidden=True)] = 0.0,
+) -> None:
+    """Show how long the suite's own work last took on this machine, beside what it should take."""
+    from acceptance import figures as kept
+
+    if record:
+        kept.record(record, seconds)
+    console.print(kept.table())
+
+
+def main() -> None:
+    """Run the command line; a failure is one sentence on standard error and its exit code."""
+    try:
+        code = app(standalone_mode=False) or 0
+    except AcceptanceError as error:
+        _end(str(error), error.exit_code)
+    except pydantic.ValidationError as error:
+        _end(_first_problem(error), EXIT_REFUSED)
+    except typer.TyperException as error:  # an unknown command or option, a missing argument
+        _end(f"{error.format_message()} (acceptance --help lists what there is)", EXIT_REFUSED)
+    if code == EXIT_INTERRUPTED:
+        _end("interrupted; what was made stays, and the next run goes on from there", code)
+    sys.exit(code)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    print(f"acceptance: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _first_problem(error: pydantic.ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"the setting {where} of {error.title} is not valid: {problem['msg']}"

@@ -1,0 +1,1 @@
+"""One module a real system: typed calls, no assertions, no pytest."""

@@ -1,0 +1,86 @@
+"""The kinds of objects the suite handles, and helpers to read what the API server returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A resource of the API server."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None, name: str | None = None) -> str:
+        """The REST path of one object, or of the collection."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+
+def _velero(kind: str, plural: str) -> Kind:
+    return Kind("velero.io", "v1", kind, plural)
+
+
+NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
+NODE = Kind("", "v1", "Node", "nodes", namespaced=False)
+POD = Kind("", "v1", "Pod", "pods")
+SERVICE = Kind("", "v1", "Service", "services")
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
+SECRET = Kind("", "v1", "Secret", "secrets")
+EVENT = Kind("", "v1", "Event", "events")
+CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+VOLUME = Kind("", "v1", "PersistentVolume", "persistentvolumes", namespaced=False)
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+DAEMON_SET = Kind("apps", "v1", "DaemonSet", "daemonsets")
+BACKUP = _velero("Backup", "backups")
+RESTORE = _velero("Restore", "restores")
+SCHEDULE = _velero("Schedule", "schedules")
+POD_VOLUME_BACKUP = _velero("PodVolumeBackup", "podvolumebackups")
+POD_VOLUME_RESTORE = _velero("PodVolumeRestore", "podvolumerestores")
+BACKUP_REPOSITORY = _velero("BackupRepository", "backuprepositories")
+STORAGE_LOCATION = _velero("BackupStorageLocation", "backupstoragelocations")
+DELETE_BACKUP_REQUEST = _velero("DeleteBackupRequest", "deletebackuprequests")
+HELM_RELEASE = Kind("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases")
+KUSTOMIZATION = Kind("kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "kustomizations")
+
+
+def name_of(item: Json) -> str:
+    return str(item["metadata"]["name"])
+
+
+def labels_of(item: Json) -> dict[str, str]:
+    return dict(item["metadata"].get("labels") or {})
+
+
+def phase_of(item: Json | None) -> str:
+    """``status.phase``; empty for an object that has none yet, or does not exist."""
+    return str(((item or {}).get("status") or {}).get("phase") or "")
+
+
+def time_of(text: str) -> datetime:
+    """A time stamp of the API server, in UTC."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def condition(item: Json | None, kind: str) -> Json:
+    """The status condition of type *kind*; empty when there is none."""
+    conditions = ((item or {}).get("status") or {}).get("conditions") or []
+    return next((dict(c) for c in conditions if c["type"] == kind), {})
+
+
+def is_ready(item: Json | None) -> bool:
+    """Whether the condition Ready is True."""
+    return condition(item, "Ready").get("status") == "True"

@@ -1,0 +1,117 @@
+"""The bucket, looked into with boto3 past any injected fault."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from acceptance.errors import AcceptanceError, Refusal
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+    from acceptance.settings import S3Access
+
+
+class Bucket:
+    """One bucket. Raises Refusal when it cannot be reached or the credentials are refused."""
+
+    def __init__(self, access: S3Access, name: str, *, call_seconds: float) -> None:
+        self.name = name
+        self._client: S3Client = boto3.client(
+            "s3",
+            endpoint_url=access.endpoint,
+            aws_access_key_id=access.access_key.get_secret_value(),
+            aws_secret_access_key=access.secret_key.get_secret_value(),
+            region_name=access.region,
+            verify=str(access.authority) if access.authority else True,
+            config=Config(
+                connect_timeout=call_seconds,
+                read_timeout=call_seconds,
+                retries={"max_attempts": 3, "mode": "standard"},
+                s3={"addressing_style": "path"},
+            ),
+        )
+        try:
+            self._client.head_bucket(Bucket=name)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "404":
+                raise Refusal(f"the bucket {name} does not exist at {access.endpoint}") from None
+            raise Refusal(
+                f"{access.endpoint} refuses the credentials for the bucket {name} ({code}): check access and secret key"
+            ) from None
+        except BotoCoreError as error:
+            raise Refusal(f"S3 at {access.endpoint} cannot be reached: {error}") from None
+
+    def keys(self, prefix: str = "") -> dict[str, int]:
+        """Size in bytes of every object below *prefix*, by key."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+
+    def top_level(self, prefix: str) -> set[str]:
+        """The names directly below *prefix*."""
+        return {key.removeprefix(prefix).partition("/")[0] for key in self.keys(prefix)}
+
+    def get(self, key: str) -> bytes:
+        """An object's content; raises AcceptanceError when it does not exist."""
+        try:
+            return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        except self._client.exceptions.NoSuchKey:
+            raise AcceptanceError(f"s3://{self.name}/{key} does not exist") from None
+
+    def read(self, key: str) -> bytes:
+        """An object's content, unpacked if its name ends in .gz; raises ValueError when it cannot be."""
+        content = self.get(key)
+        if not key.endswith(".gz"):
+            return content
+        try:
+            return gzip.decompress(content)
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{key} is no gzip file: {error}") from None
+
+    def json(self, key: str) -> Any:
+        """An object's content as JSON; raises ValueError when it is none."""
+        return json.loads(self.read(key))
+
+    def problem(self, key: str) -> Exception | None:
+        """Why an object cannot be read as what its name says (gzip, tar, JSON); None when it can."""
+        try:
+            content = self.read(key)
+            if key.endswith(".tar.gz"):
+                with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+                    archive.getmembers()
+            elif ".json" in key or key.endswith("-results.gz"):
+                json.loads(content)
+        except (AcceptanceError, ValueError, tarfile.TarError) as error:
+            return error
+        return None
+
+    def put(self, key: str, content: bytes) -> None:
+        self._client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def delete(self, *keys: str) -> None:
+        for key in keys:
+            self._client.delete_object(Bucket=self.name, Key=key)
+
+    def delete_below(self, prefix: str) -> int:
+        """Delete all objects below *prefix*, which must name a folder; return how many there were."""
+        if not prefix.endswith("/") or prefix == "/":
+            raise ValueError(f"{prefix!r} is not the prefix of a folder")
+        keys = list(self.keys(prefix))
+        self.delete(*keys)
+        return len(keys)
+
+    def incomplete_uploads(self, prefix: str = "") -> list[str]:
+        """Keys of multipart uploads that were started and neither completed nor aborted."""
+        # MinIO takes a prefix here for a whole key: ask for all, choose here.
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name)
+        started = (upload["Key"] for page in pages for upload in page.get("Uploads", []))
+        return [key for key in started if key.startswith(prefix)]

@@ -1,0 +1,340 @@
+"""Velero by its custom resources: what a user's `velero` command does, with every phase recorded."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from acceptance.drivers.kinds import (
+    BACKUP,
+    BACKUP_REPOSITORY,
+    DELETE_BACKUP_REQUEST,
+    DEPLOYMENT,
+    POD,
+    POD_VOLUME_BACKUP,
+    POD_VOLUME_RESTORE,
+    RESTORE,
+    SCHEDULE,
+    STORAGE_LOCATION,
+    Json,
+    Kind,
+    is_ready,
+    labels_of,
+    name_of,
+    phase_of,
+    time_of,
+)
+from acceptance.errors import AcceptanceError
+from acceptance.waiting import Deadline, WaitTimedOut
+
+if TYPE_CHECKING:
+    from acceptance.drivers.kubernetes import Kubernetes
+    from acceptance.timeouts import Timeouts
+
+LOG_TIME = re.compile(r'\btime="?\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)')
+FINISHED = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation"})
+BACKUP_LABEL = "velero.io/backup-name"
+RESTORE_LABEL = "velero.io/restore-name"
+SCHEDULE_LABEL = "velero.io/schedule-name"
+# Velero cleans S3 before it lets go of a Restore, and cannot once it is itself gone.
+RESTORE_FINALIZER = "restores.velero.io/external-resources-finalizer"
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A phase and when it was first seen, in seconds since the object was created."""
+
+    phase: str
+    seconds: float
+
+
+@dataclass
+class Operation:
+    """A Backup or Restore that was followed from its creation."""
+
+    item: Json
+    transitions: list[Transition] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return name_of(self.item)
+
+    @property
+    def phase(self) -> str:
+        return phase_of(self.item)
+
+    @property
+    def status(self) -> Json:
+        return dict(self.item.get("status") or {})
+
+    @property
+    def errors(self) -> int:
+        return int(self.status.get("errors", 0))
+
+    @property
+    def warnings(self) -> int:
+        return int(self.status.get("warnings", 0))
+
+    @property
+    def started(self) -> datetime:
+        return time_of(self.status["startTimestamp"])
+
+    @property
+    def finished(self) -> datetime:
+        return time_of(self.status["completionTimestamp"])
+
+    @property
+    def created(self) -> datetime:
+        return time_of(self.item["metadata"]["creationTimestamp"])
+
+    def seconds_to(self, phase: str) -> float:
+        """Seconds from creation to the first sight of *phase*; raises AcceptanceError when it never came."""
+        for transition in self.transitions:
+            if transition.phase == phase:
+                return transition.seconds
+        seen = " → ".join(transition.phase for transition in self.transitions) or "no phase"
+        raise AcceptanceError(f"{self.name} never was {phase}: {seen}. {self.reason()}")
+
+    def reason(self) -> str:
+        """What Velero says about a failure."""
+        problems = [*self.status.get("validationErrors", []), self.status.get("failureReason", "")]
+        return "; ".join(problem for problem in problems if problem)
+
+    def require(self, phase: str = "Completed") -> Operation:
+        """Itself when it ended in *phase*; else AcceptanceError with Velero's reason."""
+        if self.phase != phase:
+            raise AcceptanceError(
+                f"{self.name} ended {self.phase}, not {phase}: {self.reason()} ({self.errors} errors)"
+            )
+        return self
+
+
+class Velero:
+    """The Velero of one namespace."""
+
+    def __init__(self, kubernetes: Kubernetes, namespace: str, location: str, timeouts: Timeouts) -> None:
+        self._kubernetes, self.namespace, self.location_name, self._timeouts = kubernetes, namespace, location, timeouts
+
+    # -- backups and restores ------------------------------------------------------------
+
+    def backup(self, name: str, *, labels: Mapping[str, str], **spec: object) -> Operation:
+        """Create a Backup and follow it to its end, whatever that is."""
+        return self._follow(BACKUP, name, labels, {"storageLocation": self.location_name, **spec}, "backup_finished")
+
+    def create_backup(self, name: str, *, labels: Mapping[str, str], **spec: object) -> Json:
+        """Create a Backup without waiting."""
+        return self._create(BACKUP, name, labels, {"storageLocation": self.location_name, **spec})
+
+    def follow_backup(self, name: str) -> Operation:
+        """Follow a Backup that exists to its end; the times count from now."""
+        deadline = Deadline(self._timeouts["backup_finished"])
+        states = self._kubernetes.watch(BACKUP, self.namespace, fields=f"metadata.name={name}", deadline=deadline)
+        return _to_the_end(f"Backup {name}", (state.get(name) for state in states), deadline)
+
+    def restore(self, name: str, *, labels: Mapping[str, str], backup: str, **spec: object) -> Operation:
+        """Create a Restore and follow it to its end. Completed is not yet data: look at the pods."""
+        return self._follow(RESTORE, name, labels, {"backupName": backup, **spec}, "restore_finished")
+
+    def delete_backup(self, name: str) -> None:
+        """Ask Velero to delete a backup with all it holds in S3, as `velero backup delete` does."""
+        item = self._kubernetes.get(BACKUP, name, self.namespace)
+        if item is None:
+            return
+        if phase_of(item) == "FailedValidation":  # it has nothing in S3, maybe not even a location
+            self._kubernetes.delete(BACKUP, name, self.namespace)
+            return
+        body = {
+            "metadata": {
+                "generateName": f"{name}-",
+                "namespace": self.namespace,
+                "labels": {BACKUP_LABEL: name, "velero.io/backup-uid": item["metadata"]["uid"]},
+            },
+            "spec": {"backupName": name},
+        }
+        self._kubernetes.create(DELETE_BACKUP_REQUEST, body)
+
+    def volume_backups(self, backup: str) -> list[Json]:
+        """The PodVolumeBackups of a backup."""
+        return self._kubernetes.list_all(POD_VOLUME_BACKUP, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
+
+    def volume_restores(self, restore: str) -> list[Json]:
+        """The PodVolumeRestores of a restore."""
+        return self._kubernetes.list_all(POD_VOLUME_RESTORE, self.namespace, labels=f"{RESTORE_LABEL}={restore}")
+
+    def repositories(self, volume_namespace: str) -> list[Json]:
+        """The BackupRepositories that hold the volumes of a namespace."""
+        label = f"velero.io/volume-namespace={volume_namespace}"
+        return self._kubernetes.list_all(BACKUP_REPOSITORY, self.namespace, labels=label)
+
+    def expire(self, backup: str, at: str) -> None:
+        """Move a backup's expiration (a time accelerator; the CRD has no status subresource)."""
+        self._kubernetes.patch(BACKUP, backup, self.namespace, {"status": {"expiration": at}})
+
+    # -- schedules -----------------------------------------------------------------------
+
+    def schedule(self, name: str) -> Json:
+        return self._kubernetes.require(SCHEDULE, name, self.namespace)
+
+    def create_schedule(self, name: str, *, labels: Mapping[str, str], spec: Json, last_backup: str) -> Json:
+        """Create a Schedule that believes to have run last at *last_backup* (a time accelerator)."""
+        metadata = {"name": name, "namespace": self.namespace, "labels": dict(labels)}
+        body = {"metadata": metadata, "spec": spec, "status": {"lastBackup": last_backup}}
+        return self._kubernetes.create(SCHEDULE, body)
+
+    def pretend_last_run(self, schedule: str, at: str) -> None:
+        """Make a Schedule believe that it ran last at *at* (a time accelerator)."""
+        self._kubernetes.patch(SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
+
+    def scheduled_backups(self, schedule: str) -> list[Json]:
+        return self._kubernetes.list_all(BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
+
+    def wait_scheduled(self, schedule: str, known: set[str]) -> tuple[Json, float]:
+        """Wait for a backup of *schedule* that is not in *known*; return it and the seconds waited."""
+        deadline = Deadline(self._timeouts["schedule_fires"])
+
+        def fresh(items: list[Json]) -> list[Json]:
+            return [item for item in items if name_of(item) not in known]
+
+        found = self._kubernetes.wait_all(
+            BACKUP,
+            self.namespace,
+            labels=f"{SCHEDULE_LABEL}={schedule}",
+            until=lambda items: bool(fresh(items)),
+            event=f"the schedule {schedule} makes a backup",
+            timeout=deadline.seconds,
+        )
+        return fresh(found)[0], deadline.elapsed
+
+    # -- server and location -------------------------------------------------------------
+
+    def location(self) -> Json:
+        return self._kubernetes.require(STORAGE_LOCATION, self.location_name, self.namespace)
+
+    def wait_location(
+        self, phase: str, *, validated_after: datetime | None = None, timeout: float | None = None
+    ) -> Json:
+        """Wait until the location is in *phase* by a validation later than *validated_after*."""
+
+        def there(item: Json | None) -> bool:
+            if item is None or phase_of(item) != phase:
+                return False
+            validated = item["status"].get("lastValidationTime")
+            return validated_after is None or (validated is not None and time_of(validated) > validated_after)
+
+        found = self._kubernetes.wait(
+            STORAGE_LOCATION,
+            self.location_name,
+            self.namespace,
+            until=there,
+            event=f"the location {self.location_name} is {phase}" + (" by a new validation" if validated_after else ""),
+            timeout=timeout or self._timeouts["location_phase"],
+        )
+        assert found is not None
+        return found
+
+    def set_access(self, mode: str) -> None:
+        """Make the location ``ReadOnly`` or ``ReadWrite``."""
+        self._kubernetes.patch(STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}})
+
+    def server_pods(self) -> list[Json]:
+        """Pods of the Velero server."""
+        return self._kubernetes.list_all(POD, self.namespace, labels="name=velero")
+
+    def agent_pods(self) -> list[Json]:
+        """Pods of node-agent."""
+        return self._kubernetes.list_all(POD, self.namespace, labels="name=node-agent")
+
+    def restart(self) -> Json:
+        """Delete the server's pod and wait for a new one; return that, running and ready.
+
+        Deletions of backups are awaited first: a request that is cut short is never taken up again.
+        """
+        self._kubernetes.wait_all(
+            DELETE_BACKUP_REQUEST,
+            self.namespace,
+            until=lambda requests: not any(phase_of(request) in ("", "New", "InProgress") for request in requests),
+            event="no deletion of a backup is at work",
+            timeout=self._timeouts["backup_deleted"],
+        )
+        old = {item["metadata"]["uid"] for item in self.server_pods()}
+        for item in self.server_pods():
+            self._kubernetes.delete(POD, name_of(item), self.namespace, grace=1)
+
+        def fresh(items: list[Json]) -> list[Json]:
+            return [item for item in items if item["metadata"]["uid"] not in old and is_ready(item)]
+
+        found = self._kubernetes.wait_all(
+            POD,
+            self.namespace,
+            labels="name=velero",
+            until=lambda items: bool(fresh(items)),
+            event="a new pod of the Velero server is ready",
+            timeout=self._timeouts["velero_restarted"],
+        )
+        return fresh(found)[0]
+
+    def wait_backup_label(self, backup: str, label: str, value: str) -> None:
+        """Wait until Velero has put a label on a backup."""
+        self._kubernetes.wait(
+            BACKUP,
+            backup,
+            self.namespace,
+            until=lambda item: item is not None and labels_of(item).get(label) == value,
+            terminal=lambda item: "the backup is gone" if item is None else None,
+            event=f"the backup {backup} gets the label {label}={value}",
+            timeout=self._timeouts["garbage_collected"],
+        )
+
+    def time_zone(self) -> str:
+        """The server's time zone as its log shows it: ``UTC``, or an offset such as ``+01:00``.
+
+        Velero stamps its log, and runs cron, in the container's local time.
+        """
+        pod = self.server_pods()[0]
+        stamps = LOG_TIME.findall(self._kubernetes.logs(name_of(pod), self.namespace, "velero"))
+        if not stamps:
+            raise AcceptanceError("the log of the Velero server has no time stamp")
+        return "UTC" if stamps[-1] == "Z" else str(stamps[-1])
+
+    def image(self) -> str:
+        """The image of the server, which names Velero's version."""
+        deployment = self._kubernetes.require(DEPLOYMENT, "velero", self.namespace)
+        return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    # -- following -----------------------------------------------------------------------
+
+    def _create(self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json) -> Json:
+        metadata = {"name": name, "namespace": self.namespace, "labels": dict(labels)}
+        return self._kubernetes.create(kind, {"metadata": metadata, "spec": spec})
+
+    def _follow(self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json, timeout: str) -> Operation:
+        """Watch first, then create, so that the shortest phase is seen; return at a finished phase."""
+        deadline = Deadline(self._timeouts[timeout])
+        states = self._kubernetes.watch(kind, self.namespace, fields=f"metadata.name={name}", deadline=deadline)
+        next(states)
+        created = self._create(kind, name, labels, spec)
+        found = (state.get(name) for state in states)
+        return _to_the_end(f"{kind.kind} {name}", itertools.chain([created], found), deadline)
+
+
+def _to_the_end(what: str, states: Iterable[Json | None], deadline: Deadline) -> Operation:
+    """Note each phase when it is first seen; return at a finished one."""
+    operation = Operation({})
+    started = time.monotonic()
+    for item in states:
+        if item is None:
+            continue
+        operation.item = item
+        if (phase := phase_of(item)) and phase not in {seen.phase for seen in operation.transitions}:
+            operation.transitions.append(Transition(phase, time.monotonic() - started))
+        if phase in FINISHED:
+            return operation
+    seen = [transition.phase for transition in operation.transitions]
+    raise WaitTimedOut(
+        f"{what} finishes", "not seen", elapsed=deadline.elapsed, attempts=len(seen), last=operation.status
+    )

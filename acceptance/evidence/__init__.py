@@ -1,0 +1,1 @@
+"""What scenarios measured, kept as they run, and the verdicts that follow."""

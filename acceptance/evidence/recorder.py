@@ -1,0 +1,110 @@
+"""What a Then records: measurements against the register, observations, artefacts.
+
+``measure`` fails the scenario when a deciding limit is broken. ``refute`` is for scenarios with
+a seeded fault: it fails when the check does *not* see the fault.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from acceptance.errors import AcceptanceError
+from acceptance.evidence.records import Artefact, Measurement, Observation, Record
+from acceptance.redaction import Redactor
+from acceptance.register.models import Criterion, Threshold
+
+ARTEFACT_BYTES = 2_000_000
+
+
+class CriterionNotMet(AssertionError):
+    """A measured value breaks a limit of the register."""
+
+
+class Blocked(AcceptanceError):
+    """A precondition of the scenario does not hold, so nothing can be said about the criterion."""
+
+
+class Inconclusive(AcceptanceError):
+    """The scenario ran, but what it needed to see did not happen, e.g. a missed fault window."""
+
+
+class Evidence:
+    """Collects the evidence of one scenario into its record and the run's folder."""
+
+    def __init__(self, record: Record, criterion: Criterion, folder: Path, slug: str, redactor: Redactor) -> None:
+        self.record, self.criterion, self.redactor = record, criterion, redactor
+        self._folder, self._slug = folder, slug
+
+    def measure(self, name: str, value: float, *, artefact: str | None = None) -> None:
+        """Record *value* for the threshold *name*; raises CriterionNotMet when a deciding limit is broken.
+
+        *artefact* is text that shows where the value came from; it is kept and, on failure, quoted.
+        """
+        threshold = self.criterion.threshold(name)
+        self._add(threshold, value, artefact)
+        if threshold.decides and not threshold.holds(value):
+            raise CriterionNotMet(self._sentence(threshold, value, artefact))
+
+    def refute(self, name: str, value: float | None, *, artefact: str | None = None) -> None:
+        """Record that the check sees the seeded fault: *value* must break the threshold *name*.
+
+        None stands for an event that never came, which breaks every limit.
+        """
+        if not self.record.negative:
+            raise AcceptanceError(f"{self.record.scenario!r} refutes {name} but is not tagged @negative")
+        threshold = self.criterion.threshold(name)
+        if value is not None and threshold.holds(value):
+            sentence = self._sentence(threshold, value, artefact)
+            raise CriterionNotMet(f"the seeded fault was not seen: {sentence}")
+        self._add(threshold, value, artefact, refuted=True)
+
+    def observe(self, name: str, value: float | str, unit: str = "") -> None:
+        """Record a value that has no limit."""
+        self.record.observations.append(Observation(name=name, value=value, unit=unit))
+
+    def accelerate(self, name: str) -> None:
+        """Name a shortcut in time that the scenario takes; the register must allow it."""
+        allowed = self.criterion.verification.accelerators
+        if name not in allowed:
+            raise AcceptanceError(f"{self.criterion.id} does not allow the accelerator {name!r} in the register")
+        self.record.accelerators.append(name)
+
+    def attach(self, name: str, content: str | bytes) -> str:
+        """Keep *content*, secrets redacted and size capped, as a file of the run; return its path."""
+        text = content.decode(errors="replace") if isinstance(content, bytes) else content
+        data = self.redactor.text(text).encode()
+        if len(data) > ARTEFACT_BYTES:
+            cut = f"\n… cut: {len(data)} bytes in all\n".encode()
+            data = data[:ARTEFACT_BYTES] + cut
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
+        path = Path("evidence") / self.record.criterion / self._slug / safe
+        target = self._folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        known = Artefact(path=path.as_posix(), sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+        self.record.artefacts = [a for a in self.record.artefacts if a.path != known.path] + [known]
+        return known.path
+
+    def _add(self, threshold: Threshold, value: float | None, artefact: str | None, *, refuted: bool = False) -> None:
+        path = self.attach(f"{threshold.name}.txt", artefact) if artefact else None
+        self.record.measurements.append(
+            Measurement(
+                name=threshold.name,
+                value=value,
+                unit=threshold.unit,
+                comparator=threshold.comparator,
+                limit=threshold.value,
+                margin=None if value is None else threshold.margin(value),
+                holds=value is not None and threshold.holds(value),
+                decides=threshold.decides,
+                refuted=refuted,
+                artefact=path,
+            )
+        )
+
+    def _sentence(self, threshold: Threshold, value: float, artefact: str | None) -> str:
+        limit = f"{threshold.comparator} {threshold.value:g} {threshold.unit}"
+        shown = f"\n{self.redactor.text(artefact)[:2000]}" if artefact else ""
+        return f"{self.criterion.id}: {threshold.name} is {value:g} {threshold.unit}, the limit is {limit}{shown}"

@@ -1,0 +1,1 @@
+"""Feature files: collected by pytest, linted, shown step by step in Allure."""

@@ -1,0 +1,80 @@
+"""pytest collects ``.feature`` files: each is a module whose tests are its scenarios.
+
+``pytest features/``, one file, ``-k``, ``-m``, ``--lf`` and ``-n`` work, and node ids name the
+file. The lint's findings are collection errors of the file they are about.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from acceptance.errors import Refusal
+from acceptance.gherkin.documents import FEATURES, FeatureText, MalformedFeature, read, read_all
+from acceptance.gherkin.lint import KNOWN_TAGS, definitions, lint_feature, lint_suite
+from acceptance.register.load import Register, load
+
+MODULE = "from pytest_bdd import scenarios\nscenarios(__file__)\n"
+
+
+@cache
+def register() -> Register:
+    """The register, read once a process."""
+    return load()
+
+
+@cache
+def document(path: Path) -> FeatureText:
+    """A parsed feature file, read once a process."""
+    return read(path)
+
+
+class FeatureModule(pytest.Module):
+    """A feature file as a Python module that holds nothing but ``scenarios(<itself>)``."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        try:
+            problems = list(lint_feature(document(self.path), register(), definitions()))
+        except MalformedFeature as error:
+            problems = [str(error)]
+        if problems:
+            raise self.CollectError("\n".join(f"{self.path.name}: {problem}" for problem in problems))
+        return super().collect()
+
+    def _getobj(self) -> types.ModuleType:
+        name = "features_" + "_".join(self.path.with_suffix("").parts[-2:]).replace("-", "_")
+        module = types.ModuleType(name)
+        module.__file__ = str(self.path)
+        sys.modules[name] = module
+        # pytest-bdd binds into the module that calls scenarios(): it has to be run there.
+        exec(compile(MODULE, str(self.path), "exec"), module.__dict__)
+        return module
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix == ".feature":
+        return FeatureModule.from_parent(parent, path=file_path)
+    return None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        criteria = register().criteria
+    except Refusal as error:
+        raise pytest.UsageError(str(error)) from None
+    for tag in (*criteria, *sorted(KNOWN_TAGS)):
+        config.addinivalue_line("markers", f"{tag}: a tag of the feature files")
+
+
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config) -> None:
+    """Lint between the files, when the whole folder was asked for."""
+    asked = {Path(argument.partition("::")[0]).resolve() for argument in config.args}
+    if FEATURES in asked and session.testsfailed == 0:
+        problems = list(lint_suite(read_all(), register(), definitions()))
+        if problems:
+            raise pytest.UsageError("\n".join(problems))

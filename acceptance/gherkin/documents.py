@@ -1,0 +1,113 @@
+"""Feature files as documents: tags, scenarios and expanded steps, read without pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gherkin.errors import CompositeParserException, ParserError
+from gherkin.parser import Parser
+from gherkin.pickles.compiler import Compiler
+
+FEATURES = Path(__file__).parents[2] / "features"
+# Gherkin's own word for the kind of a step, as pytest-bdd names it.
+KINDS = {"Context": "given", "Action": "when", "Outcome": "then"}
+
+
+class MalformedFeature(Exception):
+    """The file is not Gherkin; the message says where."""
+
+
+@dataclass(frozen=True)
+class StepText:
+    """One step as it will run, with the values of its example filled in."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ScenarioText:
+    """One scenario as it will run: an outline gives one for each example."""
+
+    name: str
+    tags: frozenset[str]
+    steps: tuple[StepText, ...]
+
+    @property
+    def negative(self) -> bool:
+        return "negative" in self.tags
+
+
+@dataclass(frozen=True)
+class FeatureText:
+    """One feature file. *declared* are scenario names as written, doubles included."""
+
+    path: Path
+    name: str
+    tags: frozenset[str]
+    tag_line: tuple[str, ...]
+    declared: tuple[str, ...]
+    empty: tuple[str, ...]
+    without_examples: tuple[str, ...]
+    scenarios: tuple[ScenarioText, ...]
+
+
+def read(path: Path) -> FeatureText:
+    """Parse a feature file; raises MalformedFeature."""
+    try:
+        document: Any = Parser().parse(path.read_text())
+    except (ParserError, CompositeParserException) as error:
+        raise MalformedFeature(" ".join(str(error).split())) from None
+    feature = document.get("feature")
+    if feature is None:
+        raise MalformedFeature("there is no Feature in it")
+    document["uri"] = str(path)
+    written = list(_scenarios(feature["children"]))
+    return FeatureText(
+        path=path,
+        name=feature["name"],
+        tags=frozenset(_tags(feature)),
+        tag_line=_line_above(feature),
+        declared=tuple(scenario["name"] for scenario in written),
+        empty=tuple(scenario["name"] for scenario in written if not scenario["steps"]),
+        without_examples=tuple(
+            scenario["name"]
+            for scenario in written
+            if "Outline" in scenario["keyword"] and not any(e.get("tableBody") for e in scenario["examples"])
+        ),
+        scenarios=tuple(_pickle(pickle) for pickle in Compiler().compile(document)),
+    )
+
+
+def read_all() -> list[FeatureText]:
+    """Every feature file of the project, by path."""
+    return [read(path) for path in sorted(FEATURES.rglob("*.feature"))]
+
+
+def _scenarios(children: list[Any]) -> Iterator[Any]:
+    for child in children:
+        if "scenario" in child:
+            yield child["scenario"]
+        elif "rule" in child:
+            yield from _scenarios(child["rule"]["children"])
+
+
+def _tags(node: Any) -> list[str]:
+    return [tag["name"].removeprefix("@") for tag in node["tags"]]
+
+
+def _line_above(feature: Any) -> tuple[str, ...]:
+    """The tags on the line directly above ``Feature:``."""
+    line = feature["location"]["line"] - 1
+    return tuple(tag["name"].removeprefix("@") for tag in feature["tags"] if tag["location"]["line"] == line)
+
+
+def _pickle(pickle: Any) -> ScenarioText:
+    return ScenarioText(
+        name=pickle["name"],
+        tags=frozenset(_tags(pickle)),
+        steps=tuple(StepText(KINDS.get(step.get("type", ""), "given"), step["text"]) for step in pickle["steps"]),
+    )

@@ -1,0 +1,178 @@
+"""Remove what scenarios made, and see whether anything is left: in Kubernetes and in S3.
+
+Removal is asked for when a scenario ends and awaited at the end of the run, so that Velero's
+own deletions run beside the next scenario. What is left then is a leak, and red.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+
+from acceptance.drivers.kinds import (
+    BACKUP,
+    BACKUP_REPOSITORY,
+    DELETE_BACKUP_REQUEST,
+    NAMESPACE,
+    POD_VOLUME_BACKUP,
+    POD_VOLUME_RESTORE,
+    RESTORE,
+    SCHEDULE,
+    VOLUME,
+    Json,
+    Kind,
+    labels_of,
+    name_of,
+)
+from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.drivers.s3 import Bucket
+from acceptance.drivers.velero import BACKUP_LABEL, RESTORE_LABEL, Velero
+from acceptance.errors import AcceptanceError
+from acceptance.naming import RUN_LABEL, SCENARIO_LABEL, belongs
+from acceptance.timeouts import Timeouts
+from acceptance.waiting import Deadline, poll
+
+REPOSITORY_FOLDERS = ("restic", "kopia")
+
+
+@dataclass
+class Ledger:
+    """Names of what was made, for removal. A name is entered before the thing is made."""
+
+    namespaces: set[str] = field(default_factory=set)
+    backups: set[str] = field(default_factory=set)
+    restores: set[str] = field(default_factory=set)
+    schedules: set[str] = field(default_factory=set)
+    volumes: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
+
+    def add(self, other: Ledger) -> None:
+        for entry in fields(self):
+            getattr(self, entry.name).update(getattr(other, entry.name))
+
+    @property
+    def names(self) -> set[str]:
+        """Every name in it, of whatever kind."""
+        return set().union(*(getattr(self, entry.name) for entry in fields(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+
+class Housekeeper:
+    """Cleans one cluster and one bucket."""
+
+    def __init__(self, kubernetes: Kubernetes, velero: Velero, bucket: Bucket, prefix: str, timeouts: Timeouts) -> None:
+        self._kubernetes, self._velero, self._bucket, self._timeouts = kubernetes, velero, bucket, timeouts
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def start(self, made: Ledger) -> None:
+        """Ask for the removal of everything in *made*, without waiting."""
+        namespace = self._velero.namespace
+        for schedule in made.schedules:
+            self._kubernetes.delete(SCHEDULE, schedule, namespace)
+        for restore in made.restores:
+            self._kubernetes.delete(RESTORE, restore, namespace)
+        for backup in made.backups:
+            self._velero.delete_backup(backup)
+        for name in made.namespaces:
+            self._kubernetes.delete(NAMESPACE, name)
+        for volume in made.volumes:
+            self._kubernetes.delete(VOLUME, volume)
+        self._bucket.delete(*made.keys)
+
+    def finish(self, made: Ledger) -> list[str]:
+        """Wait until *made* is gone, then remove the repositories; return what would not go."""
+        # Velero drops a request for a backup that was still at work, or that its restart cut short.
+        for backup in self._remaining(BACKUP, made.backups, Deadline(self._timeouts["backup_deleted"] / 6)):
+            self._velero.delete_backup(backup)
+        deadline = Deadline(self._timeouts["backup_deleted"])
+        problems = [
+            f"{kind.kind} {name} is still there"
+            for kind, names in ((BACKUP, made.backups), (RESTORE, made.restores), (NAMESPACE, made.namespaces))
+            for name in sorted(self._remaining(kind, names, deadline))
+        ]
+        for name in made.namespaces:
+            for repository in self._velero.repositories(name):
+                self._kubernetes.delete(BACKUP_REPOSITORY, name_of(repository), self._velero.namespace)
+            for folder in REPOSITORY_FOLDERS:
+                # Velero keeps repositories for ever; the names are ours alone.
+                self._bucket.delete_below(f"{self._prefix}{folder}/{name}/")
+        return problems
+
+    def leftovers(self, run: str) -> list[str]:
+        """Everything of *run* that exists after a settling time, each as one line."""
+        deadline = Deadline(self._timeouts["object_gone"])
+        found: list[str] = []
+        try:
+            poll(
+                lambda: self._find(run, found),
+                until=lambda left: not left,
+                event="nothing of the run is left",
+                timeout=deadline.remaining,
+                interval=1.0,
+            )
+        except AcceptanceError:
+            return list(found)
+        return []
+
+    def runs(self) -> dict[str, Ledger]:
+        """What labelled runs have on the cluster, by run id."""
+        found: dict[str, Ledger] = {}
+        for kind, entry in (
+            (NAMESPACE, "namespaces"),
+            (BACKUP, "backups"),
+            (RESTORE, "restores"),
+            (SCHEDULE, "schedules"),
+        ):
+            for item in self._kubernetes.list_all(kind, labels=RUN_LABEL):
+                getattr(found.setdefault(labels_of(item)[RUN_LABEL], Ledger()), entry).add(name_of(item))
+        return found
+
+    def _remaining(self, kind: Kind, names: set[str], deadline: Deadline) -> set[str]:
+        if not names:
+            return set()
+        namespace = self._velero.namespace if kind.namespaced else None
+        there: set[str] = set()
+
+        def look() -> set[str]:
+            nonlocal there
+            there = {name_of(item) for item in self._kubernetes.list_all(kind, namespace)} & names
+            return there
+
+        with suppress(AcceptanceError):  # what is left is what we return
+            poll(look, until=lambda left: not left, event="it is gone", timeout=deadline.remaining + 1, interval=1)
+        return there
+
+    def _find(self, run: str, found: list[str]) -> list[str]:
+        found[:] = [*self._objects(run), *self._keys(run)]
+        return found
+
+    def _objects(self, run: str) -> Iterable[str]:
+        for kind in (NAMESPACE, BACKUP, RESTORE, SCHEDULE):
+            for item in self._kubernetes.list_all(kind, labels=f"{RUN_LABEL}={run}"):
+                yield f"{kind.kind} {name_of(item)} of {labels_of(item).get(SCENARIO_LABEL, '?')}"
+        for volume in self._kubernetes.list_all(VOLUME):
+            claim = (volume["spec"].get("claimRef") or {}).get("namespace", "")
+            if belongs(claim, run):
+                yield f"PersistentVolume {name_of(volume)} of {claim}"
+        for kind in (POD_VOLUME_BACKUP, POD_VOLUME_RESTORE, BACKUP_REPOSITORY, DELETE_BACKUP_REQUEST):
+            for item in self._kubernetes.list_all(kind, self._velero.namespace):
+                if owner := _owner(item, run):
+                    yield f"{kind.kind} {name_of(item)} of {owner}"
+
+    def _keys(self, run: str) -> Iterable[str]:
+        for key in self._bucket.keys(self._prefix):
+            if any(belongs(part, run) for part in key.split("/")):
+                yield f"s3://{self._bucket.name}/{key}"
+        for key in self._bucket.incomplete_uploads():
+            if any(belongs(part, run) for part in key.split("/")):
+                yield f"incomplete upload of s3://{self._bucket.name}/{key}"
+
+
+def _owner(item: Json, run: str) -> str:
+    """The name of *run* that a Velero object belongs to; empty when it is another's."""
+    labels = labels_of(item)
+    names = (labels.get(BACKUP_LABEL), labels.get(RESTORE_LABEL), labels.get("velero.io/volume-namespace"))
+    return next((name for name in names if name and belongs(name, run)), "")

@@ -1,0 +1,29 @@
+"""Names and labels of everything a run makes, so that it can be told apart and swept."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+
+PREFIX = "acc-"
+RUN_LABEL = "velero-acceptance.io/run"
+SCENARIO_LABEL = "velero-acceptance.io/scenario"
+EXPIRY_LABEL = "velero-acceptance.io/expires"
+LIFETIME = timedelta(hours=6)
+
+
+def unique(run: str) -> str:
+    """A name that no other scenario, run or person has: ``acc-<run>-<8 hex digits>``."""
+    return f"{PREFIX}{run}-{secrets.token_hex(4)}"
+
+
+def belongs(name: str, run: str) -> bool:
+    """Whether *name* was made by :func:`unique` for *run*, or from such a name by Velero."""
+    return re.match(rf"{PREFIX}{re.escape(run)}-[0-9a-f]{{8}}(-|$)", name) is not None
+
+
+def labels(run: str, scenario: str) -> dict[str, str]:
+    """Labels for an object: whose it is, and from when on anyone may remove it."""
+    expires = datetime.now(UTC) + LIFETIME
+    return {RUN_LABEL: run, SCENARIO_LABEL: scenario[:63].strip("-_."), EXPIRY_LABEL: f"{expires:%Y%m%dT%H%M%SZ}"}

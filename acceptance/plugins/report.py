@@ -1,0 +1,164 @@
+"""Write the report at the end of a run, show it, and let the exit code follow the verdicts."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from acceptance import figures
+from acceptance.evidence.records import load_all
+from acceptance.evidence.verdicts import Verdict
+from acceptance.gherkin.collector import register
+from acceptance.gherkin.documents import read_all
+from acceptance.plugins.run import RUN, Run, is_worker, runs_features
+from acceptance.redaction import Redactor
+from acceptance.traceability import report as traceability
+from acceptance.traceability.render import console_table, markdown
+
+TROUBLE = pytest.StashKey[str]()
+REPORT = pytest.StashKey[traceability.Report]()
+STARTED = pytest.StashKey[datetime]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[STARTED] = datetime.now(UTC)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """After all clean-up, before the terminal's summary: write what is known, whatever ended the run."""
+    try:
+        # First of all, before any other plugin can fail to write its file: fixtures clean up.
+        session._setupstate.teardown_exact(None)
+    except KeyboardInterrupt:
+        _interrupted(session)
+    except Exception as error:  # of any fixture or plugin: the report must still be written
+        _failed(session, f"the clean-up met an error: {error}")
+    try:
+        yield
+        _save(session)
+    except KeyboardInterrupt:
+        _interrupted(session)
+        _save(session)
+    except OSError as error:
+        _failed(session, f"the report could not be written: {error}; make room and run again")
+
+
+def _failed(session: pytest.Session, message: str) -> None:
+    session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    session.config.stash[TROUBLE] = message
+
+
+def _interrupted(session: pytest.Session) -> None:
+    """The clean-up did not come to its end: what is left is named, so that it can be swept."""
+    session.exitstatus = pytest.ExitCode.INTERRUPTED
+    run = session.config.stash[RUN]
+    run.leaks.append(f"the clean-up was interrupted: run `acceptance sweep --run {run.settings.run_id}`")
+
+
+def _save(session: pytest.Session) -> None:
+    run = session.config.stash[RUN]
+    if runs_features(session.config):
+        if is_worker(session.config):
+            _save_leaks(run, session.config.workerinput["workerid"])  # type: ignore[attr-defined]
+        elif run.records.exists():
+            _save_leaks(run, "main")
+            _redact(run.folder, run.redactor)
+            _write(session, run, int(session.exitstatus))
+
+
+def _redact(folder: Path, redactor: Redactor) -> None:
+    """Blank out secrets in what other plugins wrote: Allure keeps messages of its own."""
+    for path in (folder / "allure-results").glob("*"):
+        text = path.read_text(errors="replace")
+        if (shown := redactor.text(text)) != text:
+            path.write_text(shown)
+
+
+def _save_leaks(run: Run, who: str) -> None:
+    if run.leaks:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / f"leaks-{who}.json").write_text(json.dumps(run.leaks))
+
+
+def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
+    leaks = [leak for path in sorted(run.folder.glob("leaks-*.json")) for leak in json.loads(path.read_text())]
+    started = session.config.stash[STARTED]
+    environment = run.environment
+    report = traceability.build(
+        register(),
+        read_all(),
+        load_all(run.records),
+        run=traceability.Run(
+            id=run.settings.run_id,
+            started=started.isoformat(timespec="seconds"),
+            seconds=(datetime.now(UTC) - started).total_seconds(),
+            target=run.settings.target,
+            profile=run.settings.effective_profile,
+            command=run.redactor.text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+            commit=_commit(session.config.rootpath),
+            exit_status=exitstatus,
+            interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
+        ),
+        environment=environment.notes if environment else {},
+        leaks=leaks,
+    )
+    if exitstatus == pytest.ExitCode.OK and (leaks or not_verified(report)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        report.run.exit_status = int(session.exitstatus)
+    traceability.write_json(report, run.folder / "traceability.json")
+    (run.folder / "traceability.md").write_text(markdown(report))
+    if all(row.verdict in (Verdict.VERIFIED, Verdict.NOT_COVERED) for row in report.criteria):
+        figures.record("all features", report.run.seconds)
+    latest = run.settings.reports / "latest"
+    latest.unlink(missing_ok=True)
+    latest.symlink_to(run.folder.name)
+    session.config.stash[REPORT] = report
+
+
+def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]:
+    """Criteria of which every scenario ran and that are not verified: these fail a run."""
+    features = {tag: len(feature.scenarios) for feature in read_all() for tag in feature.tag_line}
+    complete = (row for row in report.criteria if row.scenarios and len(row.scenarios) == features.get(row.id))
+    return [row for row in complete if row.verdict not in (Verdict.VERIFIED, Verdict.WAIVED)]
+
+
+def _commit(root: Path) -> str:
+    """The commit the suite ran from, marked when the tree has changes; empty outside Git."""
+    git = ["git", "-C", str(root)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+    if head.returncode != 0:
+        return ""
+    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True).stdout
+    return head.stdout.strip() + ("+changes" if changed else "")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config
+) -> None:
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and runs_features(config):
+        terminalreporter.write_line("no scenario was selected: look at -k, -m and --profile")
+    if problem := config.stash.get(TROUBLE, None):
+        terminalreporter.write_line(problem, red=True)
+    report = config.stash.get(REPORT, None)
+    if report is None:
+        return
+    console = Console(file=terminalreporter._tw._file, width=None if sys.stdout.isatty() else 150, highlight=False)
+    terminalreporter.section("traceability")
+    console.print(console_table(report))
+    for leak in report.summary.leaks:
+        console.print(f"left behind: {leak}", style="red", markup=False)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in report.summary.verdicts.items())
+    console.print(f"\n{report.summary.criteria} criteria: {counts}", markup=False)
+    console.print(figures.table())
+    console.print(
+        f"report: {config.stash[RUN].folder}/traceability.md (and .json, junit.xml, allure-results)", markup=False
+    )

@@ -1,0 +1,44 @@
+"""Keep secrets out of everything the suite writes."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+PLACEHOLDER = "[redacted]"
+# Shorter values would blank out ordinary words.
+SHORTEST = 6
+PATTERNS = (
+    re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+"),
+    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.S),
+    re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/=-]{16,}"),
+    re.compile(r"(?i)(?<=aws_secret_access_key)\s*[:=]\s*\S+"),
+    re.compile(r"X-Amz-Signature=[0-9a-f]+"),
+    re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),  # a JSON web token
+)
+
+
+class Redactor:
+    """Replaces known secrets, also in base64 and URL encoding, and whatever looks like one."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._forms: set[str] = set()
+        self.learn(*secrets)
+
+    def learn(self, *secrets: str) -> None:
+        """Add secrets to what is replaced."""
+        for secret in secrets:
+            for value in {secret, secret.strip()}:
+                if len(value) >= SHORTEST:
+                    encoded = base64.b64encode(value.encode()).decode()
+                    self._forms |= {value, quote(value, safe=""), encoded, encoded.rstrip("=")}
+
+    def text(self, text: str) -> str:
+        """*text* without secrets."""
+        for form in sorted(self._forms, key=len, reverse=True):
+            text = text.replace(form, PLACEHOLDER)
+        for pattern in PATTERNS:
+            text = pattern.sub(PLACEHOLDER, text)
+        return text

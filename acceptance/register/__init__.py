@@ -1,0 +1,1 @@
+"""The register of requirements: read from ``requirements/``, checked, published as JSON Schema."""

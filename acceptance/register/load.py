@@ -1,0 +1,97 @@
+"""Read and check the register. A malformed one is refused with file and reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from acceptance.errors import Refusal
+from acceptance.register.models import Criterion, Erratum, Requirement
+
+FOLDER = Path(__file__).parents[2] / "requirements"
+ERRATA = "errata.yaml"
+ORDER = ("REQ", "NFR", "CLI")
+M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+@dataclass(frozen=True)
+class Register:
+    """All requirements and errata of the design, with the file each requirement came from."""
+
+    requirements: tuple[Requirement, ...]
+    errata: tuple[Erratum, ...]
+
+    @cached_property
+    def criteria(self) -> dict[str, Criterion]:
+        """Every criterion by id, in the order of the register."""
+        return {criterion.id: criterion for requirement in self.requirements for criterion in requirement.criteria}
+
+    @cached_property
+    def requirement_of(self) -> dict[str, Requirement]:
+        """The requirement that each criterion belongs to."""
+        return {criterion.id: requirement for requirement in self.requirements for criterion in requirement.criteria}
+
+
+def load(folder: Path = FOLDER) -> Register:
+    """The register in *folder*; raises Refusal for a file that is missing or malformed."""
+    files = sorted(path for path in folder.glob("*.yaml") if path.name != ERRATA)
+    if not files:
+        raise Refusal(f"no requirement in {folder}: the register is missing, restore it from Git")
+    parsed = (_parse(Requirement, path, _yaml(path)) for path in files)
+    requirements = tuple(sorted(parsed, key=lambda requirement: (ORDER.index(requirement.id[:3]), requirement.id)))
+    listed = _yaml(folder / ERRATA)
+    if not isinstance(listed, list):
+        raise Refusal(f"{folder / ERRATA} must be a list of errata")
+    errata = tuple(_parse(Erratum, folder / ERRATA, entry) for entry in listed)
+    register = Register(requirements, errata)
+    for problem in _contradictions(register):
+        raise Refusal(f"the register in {folder} contradicts itself: {problem}")
+    return register
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a requirement file, as published in ``requirements/schema.json``."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Requirement.model_json_schema()}
+
+
+def schema_text() -> str:
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def _contradictions(register: Register) -> Iterator[str]:
+    ids = [c.id for requirement in register.requirements for c in requirement.criteria]
+    ids += [erratum.id for erratum in register.errata]
+    yield from (f"{name} stands twice" for name in sorted({name for name in ids if ids.count(name) > 1}))
+    known = {erratum.id for erratum in register.errata}
+    for criterion in register.criteria.values():
+        names = [threshold.name for threshold in criterion.thresholds]
+        if len(set(names)) != len(names):
+            yield f"{criterion.id} has two thresholds of one name"
+        yield from (
+            f"{criterion.id} names erratum {name}, which does not exist" for name in set(criterion.errata) - known
+        )
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise Refusal(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _parse(model: type[M], path: Path, content: Any) -> M:
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise Refusal(f"{path} is malformed at {where}: {problem['msg']}") from None

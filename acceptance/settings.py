@@ -1,0 +1,124 @@
+"""What a run is asked to do, and where: options, environment, ``acceptance.toml``, in that order.
+
+Secrets are read from the environment or from files of mode 0600, and never printed.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import BaseModel, Field, SecretStr, StringConstraints
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from acceptance.errors import Refusal
+from acceptance.register.models import Profile
+
+RUN_ID = r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$"
+
+
+class Target(StrEnum):
+    """Where the suite runs."""
+
+    LAB = "lab"
+    CURRENT = "current"
+
+
+class S3Access(BaseModel):
+    """How the suite itself looks into the bucket: an endpoint that no fault is injected into."""
+
+    endpoint: str
+    access_key: SecretStr
+    secret_key: SecretStr
+    authority: Path | None = None
+    region: str = "us-east-1"
+
+
+class Environment(BaseModel):
+    """The system under test as the suite reaches it; the same for every target."""
+
+    target: Target
+    kubeconfig: Path
+    context: str | None = None
+    velero_namespace: str = "velero"
+    location: str = "default"
+    schedule: str = "daily-backup"
+    bucket: str = "velero-backups"
+    prefix: str = "velero"
+    storage_class: str = "openebs-localpv-hostpath"
+    s3: S3Access
+    toxiproxy: str | None = None
+    proxy: str = "s3"
+    # The suite's own programs on this machine, and the images its workloads run.
+    restic: Path
+    corpus: Path
+    corpus_image: str
+    # Shown in the report, never decided on.
+    notes: dict[str, str] = {}
+
+
+class CurrentTarget(BaseModel):
+    """The user's own cluster; every value can stand in ``acceptance.toml`` under ``[current]``."""
+
+    kubeconfig: Path = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
+    context: str | None = None
+    allowed_contexts: list[str] = []
+    velero_namespace: str = "velero"
+    location: str = "default"
+    bucket: str = "velero-backups"
+    prefix: str = ""
+    storage_class: str = "openebs-hostpath"
+    s3_endpoint: str | None = None
+    s3_authority: Path | None = None
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    corpus_image: str = "velero-acceptance.local/corpus:v1"
+
+
+class Settings(BaseSettings):
+    """The run's settings. Environment variables have the prefix ``ACCEPTANCE_``, ``__`` for levels."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ACCEPTANCE_", env_nested_delimiter="__", toml_file="acceptance.toml", extra="ignore"
+    )
+
+    target: Target = Target.LAB
+    profile: Profile | None = None
+    run_id: Annotated[str, StringConstraints(pattern=RUN_ID)] = Field(
+        default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
+    )
+    reports: Path = Path("reports")
+    current: CurrentTarget = CurrentTarget()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def effective_profile(self) -> Profile:
+        """What was asked for; else all that is safe: everything on our own lab, only own namespaces elsewhere."""
+        return self.profile or (Profile.DISRUPT if self.target is Target.LAB else Profile.EXERCISE)
+
+    @staticmethod
+    def read(**options: Any) -> Settings:
+        """The settings with *options* (None: not given) on top; raises Refusal in one sentence."""
+        try:
+            return Settings(**{name: value for name, value in options.items() if value is not None})
+        except pydantic.ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise Refusal(f"{where}: {problem['msg']}, not {problem['input']!r}") from None
+        except ValueError as error:  # acceptance.toml is not TOML
+            raise Refusal(f"acceptance.toml cannot be read: {error}") from None

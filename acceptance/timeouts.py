@@ -1,0 +1,88 @@
+"""The named timeouts of the suite, in seconds: one table, overridable, scaled by one factor.
+
+``ACCEPTANCE_TIMEOUTS='{"backup_finished": 900}'`` replaces single values,
+``ACCEPTANCE_TIMEOUT_FACTOR=3`` stretches all of them for a slow cluster. These are the limits of
+patience of the suite; what the design demands is in ``requirements/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+from acceptance.errors import Refusal
+
+DEFAULTS: dict[str, float] = {
+    # Kubernetes
+    "api_call": 30,
+    "namespace_gone": 120,
+    "object_gone": 60,
+    "pod_ready": 120,
+    "workload_ready": 120,
+    "exec": 120,
+    # Velero
+    "backup_started": 60,
+    "backup_finished": 300,
+    "restore_started": 60,
+    "restore_finished": 300,
+    "backup_deleted": 180,
+    "velero_restarted": 120,
+    "location_phase": 90,
+    "schedule_fires": 75,
+    "garbage_collected": 120,
+    "repository_ready": 120,
+    # S3
+    "s3_call": 20,
+    # The lab
+    "lab_process_started": 10,
+    "lab_processes_gone": 10,
+    "lab_api_ready": 60,
+    "lab_containerd_ready": 30,
+    "lab_nodes_ready": 90,
+    "lab_s3_ready": 30,
+    "lab_registry_ready": 30,
+    "lab_velero_deployed": 300,
+    "lab_kubectl_call": 60,
+    # The suite's own order: scenarios that must have the cluster to themselves
+    "exclusive_use": 900,
+}
+
+
+def seconds(name: str) -> float:
+    """The timeout called *name* by the environment as it is now; for code that is handed no table."""
+    return Timeouts.from_environment()[name]
+
+
+class Timeouts(Mapping[str, float]):
+    """Seconds by name. Asking for an unknown name is an error of the suite, not a default."""
+
+    def __init__(self, overrides: Mapping[str, float] | None = None, factor: float = 1.0) -> None:
+        self._values = {name: value * factor for name, value in {**DEFAULTS, **(overrides or {})}.items()}
+
+    @staticmethod
+    def from_environment(environment: Mapping[str, str] = os.environ) -> Timeouts:
+        """The table with the environment's changes; raises Refusal for a wrong one."""
+        try:
+            factor = float(environment.get("ACCEPTANCE_TIMEOUT_FACTOR", "1"))
+            overrides = json.loads(environment.get("ACCEPTANCE_TIMEOUTS", "{}"))
+            numbers = {name: float(value) for name, value in overrides.items()}
+        except (ValueError, AttributeError, TypeError):
+            raise Refusal(
+                "ACCEPTANCE_TIMEOUT_FACTOR must be a number and ACCEPTANCE_TIMEOUTS a JSON object of seconds by name"
+            ) from None
+        unknown = sorted(set(numbers) - set(DEFAULTS))
+        if unknown:
+            raise Refusal(f"ACCEPTANCE_TIMEOUTS names {unknown[0]}, which is none of {', '.join(sorted(DEFAULTS))}")
+        if not 0 < factor <= 100 or any(value <= 0 for value in numbers.values()):
+            raise Refusal("timeouts must be above 0 seconds and the factor between 0 and 100")
+        return Timeouts(numbers, factor)
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[name]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)

@@ -1,0 +1,195 @@
+"""The report as data: built from register, feature files and records; published as JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+from pydantic import BaseModel, ConfigDict
+
+from acceptance.evidence.records import Artefact, Measurement, Observation, Outcome, Record, StepTime
+from acceptance.evidence.verdicts import Verdict, judge, negative_proof, worst
+from acceptance.gherkin.documents import FeatureText
+from acceptance.register.load import Register
+from acceptance.register.models import Erratum
+
+SCHEMA_VERSION = "1.0"
+SCHEMA_FILE = Path(__file__).with_name("traceability.schema.json")
+
+
+class Row(BaseModel):
+    """Base of the report's parts: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class MeasurementRow(Row):
+    scenario: str
+    name: str
+    value: float
+    unit: str
+    comparator: str
+    limit: float
+    margin: float
+    holds: bool
+    decides: bool
+    artefact: str | None
+
+
+class ScenarioRow(Row):
+    name: str
+    node: str
+    outcome: Outcome
+    seconds: float
+    negative: bool
+    error: str
+    steps: list[StepTime]
+    accelerators: list[str]
+    observations: list[Observation]
+
+
+class NegativeProof(Row):
+    """Seeded faults that the criterion's checks were seen to catch."""
+
+    status: Literal["PROVEN", "UNPROVEN"]
+    killed: int
+    seeded: int
+    scenarios: list[str]
+
+
+class CriterionRow(Row):
+    """One row of the register. *measurements* leaves out those of seeded faults."""
+
+    id: str
+    design_id: str
+    requirement: str
+    text: str
+    method: str
+    risk: str
+    verdict: Verdict
+    reason: str
+    scenarios: list[ScenarioRow]
+    measurements: list[MeasurementRow]
+    artefacts: list[Artefact]
+    errata: list[Erratum]
+    negative_proof: NegativeProof
+
+
+class RequirementRow(Row):
+    id: str
+    title: str
+    verdict: Verdict
+
+
+class Summary(Row):
+    """Counts, computed. *leaks* are objects and keys that the run left behind."""
+
+    criteria: int
+    verdicts: dict[str, int]
+    requirements: list[RequirementRow]
+    leaks: list[str]
+
+
+class Run(Row):
+    id: str
+    started: str
+    seconds: float
+    target: str
+    profile: str
+    command: str
+    commit: str
+    exit_status: int
+    interrupted: bool
+
+
+class Report(Row):
+    """traceability.json."""
+
+    schema_version: str = SCHEMA_VERSION
+    run: Run
+    environment: dict[str, str]
+    summary: Summary
+    criteria: list[CriterionRow]
+
+    def row(self, criterion: str) -> CriterionRow:
+        return next(row for row in self.criteria if row.id == criterion)
+
+
+def build(
+    register: Register,
+    features: Sequence[FeatureText],
+    records: Sequence[Record],
+    *,
+    run: Run,
+    environment: Mapping[str, str],
+    leaks: Sequence[str],
+) -> Report:
+    """Every row of the register with its verdict."""
+    counts = {tag: len(feature.scenarios) for feature in features for tag in feature.tag_line}
+    rows = [_row(register, name, counts.get(name, 0), records) for name in register.criteria]
+    verdicts = [row.verdict for row in rows]
+    requirements = [
+        RequirementRow(
+            id=requirement.id,
+            title=requirement.title,
+            verdict=worst(row.verdict for row in rows if row.requirement == requirement.id),
+        )
+        for requirement in register.requirements
+    ]
+    summary = Summary(
+        criteria=len(rows),
+        verdicts={verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts},
+        requirements=requirements,
+        leaks=list(leaks),
+    )
+    return Report(run=run, environment=dict(environment), summary=summary, criteria=rows)
+
+
+def _row(register: Register, name: str, scenarios: int, records: Sequence[Record]) -> CriterionRow:
+    criterion = register.criteria[name]
+    own = [record for record in records if record.criterion == name]
+    verdict, reason = judge(criterion, scenarios, own)
+    errata = {erratum.id: erratum for erratum in register.errata}
+    return CriterionRow(
+        id=name,
+        design_id=criterion.design_id,
+        requirement=register.requirement_of[name].id,
+        text=criterion.ears.text,
+        method=criterion.verification.method,
+        risk=criterion.risk,
+        verdict=verdict,
+        reason=reason,
+        scenarios=[_scenario(record) for record in own],
+        measurements=[_measurement(record, m) for record in own for m in record.measurements if not m.refuted],
+        artefacts=[artefact for record in own for artefact in record.artefacts],
+        errata=[errata[name] for name in criterion.errata],
+        negative_proof=NegativeProof.model_validate(negative_proof(own)),
+    )
+
+
+def _scenario(record: Record) -> ScenarioRow:
+    shared = {"node", "outcome", "seconds", "negative", "error", "steps", "accelerators", "observations"}
+    return ScenarioRow(name=record.scenario, **{key: getattr(record, key) for key in shared})
+
+
+def _measurement(record: Record, measurement: Measurement) -> MeasurementRow:
+    return MeasurementRow(scenario=record.scenario, **measurement.model_dump(exclude={"refuted"}))
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of traceability.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Report.model_json_schema(mode="serialization")}
+
+
+def schema_text() -> str:
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write traceability.json after checking it against the published schema."""
+    content = json.loads(report.model_dump_json())
+    jsonschema.validate(content, json.loads(SCHEMA_FILE.read_text()))
+    path.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,13 @@
+@AC-004-01
+Feature: A restore fetches its metadata soon after it is asked for
+
+  Scenario: The S3 server sees the request in time
+    Given the standard application, backed up
+    When it is restored as "copy"
+    Then the restore started in time
+    And S3 was asked for the metadata of the backup in time
+
+  @negative
+  Scenario: A restore of nothing fetches nothing
+    When a backup that does not exist is restored
+    Then the restore never started, and Velero says why

@@ -1,0 +1,124 @@
+"""Build the lab's programs from the Go module proxy, once, into the cache.
+
+A module's binaries are kept under a key of everything that decides them: its Go files,
+go.mod, go.sum, the flags and the Go version. What has its key is never built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from acceptance.errors import AcceptanceError, Refusal
+from acceptance.figures import cache_folder
+from lab.programs import MODULES, Module
+from lab.progress import Steps
+
+AT_ONCE = 2
+BUILD_SECONDS = 3600
+ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+# A module, and then the proxy's own words, or the status it refused it with.
+WORDS = ("This module version is not available", "403 Forbidden", "404 Not Found", "410 Gone")
+REFUSED = re.compile(rf"(?:go: )?(?:module )?(\S+@v\S+?): .*?(?:{'|'.join(WORDS)})", re.S)
+
+
+def go_version() -> str:
+    """``go version`` of the Go that would build; raises Refusal when there is none."""
+    if shutil.which("go") is None:
+        raise Refusal(
+            "Go is missing: install Go 1.26 or later and put it in PATH (the lab's programs are built from source)"
+        )
+    return subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def folder_of(module: Module, version: str) -> Path:
+    """Where the binaries of *module* are, or will be, in the cache."""
+    digest = hashlib.sha256(f"{version}\n{module.flags}\n{module.packages}\n{ENVIRONMENT}".encode())
+    for path in sorted(module.folder.rglob("*")):
+        if path.suffix in (".go", ".mod", ".sum"):
+            digest.update(path.relative_to(module.folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return cache_folder() / "bin" / f"{module.name}-{digest.hexdigest()[:16]}"
+
+
+def binaries() -> dict[str, Path]:
+    """Every program's path by name, built or not."""
+    version = go_version()
+    return {name: folder_of(module, version) / name for module in MODULES for name in module.packages}
+
+
+def missing() -> list[Module]:
+    """Modules that have no binaries in the cache, the longest build first."""
+    version = go_version()
+    absent = [module for module in MODULES if not folder_of(module, version).exists()]
+    return sorted(absent, key=lambda module: -module.weight)
+
+
+def build(steps: Steps) -> int:
+    """Build what is missing, two modules at a time; return how many were built.
+
+    Raises Refusal naming the module when the proxy refuses one, AcceptanceError with the
+    compiler's last words for anything else; what was built by then stays.
+    """
+    modules = missing()
+    if not modules:
+        return 0
+    version = go_version()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        running = {pool.submit(_build, module, folder_of(module, version)): module for module in modules}
+        try:
+            _report(steps, modules, running)
+        except BaseException:
+            for future in running:
+                future.cancel()
+            raise
+    return len(modules)
+
+
+def _report(steps: Steps, modules: list[Module], running: dict) -> None:  # type: ignore[type-arg]
+    waiting = [module.name for module in modules]
+    steps.say(f"building {', '.join(waiting[:AT_ONCE])}", done=0, of=len(modules))
+    for future in as_completed(running):
+        future.result()
+        waiting.remove(running[future].name)
+        steps.say(
+            f"building {', '.join(waiting[:AT_ONCE]) or 'done'}", done=len(modules) - len(waiting), of=len(modules)
+        )
+
+
+def _build(module: Module, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{module.name}-") as name:
+        work = Path(name)
+        flags = " ".join(("-s -w", *module.flags))
+        for binary, package in module.packages.items():
+            _go(module, "build", "-trimpath", "-ldflags", flags, "-o", str(work / binary), package)
+        for path in module.definitions:
+            source = Path(_go(module, "list", "-m", "-f", "{{.Dir}}", path).strip()) / "config/crd/bases"
+            for definition in source.glob("*.yaml"):
+                shutil.copyfile(definition, work / definition.name)
+        work.rename(target)
+        work.mkdir()  # so that the temporary folder's own removal finds something
+
+
+def _go(module: Module, *arguments: str) -> str:
+    done = subprocess.run(
+        ["go", *arguments],
+        cwd=module.folder,
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+    )
+    if done.returncode == 0:
+        return done.stdout
+    if refused := REFUSED.search(done.stderr):
+        raise Refusal(
+            f"the Go module proxy refuses {refused[1]}, which {module.name} needs: set GOPROXY to one that has it"
+        )
+    raise AcceptanceError(f"building {module.name} failed: {' | '.join(done.stderr.strip().splitlines()[-6:])}")

@@ -1,0 +1,50 @@
+"""What the suite is told about a running lab: one file, written when ``up`` is done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from lab.settings import BUCKET, OTHER_BUCKET, STORAGE_CLASS, LabSettings
+from lab.storage import PROXY_NAME, S3Credentials
+
+
+class LabFacts(BaseModel):
+    """Addresses as seen from the machine; keys stay in their own files of mode 0600."""
+
+    name: str
+    kubeconfig: Path
+    authority: Path
+    s3_endpoint: str
+    s3_direct_endpoint: str
+    s3_credentials: Path
+    bucket: str = BUCKET
+    other_bucket: str = OTHER_BUCKET
+    toxiproxy: str
+    proxy: str = PROXY_NAME
+    storage_class: str = STORAGE_CLASS
+    git_work: Path
+    age_key: Path
+    restic: Path
+    corpus: Path
+    velero_cli: Path
+    corpus_image: str
+    busybox_image: str
+    garbage_collection_frequency: str
+    versions: dict[str, str]
+    seconds: dict[str, float]
+
+    def credentials(self) -> S3Credentials:
+        return S3Credentials(**json.loads(self.s3_credentials.read_text()))
+
+
+def path_of(settings: LabSettings) -> Path:
+    return settings.state / "lab.json"
+
+
+def load(settings: LabSettings) -> LabFacts | None:
+    """The facts of the lab, or None when it was not brought up to the end."""
+    path = path_of(settings)
+    return LabFacts.model_validate_json(path.read_text()) if path.exists() else None

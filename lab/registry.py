@@ -1,0 +1,95 @@
+"""The lab's OCI registry over TLS, and the Velero chart in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+import oras.client
+import requests
+import yaml
+
+from acceptance import timeouts
+from acceptance.errors import AcceptanceError
+from acceptance.waiting import poll
+from lab import debian
+from lab.network import inside
+from lab.processes import Processes
+from lab.settings import LabSettings
+
+PORT = 5000
+CHART = Path(__file__).with_name("charts") / "velero"
+CHART_LAYER = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+CHART_CONFIG = "application/vnd.cncf.helm.config.v1+json"
+
+
+def start(settings: LabSettings, processes: Processes) -> None:
+    """Start the registry."""
+    pki = settings.state / "pki"
+    config = settings.state / "registry.yaml"
+    content = {
+        "version": 0.1,
+        "log": {"level": "warn"},
+        "storage": {"filesystem": {"rootdirectory": str(settings.state / "registry")}},
+        "http": {
+            "addr": f"{settings.control}:{PORT}",
+            "tls": {"certificate": str(pki / "registry.crt"), "key": str(pki / "registry.key")},
+        },
+    }
+    config.write_text(yaml.safe_dump(content))
+    processes.start("registry", [debian.program("usr/bin/docker-registry"), "serve", config], netns="control")
+
+
+def push_chart(settings: LabSettings, processes: Processes, velero: Path) -> None:
+    """Pack the chart with the resource definitions that *velero* prints, and push it."""
+    meta = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        archive, config = folder / "velero.tgz", folder / "config.json"
+        archive.write_bytes(pack(_definitions(velero)))
+        config.write_text(json.dumps(meta))
+        inside(processes.require("control"), lambda: _push(settings, archive, config, str(meta["version"])))
+
+
+def _push(settings: LabSettings, archive: Path, config: Path, version: str) -> None:
+    host = f"{settings.control}:{PORT}"
+    authority = str(settings.state / "pki/ca.crt")
+    poll(
+        lambda: requests.get(f"https://{host}/v2/", verify=authority, timeout=5),
+        until=lambda answer: answer.ok,
+        retry_on=(requests.ConnectionError,),
+        event="the registry answers",
+        timeout=timeouts.seconds("lab_registry_ready"),
+        interval=0.1,
+    )
+    oras.client.OrasClient(hostname=host, tls_verify=authority).push(
+        target=f"{host}/charts/velero:{version}",
+        files=[f"{archive}:{CHART_LAYER}"],
+        manifest_config=f"{config}:{CHART_CONFIG}",
+        disable_path_validation=True,
+    )
+
+
+def pack(definitions: str) -> bytes:
+    """The chart as Helm packs it: one gzipped folder, here with *definitions* in ``crds/``."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        tar.add(CHART, "velero")
+        info = tarfile.TarInfo("velero/crds/velero.yaml")
+        data = definitions.encode()
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def _definitions(velero: Path) -> str:
+    """Velero's custom resource definitions, as documents of one YAML file."""
+    command = [str(velero), "install", "--crds-only", "--dry-run", "--output=json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AcceptanceError(f"velero install --crds-only: {done.stderr.strip()}")
+    return yaml.safe_dump_all(json.loads(done.stdout[done.stdout.index("{") :])["items"])

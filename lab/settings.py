@@ -1,0 +1,93 @@
+"""Settings of the lab, and the names, addresses and folders that follow from them.
+
+Every setting can be given by environment variable with the prefix ``ACCEPTANCE_LAB_``, e.g.
+``ACCEPTANCE_LAB_NETWORK=10.99.0.0/24``. Durations are Go durations, as Velero takes them.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+POD_NETWORK = IPv4Network("10.244.0.0/16")
+SERVICE_NETWORK = IPv4Network("10.96.0.0/16")
+API_SERVICE_ADDRESS = SERVICE_NETWORK[1]
+DNS_SERVICE_ADDRESS = SERVICE_NETWORK[10]
+STORAGE_CLASS = "openebs-localpv-hostpath"
+SCHEDULED_NAMESPACES = ("monitoring", "database", "network")
+BUCKET = "velero-backups"
+OTHER_BUCKET = "other-service"
+GO_DURATION = r"^(\d+(\.\d+)?(ms|s|m|h))+$"
+
+
+class LabSettings(BaseSettings):
+    """What can be chosen about a lab; the defaults suit a machine with one lab."""
+
+    model_config = SettingsConfigDict(env_prefix="ACCEPTANCE_LAB_", extra="ignore")
+
+    name: str = Field(default="lab", pattern=r"^[a-z0-9][a-z0-9-]{0,20}$")
+    network: IPv4Network = IPv4Network("10.77.0.0/24")
+    nodes: int = Field(default=3, ge=1, le=9)
+    api_port: int = Field(default=16443, ge=1, le=65535)
+    s3_port: int = Field(default=19000, ge=1, le=65535)
+    s3_direct_port: int = Field(default=19001, ge=1, le=65535)
+    toxiproxy_port: int = Field(default=18474, ge=1, le=65535)
+    # The design runs the garbage collector hourly; the lab shortens it and the report says so.
+    garbage_collection_frequency: str = Field(default="10s", pattern=GO_DURATION)
+    validation_frequency: str = Field(default="10s", pattern=GO_DURATION)
+
+    @field_validator("network")
+    @classmethod
+    def _large_enough(cls, network: IPv4Network) -> IPv4Network:
+        if network.prefixlen > 27:
+            raise ValueError("the network must hold at least 32 addresses (a /27 or larger)")
+        if network.overlaps(POD_NETWORK) or network.overlaps(SERVICE_NETWORK):
+            raise ValueError(f"the network must not overlap {POD_NETWORK} or {SERVICE_NETWORK}")
+        return network
+
+    @cached_property
+    def state(self) -> Path:
+        """The lab's folder: keys, disks, logs. It is gone after ``down``."""
+        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+        return base / "velero-acceptance" / "labs" / self.name
+
+    @property
+    def gateway(self) -> IPv4Address:
+        return self.network[1]
+
+    @property
+    def control(self) -> IPv4Address:
+        """Control plane, Git server and OCI registry."""
+        return self.network[2]
+
+    @property
+    def s3(self) -> IPv4Address:
+        """The S3 host: MinIO with toxiproxy before it."""
+        return self.network[3]
+
+    def node_address(self, index: int) -> IPv4Address:
+        """Address of node *index*, counted from 1."""
+        return self.network[10 + index]
+
+    def pod_subnet(self, index: int) -> IPv4Network:
+        """The addresses that node *index* gives to its pods."""
+        return list(POD_NETWORK.subnets(new_prefix=24))[index]
+
+    @property
+    def node_names(self) -> list[str]:
+        return [f"node{index}" for index in range(1, self.nodes + 1)]
+
+    @property
+    def forwarded_ports(self) -> dict[str, int]:
+        """Loopback ports of the host, by what they lead to."""
+        return {
+            "API server": self.api_port,
+            "S3 through the fault proxy": self.s3_port,
+            "S3 past the fault proxy": self.s3_direct_port,
+            "toxiproxy": self.toxiproxy_port,
+        }

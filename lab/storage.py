@@ -1,0 +1,116 @@
+"""The lab's S3: MinIO over TLS on the host ``s3``, with toxiproxy before it for faults.
+
+Velero knows only ``https://s3.lab:9000``, which is toxiproxy. The suite looks into the bucket
+through MinIO's own port, so that an injected fault never blinds the observer.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import requests
+import urllib3
+from minio import Minio
+from minio.credentials.providers import StaticProvider
+from minio.minioadmin import MinioAdmin
+
+from acceptance import timeouts
+from acceptance.waiting import poll
+from lab.pki import write_secret
+from lab.processes import Processes
+from lab.settings import BUCKET, OTHER_BUCKET, LabSettings
+
+PROXIED_PORT = 9000
+DIRECT_PORT = 9001
+TOXIPROXY_PORT = 8474
+PROXY_NAME = "s3"
+POLICY = "velero-backups"
+POLICY_FILE = Path(__file__).parents[1] / "gitops/minio/velero-policy.json"
+# What urllib3 and requests raise while the server is still starting.
+NOT_UP = (requests.ConnectionError, urllib3.exceptions.HTTPError)
+
+
+@dataclass(frozen=True)
+class S3Credentials:
+    """Keys of the lab's S3, made once a lab: the administrator's and Velero's own."""
+
+    admin_access_key: str
+    admin_secret_key: str
+    access_key: str
+    secret_key: str
+
+    @staticmethod
+    def of(settings: LabSettings) -> S3Credentials:
+        """Read the lab's keys, or make them."""
+        path = settings.state / "s3-credentials.json"
+        if not path.exists():
+            # Random names too: the redactor blanks them out wherever they appear.
+            names = (f"{role}-{secrets.token_hex(6)}" for role in ("lab-admin", "lab-velero"))
+            admin, velero = names
+            made = S3Credentials(admin, secrets.token_urlsafe(24), velero, secrets.token_urlsafe(24))
+            write_secret(path, json.dumps(asdict(made)).encode())
+        return S3Credentials(**json.loads(path.read_text()))
+
+
+def start(settings: LabSettings, processes: Processes, minio: Path, toxiproxy: Path) -> None:
+    """Start MinIO and toxiproxy."""
+    keys = S3Credentials.of(settings)
+    certificates = settings.state / "minio-certs"
+    certificates.mkdir(parents=True, exist_ok=True)
+    for name, source in (("public.crt", "s3.crt"), ("private.key", "s3.key")):
+        write_secret(certificates / name, (settings.state / "pki" / source).read_bytes())
+    data = settings.state / "minio"
+    processes.start(
+        "minio",
+        [minio, "server", f"--address={settings.s3}:{DIRECT_PORT}", f"--certs-dir={certificates}", data],
+        netns="s3",
+        environment={
+            "MINIO_ROOT_USER": keys.admin_access_key,
+            "MINIO_ROOT_PASSWORD": keys.admin_secret_key,
+            "MINIO_BROWSER": "off",
+            "MINIO_UPDATE": "off",
+        },
+    )
+    proxy = settings.state / "toxiproxy.json"
+    route = {"listen": f"{settings.s3}:{PROXIED_PORT}", "upstream": f"{settings.s3}:{DIRECT_PORT}"}
+    proxy.write_text(json.dumps([{"name": PROXY_NAME, "enabled": True, **route}]))
+    processes.start(
+        "toxiproxy",
+        [toxiproxy, f"-host={settings.s3}", f"-port={TOXIPROXY_PORT}", f"-config={proxy}"],
+        netns="s3",
+    )
+
+
+def prepare(settings: LabSettings) -> None:
+    """Make the two buckets and Velero's user, who may use only the first."""
+    keys = S3Credentials.of(settings)
+    endpoint = f"127.0.0.1:{settings.s3_direct_port}"
+    authority = settings.state / "pki/ca.crt"
+    pool = urllib3.PoolManager(ca_certs=str(authority), timeout=5.0, retries=False)
+    client = Minio(
+        endpoint=endpoint,
+        access_key=keys.admin_access_key,
+        secret_key=keys.admin_secret_key,
+        region="us-east-1",
+        http_client=pool,
+    )
+    poll(
+        lambda: [client.bucket_exists(bucket) for bucket in (BUCKET, OTHER_BUCKET)],
+        until=lambda _: True,
+        retry_on=NOT_UP,
+        event="MinIO answers",
+        timeout=timeouts.seconds("lab_s3_ready"),
+        interval=0.1,
+    )
+    for bucket in (BUCKET, OTHER_BUCKET):
+        if not client.bucket_exists(bucket):
+            client.make_bucket(bucket)
+    provider = StaticProvider(keys.admin_access_key, keys.admin_secret_key)
+    admin = MinioAdmin(endpoint=endpoint, credentials=provider, region="us-east-1", http_client=pool)
+    admin.user_add(keys.access_key, keys.secret_key)
+    admin.policy_add(POLICY, str(POLICY_FILE))
+    if json.loads(admin.user_info(keys.access_key)).get("policyName") != POLICY:
+        admin.attach_policy([POLICY], user=keys.access_key)

@@ -1,0 +1,55 @@
+"""A second lab, with a network and ports of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lab.lifecycle import Lab
+from lab.settings import LabSettings
+
+SETTINGS = {
+    "ACCEPTANCE_LAB_NAME": "second",
+    "ACCEPTANCE_LAB_NETWORK": "10.78.0.0/24",
+    "ACCEPTANCE_LAB_API_PORT": "26443",
+    "ACCEPTANCE_LAB_S3_PORT": "29000",
+    "ACCEPTANCE_LAB_S3_DIRECT_PORT": "29001",
+    "ACCEPTANCE_LAB_TOXIPROXY_PORT": "28474",
+}
+
+
+@dataclass
+class Second:
+    """The second lab, by its command line and, for a look inside, by its handles."""
+
+    log: Path
+    lab: Lab = field(default_factory=lambda: Lab(LabSettings()))
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Start ``acceptance lab COMMAND`` with its output in the log."""
+        program = Path(sys.prefix) / "bin/acceptance"
+        with self.log.open("w") as log:
+            return subprocess.Popen([program, "lab", command], stdout=log, stderr=log, text=True)
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Exit code and output of ``acceptance lab COMMAND``."""
+        code = self.start(command).wait(timeout=600)
+        return code, self.log.read_text()
+
+
+@pytest.fixture
+def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Second]:
+    """The second lab; it is down before and after."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    found = Second(tmp_path / "log")
+    found.run("down")
+    yield found
+    if os.environ.get("KEEP_LAB") is None:
+        found.run("down")

@@ -1,0 +1,3 @@
+module velero-acceptance.local/lab/tools/git-server
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module velero-acceptance.local/lab/tools/pause
+
+go 1.26.0

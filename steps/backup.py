@@ -1,0 +1,124 @@
+"""Backups: made, followed, and what they hold."""
+
+from __future__ import annotations
+
+from pytest_bdd import given, parsers, then, when
+
+from acceptance.checks import coverage
+from acceptance.drivers.s3 import Bucket
+from acceptance.drivers.velero import Operation, Velero
+from acceptance.evidence.recorder import Evidence
+from acceptance.settings import Environment
+from fixtures.left_out import LeftOut
+from fixtures.scope import Scope
+from fixtures.standard import Application, Applications
+from fixtures.workload import Workload
+
+
+@given(parsers.parse('a completed backup of "{alias}"'), target_fixture="application")
+def completed_backup(scope: Scope, applications: Applications, workload: Workload, alias: str) -> Application:
+    return applications.back_up(scope, workload, alias)
+
+
+@given(parsers.parse('a completed small backup of "{alias}"'), target_fixture="backup")
+@when(parsers.parse('"{alias}" is backed up'), target_fixture="backup")
+def backed_up(scope: Scope, velero: Velero, alias: str) -> Operation:
+    return velero.backup(scope.backup_name(alias), labels=scope.labels, includedNamespaces=[scope.name(alias)])
+
+
+@when(parsers.parse('"{alias}" is backed up to a location that does not exist'), target_fixture="backup")
+def backed_up_to_nowhere(scope: Scope, velero: Velero, alias: str) -> Operation:
+    namespaces = [scope.name(alias)]
+    return velero.backup(
+        scope.backup_name(alias), labels=scope.labels, includedNamespaces=namespaces, storageLocation="nowhere"
+    )
+
+
+@when(parsers.parse('two backups of "{alias}" are asked for at the same moment'), target_fixture="both")
+def two_backups(scope: Scope, velero: Velero, alias: str) -> tuple[Operation, Operation]:
+    first = scope.backup_name("first")
+    velero.create_backup(first, labels=scope.labels, includedNamespaces=[scope.name(alias)])
+    second = velero.backup(scope.backup_name("second"), labels=scope.labels, includedNamespaces=[scope.name(alias)])
+    return velero.follow_backup(first), second
+
+
+@then("the backup started in time")
+def started_in_time(backup: Operation, evidence: Evidence) -> None:
+    seconds = backup.seconds_to("InProgress")
+    evidence.measure("initiation_component_contract", seconds)
+    evidence.measure("initiation", seconds)
+
+
+@then("both started in time, not counting the wait for the other")
+def both_started_in_time(both: tuple[Operation, Operation], evidence: Evidence) -> None:
+    """Velero runs one backup at a time: the second one's time counts from the end of the first."""
+    first, second = (operation.require() for operation in both)
+    waited = max(0.0, (second.started - first.finished).total_seconds())
+    evidence.observe("in the queue", second.seconds_to("InProgress"), "s")
+    evidence.measure("initiation", max(waited, (first.started - first.created).total_seconds()))
+
+
+@then("the backup never started, and Velero says why")
+def never_started(backup: Operation, evidence: Evidence) -> None:
+    assert backup.phase == "FailedValidation" and "nowhere" in backup.reason(), backup.status
+    assert "InProgress" not in {transition.phase for transition in backup.transitions}
+    evidence.refute("initiation", None, artefact=backup.reason())
+
+
+@then("the backup is Completed, without errors and with all items")
+def completed(application: Application, evidence: Evidence) -> None:
+    backup = application.backup
+    progress = backup.status["progress"]
+    evidence.measure("backups_completed", int(backup.phase == "Completed"))
+    evidence.measure("errors_reported", backup.errors)
+    evidence.observe("items", progress["itemsBackedUp"])
+    evidence.measure("items_missing", progress["totalItems"] - progress["itemsBackedUp"])
+
+
+@then("every mounted claim of it is in the backup")
+def claims_covered(
+    application: Application, velero: Velero, bucket: Bucket, environment: Environment, evidence: Evidence
+) -> None:
+    name = application.backup.name
+    info = bucket.json(f"{environment.prefix}/backups/{name}/{name}-volumeinfo.json.gz")
+    found = coverage.audit(application.claims, application.pods, velero.volume_backups(name), info)
+    evidence.observe("claims in scope", len(found))
+    assert found, "the application has no claim: nothing was checked"
+    evidence.measure("claims_without_data", len(coverage.gaps(found)), artefact=coverage.table(found))
+
+
+@then("the copy of its status in S3 says Completed")
+def copy_completed(application: Application, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    """Velero can write Completed to the object although the copy in S3 was not updated."""
+    copy = bucket.json(f"{environment.prefix}/backups/{application.backup.name}/velero-backup.json")
+    phase = copy["status"]["phase"]
+    evidence.measure("copies_not_completed", int(phase != "Completed"), artefact=f"phase of the copy: {phase}")
+
+
+@given(parsers.parse('a namespace "{alias}" with these claims'), target_fixture="claims")
+def claims_left_out(scope: Scope, left_out: LeftOut, datatable: list[list[str]], alias: str) -> list[str]:
+    """The table's first column names the claims that ``fixtures/left_out.py`` makes."""
+    names = [row[0] for row in datatable[1:]]
+    left_out.deploy(scope, scope.namespace(alias), names)
+    return names
+
+
+@then("Velero calls the backup Completed")
+def called_completed(backup: Operation) -> None:
+    backup.require("Completed")
+
+
+@then("the suite names every one of these claims as not in the backup")
+def claims_named(
+    claims: list[str],
+    left_out: LeftOut,
+    backup: Operation,
+    velero: Velero,
+    bucket: Bucket,
+    environment: Environment,
+    evidence: Evidence,
+) -> None:
+    info = bucket.json(f"{environment.prefix}/backups/{backup.name}/{backup.name}-volumeinfo.json.gz")
+    found = coverage.audit(left_out.claims, left_out.pods, velero.volume_backups(backup.name), info)
+    assert sorted(gap.claim for gap in coverage.gaps(found)) == sorted(claims), coverage.table(found)
+    evidence.refute("claims_without_data", len(coverage.gaps(found)), artefact=coverage.table(found))

@@ -1,0 +1,96 @@
+"""Data compared with the manifest that is kept outside the cluster, and with what restic alone reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_bdd import parsers, then, when
+
+from acceptance.corpus import Corpus
+from acceptance.drivers.s3 import Bucket
+from acceptance.drivers.velero import Operation
+from acceptance.errors import AcceptanceError
+from acceptance.evidence.recorder import Evidence
+from acceptance.settings import Environment
+from fixtures.oracle import Oracle
+from fixtures.scope import Scope
+from fixtures.standard import Application, RestoredCopy, Standard
+from fixtures.watchers import Vigil
+from fixtures.workload import Workloads
+from steps.applications import LATE_FILE
+
+
+@then(parsers.parse('every file of the corpus in "{alias}" is equal, bytes and metadata'))
+def corpus_equal(scope: Scope, workloads: Workloads, corpus: Corpus, evidence: Evidence, alias: str) -> None:
+    difference = corpus.manifest().compare(workloads.in_namespace(scope.name(alias)).manifest())
+    evidence.measure("files_equal", difference.percent_equal, artefact=difference.table())
+
+
+@then("every file of the corpus in the copy is equal, bytes and metadata")
+def copy_equal(copy: RestoredCopy, corpus: Corpus, evidence: Evidence) -> None:
+    difference = corpus.manifest().compare(copy.workload.manifest())
+    evidence.measure("files_equal", difference.percent_equal, artefact=difference.table())
+
+
+@then("the source still holds its corpus unchanged")
+def source_unchanged(standard: Standard, corpus: Corpus, evidence: Evidence) -> None:
+    difference = corpus.manifest().compare(standard.application.workload.manifest())
+    evidence.measure("source_unchanged", difference.percent_equal, artefact=difference.table())
+
+
+@then(parsers.parse('the suite calls the data in "{alias}" different'))
+def called_different(scope: Scope, workloads: Workloads, corpus: Corpus, evidence: Evidence, alias: str) -> None:
+    workload = workloads.in_namespace(scope.name(alias))
+    workload.wait_ready()
+    difference = corpus.manifest().compare(workload.manifest())
+    evidence.refute("files_equal", difference.percent_equal, artefact=difference.table())
+
+
+@then(parsers.parse('the file written after the backup is not in "{alias}"'))
+def late_file_absent(scope: Scope, workloads: Workloads, evidence: Evidence, alias: str) -> None:
+    found = workloads.in_namespace(scope.name(alias)).manifest().entries
+    evidence.measure("files_from_after_the_backup", sum(LATE_FILE in path for path in found))
+
+
+@then("restic alone finds every file of the corpus in the repository")
+def repository_equal(standard: Standard, oracle: Oracle, corpus: Corpus, evidence: Evidence, tmp_path: Path) -> None:
+    oracle.restore(standard.application, tmp_path)
+    difference = corpus.manifest().compare(corpus.read(tmp_path))
+    evidence.measure("repository_files_equal", difference.percent_equal, artefact=difference.table())
+
+
+@when("a byte of its data in S3 is flipped")
+def byte_flipped(
+    application: Application, bucket: Bucket, environment: Environment, oracle: Oracle, evidence: Evidence
+) -> None:
+    """In the largest pack, which holds file contents."""
+    key = oracle.largest_pack(application, bucket, environment.prefix)
+    content = bytearray(bucket.get(key))
+    content[len(content) // 3] ^= 0xFF
+    bucket.put(key, bytes(content))
+    evidence.observe("flipped a byte of", key)
+
+
+@then("the damage is seen: the restore fails, or the suite calls the data different")
+def damage_seen(
+    scope: Scope, restore: Operation, workloads: Workloads, corpus: Corpus, evidence: Evidence, vigil: Vigil
+) -> None:
+    """A restore that fails may leave its pod waiting for data for ever: then there is nothing to read."""
+    vigil.allow_errors(r"PodVolumeRestore|data path|[Rr]estic|pod volume restore")
+    evidence.observe("phase of the restore", restore.phase)
+    try:
+        found = workloads.in_namespace(scope.name("target")).manifest()
+    except AcceptanceError as error:
+        percent, shown = 0.0, f"no data can be read: {error}"
+    else:
+        difference = corpus.manifest().compare(found)
+        percent, shown = difference.percent_equal, difference.table()
+    passes = restore.phase == "Completed" and percent == 100.0
+    evidence.measure("corruptions_passed", int(passes), artefact=f"the restore ended {restore.phase}")
+    evidence.refute("files_equal", percent, artefact=shown)
+
+
+@then("restic alone names the damage")
+def restic_names_damage(application: Application, oracle: Oracle, evidence: Evidence) -> None:
+    problem = oracle.repository(application).check()
+    evidence.refute("repository_files_equal", None if problem else 100.0, artefact=problem)

@@ -1,0 +1,138 @@
+"""How long backups are kept, and how they go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from pytest_bdd import given, parsers, then, when
+
+from acceptance.checks import retention
+from acceptance.corpus import Corpus
+from acceptance.drivers.kinds import name_of
+from acceptance.drivers.velero import Operation, Velero
+from acceptance.evidence.recorder import Evidence
+from acceptance.settings import Environment
+from fixtures.expiry import Expired, Expiry
+from fixtures.scope import Scope
+from fixtures.standard import Application, Applications, Restores
+from fixtures.workload import Workload, Workloads
+from steps.schedule import LAST_RUN, stamp
+
+EXPIRATION = "Backup.status.expiration"
+COLLECTOR = "garbage collection frequency"
+
+
+@given("a backup made by a copy of the deployed schedule", target_fixture="scheduled_backup")
+def scheduled(scope: Scope, velero: Velero, environment: Environment, evidence: Evidence) -> Operation:
+    evidence.accelerate(LAST_RUN)
+    name = scope.schedule_name("retention")
+    spec = velero.schedule(environment.schedule)["spec"]
+    velero.create_schedule(
+        name, labels=scope.labels, spec=spec, last_backup=stamp(datetime.now(UTC) - timedelta(days=2))
+    )
+    run, _ = velero.wait_scheduled(name, set())
+    scope.made.backups.add(name_of(run))
+    return velero.follow_backup(name_of(run))
+
+
+@then("both are kept as long as the design says, counted from their start")
+def kept_as_designed(application: Application, scheduled_backup: Operation, evidence: Evidence) -> None:
+    for backup in (application.backup, scheduled_backup):
+        evidence.measure("retention", retention.retention(backup.item))
+        evidence.measure("expiration_error", retention.expiration_error(backup.item), artefact=str(backup.status))
+
+
+@when(parsers.parse('"{alias}" is backed up with a TTL of {hours:d} hours'), target_fixture="backup")
+def backed_up_with_ttl(scope: Scope, velero: Velero, alias: str, hours: int) -> Operation:
+    return velero.backup(
+        scope.backup_name(alias), labels=scope.labels, includedNamespaces=[scope.name(alias)], ttl=f"{hours}h0m0s"
+    )
+
+
+@then("the suite calls its retention wrong")
+def retention_wrong(backup: Operation, evidence: Evidence) -> None:
+    evidence.refute("retention", retention.retention(backup.item), artefact=str(backup.item["spec"]))
+
+
+@given(
+    parsers.parse('two completed backups of "{alias}": the "{old}" one and the "{kept}" one'), target_fixture="backups"
+)
+def two_backups(
+    scope: Scope, applications: Applications, workload: Workload, alias: str, old: str, kept: str
+) -> dict[str, Application]:
+    return {name: applications.back_up(scope, workload, name) for name in (old, kept)}
+
+
+@given(parsers.parse('the "{name}" backup was restored as "{target}"'), target_fixture="restore")
+def was_restored(
+    scope: Scope, restores: Restores, backups: dict[str, Application], name: str, target: str
+) -> Operation:
+    return restores.mapped(scope, backups[name], target).require()
+
+
+@when(parsers.parse('the "{name}" backup expires'), target_fixture="expired")
+def expires(
+    expiry: Expiry, backups: dict[str, Application], restore: Operation, evidence: Evidence, name: str
+) -> Expired:
+    evidence.accelerate(EXPIRATION)
+    evidence.accelerate(COLLECTOR)
+    return expiry.expire(backups[name].backup, [restore])
+
+
+@then(parsers.parse('nothing of the "{name}" backup and its restores is left in time'))
+def nothing_left(expiry: Expiry, expired: Expired, evidence: Evidence, name: str) -> None:
+    left = expiry.wait_gone(expired)
+    evidence.measure("deletion", expired.clock.elapsed, artefact=f"{name}: {expired}")
+    evidence.measure("objects_left", len(left.objects), artefact="\n".join(left.objects) or "no object is left")
+    evidence.measure("keys_left", len(left.keys), artefact="\n".join(left.keys) or "no key is left")
+    evidence.measure("snapshots_left", len(left.snapshots), artefact="\n".join(left.snapshots) or "no snapshot is left")
+
+
+@then(parsers.parse('the "{name}" backup is whole: restored as "{target}", every file is equal'))
+def neighbour_whole(
+    scope: Scope,
+    restores: Restores,
+    workloads: Workloads,
+    corpus: Corpus,
+    backups: dict[str, Application],
+    evidence: Evidence,
+    name: str,
+    target: str,
+) -> None:
+    restores.mapped(scope, backups[name], target).require()
+    workload = workloads.in_namespace(scope.name(target))
+    workload.wait_ready()
+    difference = corpus.manifest().compare(workload.manifest())
+    evidence.measure("neighbours_damaged", int(not difference.equal), artefact=difference.table())
+
+
+@given("the location is read-only")
+def location_read_only(velero: Velero) -> Iterator[None]:
+    velero.set_access("ReadOnly")
+    yield
+    velero.set_access("ReadWrite")
+
+
+@when("the small backup expires", target_fixture="expired")
+def small_backup_expires(expiry: Expiry, backup: Operation, evidence: Evidence) -> Expired:
+    evidence.accelerate(EXPIRATION)
+    evidence.accelerate(COLLECTOR)
+    return expiry.expire(backup.require(), [])
+
+
+@then("it is still there, marked as not deletable")
+def still_there(expiry: Expiry, expired: Expired, velero: Velero, evidence: Evidence) -> None:
+    """The mark is the collector's own: it looked at the backup and left it."""
+    velero.wait_backup_label(expired.backup, "velero.io/gc-failure", "BSLReadOnly")
+    left = expiry.find(expired)
+    evidence.refute("objects_left", len(left.objects), artefact="\n".join(left.objects))
+    evidence.refute("keys_left", len(left.keys), artefact="\n".join(left.keys))
+
+
+@then("it goes once the location can be written again")
+def goes_after_all(expiry: Expiry, expired: Expired, velero: Velero, evidence: Evidence) -> None:
+    velero.set_access("ReadWrite")
+    left = expiry.wait_gone(expired)
+    assert not left.objects and not left.keys, left
+    evidence.observe("gone after", expired.clock.elapsed, "s")

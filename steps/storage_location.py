@@ -1,0 +1,97 @@
+"""The bucket and the location: layout, strays, and faults on the way to S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pytest_bdd import given, then, when
+
+from acceptance.checks import layout
+from acceptance.drivers.s3 import Bucket
+from acceptance.drivers.toxiproxy import Toxiproxy
+from acceptance.drivers.velero import Velero
+from acceptance.evidence.recorder import Evidence
+from acceptance.naming import unique
+from acceptance.settings import Environment
+from fixtures.scope import Scope
+from fixtures.standard import RestoredCopy, Standard
+from fixtures.watchers import Vigil
+
+
+@then("S3 holds exactly the keys of that backup, that restore and its repository")
+def layout_exact(
+    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
+) -> None:
+    findings = _findings(standard, copy, bucket, environment)
+    evidence.measure("keys_missing", len(findings.missing), artefact=findings.table())
+    evidence.measure("keys_unexpected", len(findings.unexpected), artefact=findings.table())
+
+
+@then("every object of that backup and that restore can be read")
+def objects_readable(
+    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
+) -> None:
+    prefix = f"{environment.prefix}/"
+    keys = layout.backup_keys(prefix, standard.application.backup.name) | layout.restore_keys(prefix, copy.restore.name)
+    bad = layout.unreadable({key: bucket.problem(key) for key in keys})
+    evidence.observe("objects read", len(keys))
+    evidence.measure("objects_unreadable", len(bad), artefact="\n".join(bad) or "all objects were read")
+
+
+@when("somebody puts an object beside the prefixes", target_fixture="stray")
+def stray_object(scope: Scope, bucket: Bucket, environment: Environment) -> Iterator[str]:
+    key = f"{environment.prefix}/{unique(scope.run)}/stray"
+    scope.made.keys.add(key)
+    bucket.put(key, b"not Velero's")
+    yield key
+    bucket.delete(key)
+
+
+@then("the keys are no longer those of the layout")
+def layout_broken(
+    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
+) -> None:
+    findings = _findings(standard, copy, bucket, environment)
+    evidence.refute("keys_unexpected", len(findings.unexpected), artefact=findings.table())
+
+
+@then("Velero calls the location unavailable and names the folder")
+def location_unavailable(velero: Velero, stray: str, vigil: Vigil) -> None:
+    vigil.allow_errors(r"invalid top-level directories|available/unavailable/unknown: 0/1/0|is in unavailable state")
+    location = velero.wait_location("Unavailable")
+    folder = stray.split("/")[-2]
+    assert folder in location["status"]["message"], location["status"]
+
+
+@then("the location is available again once the object is gone")
+def available_without_stray(velero: Velero, bucket: Bucket, stray: str) -> None:
+    bucket.delete(stray)
+    velero.wait_location("Available")
+
+
+@given("S3 refuses connections")
+def s3_refuses(toxiproxy: Toxiproxy, vigil: Vigil) -> None:
+    vigil.allow_errors(r"connection refused|available/unavailable/unknown: 0/1/0|is in unavailable state")
+    toxiproxy.cut()
+
+
+@then("the location is available again once S3 answers")
+def available_after_heal(velero: Velero, toxiproxy: Toxiproxy, evidence: Evidence) -> None:
+    healed = datetime.now(UTC)
+    toxiproxy.heal()
+    location = velero.wait_location("Available", validated_after=healed)
+    evidence.observe("available again after healing", location["status"]["lastValidationTime"])
+
+
+def _findings(
+    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment
+) -> layout.LayoutFindings:
+    return layout.inspect(
+        bucket.keys(),
+        f"{environment.prefix}/",
+        backup=standard.application.backup.name,
+        restore=copy.restore.name,
+        namespace=standard.application.workload.namespace,
+        snapshots=1,
+    )

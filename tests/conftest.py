@@ -1,0 +1,46 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from acceptance.evidence.recorder import Evidence
+from acceptance.evidence.records import Outcome, Record
+from acceptance.redaction import Redactor
+from acceptance.register.load import load
+
+MakeRecord = Callable[..., Record]
+
+
+@pytest.fixture
+def make_record() -> MakeRecord:
+    """Maker of scenario records."""
+
+    def make(criterion: str = "AC-003-01", scenario: str = "s", **change: object) -> Record:
+        content = {
+            "node": f"features/{criterion}.feature::{scenario}",
+            "criterion": criterion,
+            "feature": f"{criterion}.feature",
+            "scenario": scenario,
+            "negative": False,
+            "started": datetime.now(UTC),
+            "outcome": Outcome.PASSED,
+        }
+        return Record.model_validate({**content, **change})
+
+    return make
+
+
+@pytest.fixture
+def make_evidence(tmp_path: Path, make_record: MakeRecord) -> Callable[..., Evidence]:
+    """Maker of evidence that is kept in a temporary folder."""
+
+    def make(criterion: str = "AC-003-01", *secrets: str, **change: object) -> Evidence:
+        record = make_record(criterion, **change)
+        return Evidence(record, load().criteria[criterion], tmp_path, "scenario", Redactor(secrets))
+
+    return make

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_bdd import parsers
+
+from acceptance.gherkin.documents import FeatureText, MalformedFeature, read
+from acceptance.gherkin.lint import Definition, lint_feature, lint_suite
+from acceptance.register.load import load
+
+GOOD = """@AC-003-01
+Feature: A backup starts
+
+  Scenario: It starts
+    Given a namespace
+    Then it started within 30 seconds
+"""
+Writer = Callable[[str], FeatureText]
+
+
+def definition(kind: str, text: str, where: str = "steps.here") -> Definition:
+    parser = parsers.parse(text)
+    return Definition(kind, text, parser.is_matching, where)
+
+
+STEPS = [definition("given", "a namespace"), definition("then", "it started within {seconds:d} seconds")]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Writer:
+    def writer(text: str, name: str = "AC-003-01-start.feature") -> FeatureText:
+        path = tmp_path / name
+        path.write_text(text)
+        return read(path)
+
+    return writer
+
+
+def problems(feature: FeatureText, steps: list[Definition] = STEPS) -> list[str]:
+    return list(lint_feature(feature, load(), steps))
+
+
+def test_a_good_feature_has_no_problem(write: Writer) -> None:
+    assert problems(write(GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t + t[t.index("  Scenario") :], "stands 2 times"),
+        (lambda t: t.replace("    Then it started within 30 seconds\n", ""), "has no Then"),
+        (lambda t: t[: t.index("    Given")], "has no steps"),
+        (lambda t: t.replace("a namespace", "a galaxy"), "no step definition fits Given 'a galaxy'"),
+        (lambda t: t.replace("30 seconds", "31 seconds"), "says 31 seconds"),
+        (lambda t: t.replace("@AC-003-01\n", ""), "exactly one criterion tag"),
+        (lambda t: t.replace("@AC-003-01\n", "@AC-003-01 @AC-003-02\n"), "exactly one criterion tag"),
+        (lambda t: t.replace("@AC-003-01\n", "@AC-003-01\n\n"), "exactly one criterion tag"),
+        (lambda t: t.replace("@AC-003-01\n", "@AC-003-99\n"), "@AC-003-99 is not in the register"),
+        (lambda t: t.replace("@AC-003-01\n", "@AC-003-02\n"), "the file name must start with AC-003-02"),
+        (lambda t: t.replace("  Scenario:", "  @whatever\n  Scenario:"), "@whatever is unknown"),
+        (lambda t: t.replace("Scenario: It", "Scenario Outline: It"), "has no Examples"),
+    ],
+)
+def test_each_rule_goes_red(write: Writer, change: Callable[[str], str], says: str) -> None:
+    assert any(says in problem for problem in problems(write(change(GOOD))))
+
+
+def test_an_ambiguous_step_is_named(write: Writer) -> None:
+    found = problems(write(GOOD), [*STEPS, definition("given", "a {thing}", "steps.there")])
+    assert any("ambiguous: steps.here, steps.there" in problem for problem in found)
+
+
+def test_a_step_of_another_kind_does_not_fit(write: Writer) -> None:
+    assert any("no step definition" in p for p in problems(write(GOOD), [definition("when", "a namespace"), STEPS[1]]))
+
+
+def test_numbers_of_a_seeded_fault_are_free(write: Writer) -> None:
+    text = GOOD.replace("  Scenario:", "  @negative\n  Scenario:").replace("30 seconds", "31 seconds")
+    assert problems(write(text)) == []
+
+
+def test_an_outline_is_expanded_before_it_is_matched(write: Writer) -> None:
+    text = GOOD.replace("Scenario: It", "Scenario Outline: It").replace("30 seconds", "<n> seconds")
+    assert problems(write(f"{text}\n    Examples:\n      | n |\n      | 30 |\n")) == []
+
+
+@pytest.mark.parametrize("text", ["Feature\n", "nonsense", ""])
+def test_a_file_that_is_no_feature_is_named(write: Writer, text: str) -> None:
+    with pytest.raises(MalformedFeature):
+        write(text)
+
+
+def test_a_criterion_without_feature_is_named(write: Writer) -> None:
+    found = list(lint_suite([write(GOOD)], load(), STEPS))
+    assert any("AC-004-05 has no feature" in problem for problem in found)
+    assert not any("AC-003-01 has no feature" in problem for problem in found)
+
+
+def test_a_planned_criterion_with_a_feature_is_named(write: Writer) -> None:
+    feature = write(GOOD.replace("AC-003-01", "AC-003-02"))
+    assert any("AC-003-02 has a feature: remove its mark" in p for p in lint_suite([feature], load(), STEPS))
+
+
+def test_two_features_of_one_criterion_are_named(write: Writer) -> None:
+    assert any("AC-003-01 has 2 features" in p for p in lint_suite([write(GOOD), write(GOOD)], load(), STEPS))
+
+
+def test_an_unused_step_definition_is_named(write: Writer) -> None:
+    spare = definition("when", "nobody calls")
+    assert any("'nobody calls'" in p for p in lint_suite([write(GOOD)], load(), [*STEPS, spare]))

@@ -1,0 +1,315 @@
+"""Whole runs of pytest on feature files of their own: what is collected, recorded, reported and returned.
+
+Only the target is replaced: nothing is brought up. Options, collection, records, verdicts, report
+and exit codes are the suite's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CONFTEST = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import acceptance.gherkin.documents as documents
+documents.FEATURES = Path(__file__).parent / "features"
+import acceptance.plugins.run as run
+from acceptance.errors import AcceptanceError, Refusal
+from acceptance.evidence.recorder import Blocked, Inconclusive
+from acceptance.settings import Environment, S3Access
+from pydantic import SecretStr
+import pytest
+from pytest_bdd import given, when, then, parsers
+
+def reachable(found):
+    found.redactor.learn("planted-secret")
+    place = Path("/nowhere")
+    access = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
+    return Environment(target="lab", kubeconfig=place, s3=access, restic=place, corpus=place, corpus_image="x",
+                       notes={{"velero": "v0"}})
+
+run._bring_lab_up = lambda: None
+run._reachable = reachable
+pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.gherkin.allure_steps",
+                  "acceptance.plugins.records", "acceptance.plugins.report"]
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_up(request):
+    yield
+    Path(__file__).with_name("cleaned").touch()
+    leak = Path(__file__).with_name("leak")
+    if leak.exists():
+        request.config.stash[run.RUN].leaks.append(leak.read_text())
+
+@given("a start")
+def start(): pass
+
+@when(parsers.parse("it takes {{seconds:g}} units"), target_fixture="taken")
+def takes(seconds): return seconds
+
+@when("nothing is measured", target_fixture="taken")
+def nothing(): return None
+
+@when("it waits for ever", target_fixture="taken")
+def waits():
+    import time
+    Path(__file__).with_name("waiting").touch()
+    time.sleep(60)
+
+@when(parsers.parse("it raises {{what}}"), target_fixture="taken")
+def raises(what):
+    kinds = dict(blocked=Blocked, inconclusive=Inconclusive, error=AcceptanceError, bug=ValueError)
+    raise kinds[what]("it was planted-secret")
+
+@when("it is skipped", target_fixture="taken")
+def skipped(): pytest.skip("not today")
+
+@then("it started in time")
+def started(evidence, taken):
+    if taken is not None:
+        evidence.measure("initiation", taken, artefact="seen planted-secret")
+
+@then("the delay is seen")
+def seen(evidence, taken): evidence.refute("initiation", taken)
+"""
+HEAD = "@AC-003-01\nFeature: A backup starts\n\n"
+
+
+def scenario(name: str, when: str, then: str = "it started in time", tag: str = "") -> str:
+    return f"  {tag}\n  Scenario: {name}\n    Given a start\n    When {when}\n    Then {then}\n\n"
+
+
+GREEN = (
+    HEAD
+    + scenario("Quick", "it takes 3 units")
+    + scenario("Slow", "it takes 31 units", "the delay is seen", "@negative")
+)
+
+
+@dataclass
+class Suite:
+    """A small project with the suite's plugins."""
+
+    folder: Path
+
+    def write(self, text: str, name: str = "AC-003-01-start.feature") -> None:
+        path = self.folder / "features" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "pytest", "features/AC-003-01-start.feature", "--run-id=r", *arguments]
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def report(self) -> Any:
+        return json.loads((self.folder / "reports/latest/traceability.json").read_text())
+
+    def row(self) -> Any:
+        return next(row for row in self.report()["criteria"] if row["id"] == "AC-003-01")
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    (tmp_path / "conftest.py").write_text(CONFTEST.format(root=str(ROOT)))
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    found = Suite(tmp_path)
+    found.write(GREEN)
+    return found
+
+
+def test_a_green_run(suite: Suite) -> None:
+    done = suite.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("=") or "2 passed" in done.stdout.splitlines()[-1]
+    assert suite.row()["verdict"] == "VERIFIED"
+    assert suite.row()["negative_proof"]["status"] == "PROVEN"
+    assert [m["value"] for m in suite.row()["measurements"]] == [3]
+    assert suite.report()["environment"] == {"velero": "v0"}
+
+
+def test_what_a_run_leaves(suite: Suite) -> None:
+    suite.run()
+    folder = suite.folder / "reports/latest"
+    assert {p.name for p in folder.iterdir()} >= {"traceability.json", "traceability.md", "junit.xml", "allure-results"}
+    cases = list(ET.parse(folder / "junit.xml").getroot().iter("testcase"))
+    assert [p.get("value") for p in cases[0].iter("property") if p.get("name") == "requirement"] == ["AC-003-01"]
+    shown = [json.loads(p.read_text()) for p in (folder / "allure-results").glob("*-result.json")]
+    steps = {step["name"] for result in shown for step in result["steps"]}
+    assert {"Given a start", "When it takes 3 units", "Then it started in time"} <= steps
+    labels = {(label["name"], label["value"]) for result in shown for label in result["labels"]}
+    assert ("requirement", "AC-003-01") in labels and ("epic", "REQ-003 PVC backup operations") in labels
+
+
+def test_no_secret_reaches_any_file(suite: Suite) -> None:
+    suite.write(GREEN + scenario("Broken", "it raises error"))
+    done = suite.run()
+    assert "[redacted]" in done.stdout and "planted-secret" not in done.stdout + done.stderr
+    for path in (suite.folder / "reports").rglob("*"):
+        if path.is_file():
+            assert "planted-secret" not in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("when", "verdict", "says"),
+    [
+        ("it takes 31 units", "FAILED", "initiation is 31 s"),
+        ("it raises error", "FAILED", "it was [redacted]"),
+        ("it raises bug", "FAILED", "it was [redacted]"),
+        ("it raises blocked", "BLOCKED", "it was [redacted]"),
+        ("it raises inconclusive", "INCONCLUSIVE", "it was [redacted]"),
+        ("nothing is measured", "INCONCLUSIVE", "initiation was not measured"),
+        ("it is skipped", "NOT-RUN", "no scenario ended"),
+    ],
+)
+def test_what_is_not_verified_fails_the_run(suite: Suite, when: str, verdict: str, says: str) -> None:
+    suite.write(HEAD + scenario("One", when))
+    done = suite.run()
+    assert done.returncode == 1, done.stdout
+    assert suite.row()["verdict"] == verdict
+    assert says in suite.row()["reason"]
+
+
+def test_a_seeded_fault_that_nobody_sees_is_red(suite: Suite) -> None:
+    suite.write(HEAD + scenario("Blind", "it takes 3 units", "the delay is seen", "@negative"))
+    assert suite.run().returncode == 1
+    assert "the seeded fault was not seen" in suite.row()["reason"]
+
+
+def test_a_leak_is_red_and_named(suite: Suite) -> None:
+    (suite.folder / "leak").write_text("Backup x of a scenario")
+    done = suite.run()
+    assert done.returncode == 1
+    assert "left behind: Backup x of a scenario" in done.stdout
+    assert suite.report()["summary"]["leaks"] == ["Backup x of a scenario"]
+
+
+def test_a_part_of_the_scenarios_verifies_nothing_and_fails_nothing(suite: Suite) -> None:
+    done = suite.run("-k", "quick")
+    assert done.returncode == 0, done.stdout
+    assert (suite.row()["verdict"], suite.row()["reason"]) == ("INCONCLUSIVE", "1 of 2 scenarios were run")
+
+
+@pytest.mark.parametrize("arguments", [("-m", "AC-003-01 and negative"), ("-k", "slow"), ("--lf",)])
+def test_selection(suite: Suite, arguments: tuple[str, ...]) -> None:
+    if "--lf" in arguments:
+        suite.write(GREEN.replace("31 units", "3 units"))
+        suite.run()
+    done = suite.run("--collect-only", "-q", *arguments)
+    assert "features/AC-003-01-start.feature::test_slow" in done.stdout
+    assert "test_quick" not in done.stdout
+
+
+def test_nothing_selected_is_no_success(suite: Suite) -> None:
+    done = suite.run("-k", "nosuchscenario")
+    assert done.returncode == 5
+    assert "no scenario was selected" in done.stdout
+
+
+def test_parallel_workers_make_one_report(suite: Suite) -> None:
+    done = suite.run("-n", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert suite.row()["verdict"] == "VERIFIED"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_cleans_up_and_reports(suite: Suite, number: signal.Signals) -> None:
+    suite.write(GREEN + scenario("Endless", "it waits for ever"))
+    running = subprocess.Popen(suite.command(), cwd=suite.folder, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not (suite.folder / "waiting").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.send_signal(number)
+    out, _ = running.communicate(timeout=30)
+    assert running.returncode == 2, out
+    assert (suite.folder / "cleaned").exists()
+    assert suite.report()["run"]["interrupted"] is True
+    assert {s["outcome"] for s in suite.row()["scenarios"]} == {"passed", "interrupted"}
+    assert suite.row()["verdict"] == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "says"),
+    [
+        (("--target=mars",), {}, "target: Input should be 'lab' or 'current', not 'mars'"),
+        (("--profile=wild",), {}, "profile: Input should be 'observe'"),
+        (("--run-id=A B",), {}, "run_id"),
+        ((), {"ACCEPTANCE_TARGET": "mars"}, "target"),
+        ((), {"ACCEPTANCE_TIMEOUT_FACTOR": "fast"}, "ACCEPTANCE_TIMEOUT_FACTOR must be a number"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_starts(
+    suite: Suite, arguments: tuple[str, ...], environment: dict[str, str], says: str
+) -> None:
+    done = suite.run(*arguments, **environment)
+    assert done.returncode == 4
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not (suite.folder / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t + scenario("Quick", "it takes 3 units"), "'Quick' stands 2 times"),
+        (lambda t: t.replace("a start", "a galaxy"), "no step definition fits Given 'a galaxy'"),
+        (lambda t: t.replace("Feature:", "Future:"), "AC-003-01-start.feature: "),
+    ],
+)
+def test_a_malformed_feature_is_a_collection_error(suite: Suite, change: Callable[[str], str], says: str) -> None:
+    suite.write(change(GREEN))
+    done = suite.run()
+    assert done.returncode == 2
+    assert says in done.stdout
+
+
+def test_a_full_disk_is_one_sentence_and_no_success(suite: Suite) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    reports = suite.folder / "reports"
+    reports.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", reports], check=True)
+    try:
+        done = suite.run()
+    finally:
+        subprocess.run(["umount", reports], check=True)
+    assert done.returncode not in (0, 5)
+    assert "cannot be written: No space left on device; make room" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (suite.folder / "cleaned").exists()
+
+
+def test_the_real_features_are_collected_quickly_and_without_a_cluster() -> None:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "features/", "--collect-only", "-q"],
+        cwd=ROOT,
+        env={**os.environ, "XDG_STATE_HOME": "/nonexistent", "KUBECONFIG": "/nonexistent"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "AC-004-05-namespace-mapping.feature::test_the_target_stands_on_its_own" in done.stdout
+    assert time.monotonic() - started < 5  # 2 s on an idle machine

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from acceptance.errors import Refusal
+from acceptance.register.models import Profile
+from acceptance.safety import allowed_context, environment
+from acceptance.settings import CurrentTarget, Settings, Target
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Path:
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump({"current-context": "production", "contexts": []}))
+    return path
+
+
+def test_a_context_that_is_not_on_the_list_is_refused(kubeconfig: Path) -> None:
+    with pytest.raises(Refusal, match="the context production is not on the allow-list"):
+        allowed_context(CurrentTarget(kubeconfig=kubeconfig))
+    with pytest.raises(Refusal, match="the context production is not on the allow-list"):
+        allowed_context(CurrentTarget(kubeconfig=kubeconfig, allowed_contexts=["home"]))
+
+
+def test_a_listed_context_may_be_used(kubeconfig: Path) -> None:
+    assert allowed_context(CurrentTarget(kubeconfig=kubeconfig, allowed_contexts=["production"])) == "production"
+    assert allowed_context(CurrentTarget(kubeconfig=kubeconfig, context="home", allowed_contexts=["home"])) == "home"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "cannot be read"), ("{", "not valid YAML"), ("", "no current context")]
+)
+def test_an_unusable_kubeconfig_is_refused(tmp_path: Path, content: str | None, says: str) -> None:
+    path = tmp_path / "config"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(Refusal, match=says):
+        allowed_context(CurrentTarget(kubeconfig=path))
+
+
+def test_the_current_target_wants_s3_credentials(kubeconfig: Path) -> None:
+    current = CurrentTarget(kubeconfig=kubeconfig, allowed_contexts=["production"])
+    with pytest.raises(Refusal, match=r"current\.s3_endpoint"):
+        environment(Settings(target=Target.CURRENT, current=current))
+
+
+def test_the_current_target_wants_the_programs(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: dict[str, Any] = {"s3_access_key": SecretStr("a"), "s3_secret_key": SecretStr("b")}
+    current = CurrentTarget(kubeconfig=kubeconfig, allowed_contexts=["production"], s3_endpoint="https://s3", **keys)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Refusal, match="restic is missing in PATH"):
+        environment(Settings(target=Target.CURRENT, current=current))
+
+
+def test_a_lab_that_is_not_up_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(Refusal, match="the lab is not up"):
+        environment(Settings())
+
+
+def test_settings_from_options_environment_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "acceptance.toml").write_text('target = "current"\n[current]\nallowed_contexts = ["home"]\n')
+    assert Settings.read().target is Target.CURRENT
+    assert Settings.read().current.allowed_contexts == ["home"]
+    monkeypatch.setenv("ACCEPTANCE_TARGET", "lab")
+    assert Settings.read().target is Target.LAB
+    assert Settings.read(target="current", profile=None).target is Target.CURRENT
+
+
+def test_a_broken_settings_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "acceptance.toml").write_text("target = ")
+    with pytest.raises(Refusal, match=r"acceptance\.toml cannot be read"):
+        Settings.read()
+
+
+def test_only_the_own_lab_is_disrupted_by_default() -> None:
+    assert Settings(target=Target.LAB).effective_profile is Profile.DISRUPT
+    assert Settings(target=Target.CURRENT).effective_profile is Profile.EXERCISE
+
+
+def test_secrets_are_not_printed() -> None:
+    assert "hidden" not in repr(CurrentTarget(s3_secret_key=SecretStr("hidden")))

@@ -1,0 +1,78 @@
+"""Rules of the source tree that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [
+    path for folder in ("acceptance", "fixtures", "lab", "steps") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+CLIENTS = {"boto3", "botocore", "kubernetes", "minio", "requests", "subprocess", "urllib3"}
+
+
+def imported(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_nothing_sleeps_outside_waiting(path: Path) -> None:
+    if path != ROOT / "acceptance/waiting.py":
+        assert not re.search(r"\bsleep\(", path.read_text())
+
+
+def test_steps_use_drivers_not_clients() -> None:
+    for path in (ROOT / "steps").glob("*.py"):
+        assert not imported(path) & CLIENTS, path.name
+
+
+def test_drivers_know_nothing_of_pytest() -> None:
+    for path in (ROOT / "acceptance/drivers").glob("*.py"):
+        assert "pytest" not in imported(path), path.name
+
+
+def test_the_lab_knows_nothing_of_the_suite_above_it() -> None:
+    for path in (ROOT / "lab").glob("*.py"):
+        assert not imported(path) & {"steps", "fixtures"}, path.name
+
+
+def test_fixtures_assert_nothing_about_the_system_under_test() -> None:
+    """mypy needs an assert to narrow a type; those carry no message."""
+    for path in (ROOT / "fixtures").glob("*.py"):
+        found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]
+        assert all("is not None" in ast.unparse(node) for node in found), path.name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_no_file_is_too_long(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_the_lock_names_no_address_and_every_hash() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text and "--index-url" not in text
+    pinned = re.findall(r"^[a-z0-9][a-z0-9._-]*==\S+ \\\n    --hash=sha256:", text, re.M)
+    assert len(pinned) == len(re.findall(r"^[a-z0-9]", text, re.M))
+
+
+def test_go_sources_are_formatted() -> None:
+    mains = [str(path) for path in (ROOT / "lab/tools").rglob("*.go")]
+    done = subprocess.run(["gofmt", "-l", *mains], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_gitops_holds_no_plaintext_secret() -> None:
+    for path in (ROOT / "gitops").rglob("*.yaml"):
+        for document in yaml.safe_load_all(path.read_text()):
+            if isinstance(document, dict) and document.get("kind") == "Secret":
+                assert path.name.endswith(".example.yaml"), path
+                assert re.search(r"S3_SECRET_ACCESS_KEY|REPOSITORY_PASSWORD", path.read_text())

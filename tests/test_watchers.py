@@ -1,0 +1,223 @@
+"""What looks on beside every scenario goes red: restarts, error lines, leaks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from acceptance.diagnostics import LEVEL_ERROR, LogLine, LogStreams
+from acceptance.drivers.kinds import BACKUP, NAMESPACE, POD_VOLUME_BACKUP, SCHEDULE, VOLUME, Json, Kind
+from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.drivers.s3 import Bucket
+from acceptance.drivers.velero import Velero
+from acceptance.housekeeping import Housekeeper, Ledger
+from acceptance.naming import RUN_LABEL, belongs, labels, unique
+from acceptance.timeouts import Timeouts
+from fixtures.scope import Scope
+from fixtures.watchers import VeleroDisturbed, Vigil
+
+RUN = "20261123-1200-abcd"
+OWN, FOREIGN = f"acc-{RUN}-00000001", f"acc-{RUN}-00000002"
+
+
+class Pods:
+    """A Velero whose pods can be restarted by a test."""
+
+    def __init__(self) -> None:
+        self.restarts, self.name = 0, "velero-1"
+
+    def server_pods(self) -> list[Json]:
+        status = {"containerStatuses": [{"name": "velero", "restartCount": self.restarts}]}
+        return [{"metadata": {"name": self.name}, "status": status}]
+
+    def agent_pods(self) -> list[Json]:
+        return []
+
+
+class Lines:
+    """Log streams that say what a test put in."""
+
+    def __init__(self) -> None:
+        self.lines: list[LogLine] = []
+
+    def add(self, text: str, seconds: float = 1.0) -> None:
+        self.lines.append(LogLine("velero-1", datetime.now(UTC) + timedelta(seconds=seconds), text))
+
+    def errors_since(self, moment: datetime) -> list[LogLine]:
+        return [line for line in self.lines if line.at > moment]
+
+
+@pytest.fixture
+def pods() -> Pods:
+    return Pods()
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+@pytest.fixture
+def vigil(pods: Pods, lines: Lines) -> Vigil:
+    scope = Scope(RUN, "scenario", cast(Kubernetes, None), Ledger(backups={OWN}))
+    return Vigil(cast(Velero, pods), cast(LogStreams, lines), scope)
+
+
+def test_a_quiet_velero_is_fine(vigil: Vigil) -> None:
+    vigil.verify()
+
+
+@pytest.mark.parametrize("change", [{"restarts": 1}, {"name": "velero-2"}])
+def test_a_restart_is_red_unless_announced(vigil: Vigil, pods: Pods, change: dict[str, Any]) -> None:
+    for name, value in change.items():
+        setattr(pods, name, value)
+    with pytest.raises(VeleroDisturbed, match="restarted or replaced"):
+        vigil.verify()
+    vigil.expect_restart()
+    vigil.verify()
+
+
+def test_an_error_line_is_red_unless_allowed(vigil: Vigil, lines: Lines) -> None:
+    lines.add('level=error msg="disk on fire"')
+    with pytest.raises(VeleroDisturbed, match=r"1 unexpected errors:\nvelero-1: .*disk on fire"):
+        vigil.verify()
+    vigil.allow_errors("on fire")
+    vigil.verify()
+
+
+def test_only_own_and_unnamed_errors_count(vigil: Vigil, lines: Lines) -> None:
+    lines.add(f'level=error msg="cannot delete {FOREIGN}"')
+    lines.add('level=error msg="from before"', seconds=-60)
+    vigil.verify()
+    lines.add(f'level=error msg="cannot back up {OWN}"')
+    with pytest.raises(VeleroDisturbed, match="cannot back up"):
+        vigil.verify()
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ('time="x" level=error msg="y"', True),
+        ('{"level":"error","msg":"y"}', True),
+        ('time="x" level=fatal msg="y"', True),
+        ('time="x" level=warning msg="an error"', False),
+        ('time="x" level=info msg="level=errors"', False),
+    ],
+)
+def test_error_lines_are_told_from_lines_about_errors(line: str, error: bool) -> None:
+    assert bool(LEVEL_ERROR.search(line)) is error
+
+
+# -- leaks ----------------------------------------------------------------------------------
+
+
+class Objects:
+    """A cluster and a bucket that hold what a test put in."""
+
+    def __init__(self) -> None:
+        self.items: dict[Kind, list[Json]] = {}
+        self.stored: list[str] = []
+        self.uploads: list[str] = []
+
+    def list_all(self, kind: Kind, _namespace: str | None = None, *, labels: str = "", **_: str) -> list[Json]:
+        name, _sign, value = labels.partition("=")
+        found = self.items.get(kind, [])
+        return [
+            i
+            for i in found
+            if not name
+            or i["metadata"].get("labels", {}).get(name, "-") in (value or i["metadata"]["labels"].get(name, ""),)
+        ]
+
+    def keys(self, prefix: str = "") -> dict[str, int]:
+        return {key: 1 for key in self.stored if key.startswith(prefix)}
+
+    def incomplete_uploads(self) -> list[str]:
+        return self.uploads
+
+    @property
+    def namespace(self) -> str:
+        return "velero"
+
+    @property
+    def name(self) -> str:
+        return "bucket"
+
+
+@pytest.fixture
+def objects() -> Objects:
+    return Objects()
+
+
+@pytest.fixture
+def keeper(objects: Objects) -> Housekeeper:
+    timeouts = Timeouts({"object_gone": 0.1})
+    handles = (cast(Kubernetes, objects), cast(Velero, objects), cast(Bucket, objects))
+    return Housekeeper(*handles, "velero", timeouts)
+
+
+def labelled(name: str, run: str = RUN, **more: str) -> Json:
+    return {"metadata": {"name": name, "labels": {RUN_LABEL: run, **more}}}
+
+
+def test_a_clean_cluster_has_no_leftovers(keeper: Housekeeper, objects: Objects) -> None:
+    objects.items[NAMESPACE] = [labelled("other", "another-run"), {"metadata": {"name": "default"}}]
+    objects.stored = ["velero/backups/mine/mine.tar.gz", "velero/backups/acc-another-run-00000001/x"]
+    assert keeper.leftovers(RUN) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "says"),
+    [
+        (NAMESPACE, labelled(OWN), f"Namespace {OWN}"),
+        (BACKUP, labelled("daily-1"), "Backup daily-1"),
+        (SCHEDULE, labelled("s"), "Schedule s"),
+        (
+            VOLUME,
+            {"metadata": {"name": "pvc-1"}, "spec": {"claimRef": {"namespace": OWN}}},
+            f"PersistentVolume pvc-1 of {OWN}",
+        ),
+        (
+            POD_VOLUME_BACKUP,
+            {"metadata": {"name": "v", "labels": {"velero.io/backup-name": OWN}}},
+            f"PodVolumeBackup v of {OWN}",
+        ),
+    ],
+)
+def test_every_object_left_is_a_leak(keeper: Housekeeper, objects: Objects, kind: Kind, item: Json, says: str) -> None:
+    objects.items[kind] = [item]
+    (found,) = keeper.leftovers(RUN)
+    assert found.startswith(says)
+
+
+def test_every_key_and_upload_left_is_a_leak(keeper: Housekeeper, objects: Objects) -> None:
+    objects.stored = [f"velero/restic/{OWN}/config"]
+    objects.uploads = [f"velero/restic/{OWN}/data/x"]
+    assert keeper.leftovers(RUN) == [
+        f"s3://bucket/velero/restic/{OWN}/config",
+        f"incomplete upload of s3://bucket/velero/restic/{OWN}/data/x",
+    ]
+
+
+def test_runs_are_found_by_their_label(keeper: Housekeeper, objects: Objects) -> None:
+    objects.items[NAMESPACE] = [labelled(OWN), labelled("x", "another")]
+    objects.items[BACKUP] = [labelled("b")]
+    found = keeper.runs()
+    assert set(found) == {RUN, "another"}
+    assert (found[RUN].namespaces, found[RUN].backups) == ({OWN}, {"b"})
+
+
+def test_names_are_unique_and_belong_to_their_run() -> None:
+    first, second = unique(RUN), unique(RUN)
+    assert first != second and belongs(first, RUN) and not belongs(first, "20261123-1200")
+    assert len(first) <= 63
+
+
+@pytest.mark.parametrize("scenario", ["a" * 100, "ends_in_a_sign_" + "_" * 60, "x" * 62 + "-y", "Ünïcode and spaces"])
+def test_labels_are_valid_for_any_scenario(scenario: str) -> None:
+    import re
+
+    for value in labels(RUN, re.sub(r"[^A-Za-z0-9._-]+", "-", scenario)).values():
+        assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", value), value
