@@ -35,7 +35,7 @@ def check(settings: LabSettings) -> None:
 def refuse_foreign_system() -> None:
     """The lab is made of Linux namespaces and x86-64 Debian programs."""
     if platform.system() != "Linux":
-        raise Refusal(f"the lab needs Linux, this is {platform.system()}: use --target kind or --target current")
+        raise Refusal(f"the lab needs Linux, this is {platform.system()}: use --target current")
     if platform.machine() != "x86_64":
         raise Refusal(f"the lab needs an x86-64 machine, this is {platform.machine()}: use --target current")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, when
 
-from acceptance.drivers.kinds import NAMESPACE
+from acceptance.drivers.kinds import CLAIM, NAMESPACE
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.timeouts import Timeouts
 from fixtures.scope import Scope
 from fixtures.standard import Application, Applications, RestoredCopy, Standard
-from fixtures.workload import Workload, Workloads
+from fixtures.workload import CLAIM_NAME, Workload, Workloads
 
 LATE_FILE = "written-after-the-backup"
 
@@ -54,9 +54,10 @@ def namespace_deleted(
 ) -> None:
     """Delete the namespace and wait until it is gone: what is restored later cannot be the old data.
 
-    The pods go first: a namespace with living pods takes Kubernetes twice as long.
+    Pods and claim go first: a namespace that still holds them takes Kubernetes twice as long.
     """
     workloads.in_namespace(scope.name(alias)).remove_pods()
+    kubernetes.delete(CLAIM, CLAIM_NAME, scope.name(alias))
     kubernetes.delete(NAMESPACE, scope.name(alias))
     kubernetes.wait(
         NAMESPACE,

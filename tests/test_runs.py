@@ -118,7 +118,7 @@ class Suite:
         return subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
-            env={**os.environ, **environment},
+            env={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), **environment},
             capture_output=True,
             text=True,
             timeout=60,

@@ -87,6 +87,17 @@ def test_an_error_line_is_red_unless_allowed(vigil: Vigil, lines: Lines) -> None
     vigil.verify()
 
 
+def test_calls_cut_short_by_an_announced_restart_are_fine(vigil: Vigil, lines: Lines) -> None:
+    lines.add('level=error msg="Error updating the phase" error="client rate limiter: context canceled"')
+    with pytest.raises(VeleroDisturbed, match="context canceled"):
+        vigil.verify()
+    vigil.expect_restart()
+    vigil.verify()
+    lines.add('level=error msg="disk on fire"')
+    with pytest.raises(VeleroDisturbed, match="disk on fire"):
+        vigil.verify()
+
+
 def test_only_own_and_unnamed_errors_count(vigil: Vigil, lines: Lines) -> None:
     lines.add(f'level=error msg="cannot delete {FOREIGN}"')
     lines.add('level=error msg="from before"', seconds=-60)

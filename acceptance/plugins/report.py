@@ -20,6 +20,7 @@ from acceptance.gherkin.collector import register
 from acceptance.gherkin.documents import read_all
 from acceptance.plugins.run import RUN, Run, is_worker, runs_features
 from acceptance.redaction import Redactor
+from acceptance.settings import Target
 from acceptance.traceability import report as traceability
 from acceptance.traceability.render import console_table, markdown
 
@@ -116,19 +117,25 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
         report.run.exit_status = int(session.exitstatus)
     traceability.write_json(report, run.folder / "traceability.json")
     (run.folder / "traceability.md").write_text(markdown(report))
-    if all(row.verdict in (Verdict.VERIFIED, Verdict.NOT_COVERED) for row in report.criteria):
-        figures.record("all features", report.run.seconds)
+    if run.clock and run.settings.target is Target.LAB and complete(report):
+        figures.record("all features", run.clock.elapsed)
     latest = run.settings.reports / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to(run.folder.name)
     session.config.stash[REPORT] = report
 
 
+def complete(report: traceability.Report) -> bool:
+    """Whether every criterion that has a feature is verified, and any is."""
+    verdicts = {row.verdict for row in report.criteria} - {Verdict.NOT_COVERED}
+    return verdicts == {Verdict.VERIFIED}
+
+
 def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]:
     """Criteria of which every scenario ran and that are not verified: these fail a run."""
     features = {tag: len(feature.scenarios) for feature in read_all() for tag in feature.tag_line}
-    complete = (row for row in report.criteria if row.scenarios and len(row.scenarios) == features.get(row.id))
-    return [row for row in complete if row.verdict not in (Verdict.VERIFIED, Verdict.WAIVED)]
+    whole = (row for row in report.criteria if row.scenarios and len(row.scenarios) == features.get(row.id))
+    return [row for row in whole if row.verdict not in (Verdict.VERIFIED, Verdict.WAIVED)]
 
 
 def _commit(root: Path) -> str:

@@ -14,6 +14,7 @@ from acceptance.gherkin.documents import FEATURES
 from acceptance.redaction import Redactor
 from acceptance.settings import Environment, Settings, Target
 from acceptance.timeouts import Timeouts
+from acceptance.waiting import Deadline
 
 EXIT_USAGE = int(pytest.ExitCode.USAGE_ERROR)
 
@@ -27,6 +28,8 @@ class Run:
     redactor: Redactor = field(default_factory=Redactor)
     environment: Environment | None = None
     leaks: list[str] = field(default_factory=list)
+    # Runs from the moment the target is up, so that it times the scenarios alone.
+    clock: Deadline | None = None
 
     @property
     def folder(self) -> Path:
@@ -94,6 +97,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         run.environment = _reachable(run)
         if config.option.sweep and not is_worker(config):
             _sweep(run.environment, run.timeouts)
+        run.clock = Deadline(0)
     except Refusal as error:
         pytest.exit(f"refused: {error}", returncode=EXIT_USAGE)
     except AcceptanceError as error:

@@ -1,0 +1,70 @@
+"""What README and docs say is so: commands run, links lead somewhere, options and settings exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from acceptance.evidence.verdicts import Verdict
+from acceptance.register.load import load
+from lab.settings import LabSettings
+from tests.commands import DOCUMENTS, ROOT, commands, marks
+
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+
+
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    path = f"{sys.prefix}/bin:{os.environ['PATH']}"
+    return subprocess.run(
+        command, shell=True, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_every_command_is_run_by_some_test() -> None:
+    """``lab`` ones by lab/tests/test_docs.py, ``make`` ones by .ci/run."""
+    assert marks() == {"", "make", "collect", "lab"}
+    ci = (ROOT / ".ci/run").read_text()
+    assert commands("make") and all(command in ci for command in commands("make"))
+
+
+@pytest.mark.parametrize("command", commands(""))
+def test_commands_that_need_no_cluster(command: str) -> None:
+    done = run(command)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", commands("collect"))
+def test_selections_select_something(command: str) -> None:
+    done = run(f"{command} --collect-only --quiet")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in LINK.findall(path.read_text()):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_report_in_the_readme_names_real_criteria() -> None:
+    register = load().criteria
+    readme = (ROOT / "README.md").read_text()
+    shown = dict(re.findall(r"^((?:AC|NFR|CLI)-\S+) +(VERIFIED|NOT-COVERED)", readme, re.M))
+    assert shown
+    for name, verdict in shown.items():
+        assert (verdict == Verdict.NOT_COVERED) == register[name].planned
+
+
+def test_every_setting_of_the_lab_is_documented() -> None:
+    usage = (ROOT / "docs/usage.md").read_text()
+    named = set(re.findall(r"`ACCEPTANCE_LAB_([A-Z0-9_]+)`", usage))
+    assert named == {name.upper() for name in LabSettings.model_fields}
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"docs/{path.name}" not in readme] == []
