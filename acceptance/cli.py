@@ -111,14 +111,31 @@ def _facts(lab: Lab) -> LabFacts:
 
 
 @app.command()
-def lint() -> None:
-    """Check register, feature files and step definitions against each other; needs no cluster."""
-    problems = list(_problems())
+def lint(
+    files: Annotated[list[Path] | None, typer.Argument(help="With --secrets: the files; gitops/ without.")] = None,
+    secrets: Annotated[bool, typer.Option("--secrets", help="Only look for Secrets that are not encrypted.")] = False,
+) -> None:
+    """Check register, features, steps, and that gitops/ holds no Secret in the clear; needs no cluster."""
+    if files and not secrets:
+        raise Refusal("files are only looked at for Secrets: use `acceptance lint --secrets FILE …`")
+    problems = list(_open_secrets(files)) if secrets else [*_problems(), *_open_secrets(None)]
     for problem in problems:
         print(problem)
     if problems:
         raise AcceptanceError(f"{len(problems)} problems")
-    console.print("Register, features and steps agree.")
+    console.print("Every Secret is encrypted." if secrets else "Register, features and steps agree.")
+
+
+def _open_secrets(files: list[Path] | None) -> Iterator[str]:
+    """What stands in the clear in *files* (None: all of gitops/), by name and never by value."""
+    from acceptance.checks.secrets import problems
+
+    for path in files or sorted(path for path in (SOURCE / "gitops").rglob("*") if path.is_file()):
+        try:
+            text = path.read_text(errors="replace")
+        except OSError as error:
+            raise Refusal(f"{path} cannot be read: {error.strerror}") from None
+        yield from problems(str(path), text)
 
 
 def _problems() -> Iterator[str]:

@@ -17,7 +17,7 @@ from rich.table import Table
 LIMITS = {
     "lab up, to the location Available": 60.0,
     "lab down": 10.0,
-    "all features": 360.0,
+    "all features": 1200.0,
     "make test": 120.0,
 }
 

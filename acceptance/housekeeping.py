@@ -15,10 +15,13 @@ from acceptance.drivers.kinds import (
     BACKUP_REPOSITORY,
     DELETE_BACKUP_REQUEST,
     NAMESPACE,
+    POD,
     POD_VOLUME_BACKUP,
     POD_VOLUME_RESTORE,
     RESTORE,
     SCHEDULE,
+    SECRET,
+    STORAGE_LOCATION,
     VOLUME,
     Json,
     Kind,
@@ -34,6 +37,17 @@ from acceptance.timeouts import Timeouts
 from acceptance.waiting import Deadline, poll
 
 REPOSITORY_FOLDERS = ("restic", "kopia")
+# What carries a run's label, by the entry of the ledger that its name belongs to.
+LABELLED = {
+    "schedules": SCHEDULE,
+    "restores": RESTORE,
+    "backups": BACKUP,
+    "locations": STORAGE_LOCATION,
+    "repositories": BACKUP_REPOSITORY,
+    "secrets": SECRET,
+    "pods": POD,
+    "namespaces": NAMESPACE,
+}
 
 
 @dataclass
@@ -44,6 +58,11 @@ class Ledger:
     backups: set[str] = field(default_factory=set)
     restores: set[str] = field(default_factory=set)
     schedules: set[str] = field(default_factory=set)
+    # In Velero's namespace:
+    locations: set[str] = field(default_factory=set)
+    repositories: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set)
+    pods: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
 
@@ -69,15 +88,12 @@ class Housekeeper:
 
     def start(self, made: Ledger) -> None:
         """Ask for the removal of everything in *made*, without waiting."""
-        namespace = self._velero.namespace
-        for schedule in made.schedules:
-            self._kubernetes.delete(SCHEDULE, schedule, namespace)
-        for restore in made.restores:
-            self._kubernetes.delete(RESTORE, restore, namespace)
-        for backup in made.backups:
-            self._velero.delete_backup(backup)
-        for name in made.namespaces:
-            self._kubernetes.delete(NAMESPACE, name)
+        for entry, kind in LABELLED.items():
+            for name in getattr(made, entry):
+                if kind is BACKUP:
+                    self._velero.delete_backup(name)
+                else:
+                    self._kubernetes.delete(kind, name, self._velero.namespace)
         for volume in made.volumes:
             self._kubernetes.delete(VOLUME, volume)
         self._bucket.delete(*made.keys)
@@ -120,12 +136,7 @@ class Housekeeper:
     def runs(self) -> dict[str, Ledger]:
         """What labelled runs have on the cluster, by run id."""
         found: dict[str, Ledger] = {}
-        for kind, entry in (
-            (NAMESPACE, "namespaces"),
-            (BACKUP, "backups"),
-            (RESTORE, "restores"),
-            (SCHEDULE, "schedules"),
-        ):
+        for entry, kind in LABELLED.items():
             for item in self._kubernetes.list_all(kind, labels=RUN_LABEL):
                 getattr(found.setdefault(labels_of(item)[RUN_LABEL], Ledger()), entry).add(name_of(item))
         return found
@@ -150,7 +161,7 @@ class Housekeeper:
         return found
 
     def _objects(self, run: str) -> Iterable[str]:
-        for kind in (NAMESPACE, BACKUP, RESTORE, SCHEDULE):
+        for kind in LABELLED.values():
             for item in self._kubernetes.list_all(kind, labels=f"{RUN_LABEL}={run}"):
                 yield f"{kind.kind} {name_of(item)} of {labels_of(item).get(SCENARIO_LABEL, '?')}"
         for volume in self._kubernetes.list_all(VOLUME):

@@ -10,6 +10,8 @@ PREFIX = "acc-"
 RUN_LABEL = "velero-acceptance.io/run"
 SCENARIO_LABEL = "velero-acceptance.io/scenario"
 EXPIRY_LABEL = "velero-acceptance.io/expires"
+# Marks what was done to objects that are not ours: a taint, a suspension.
+FAULT = "velero-acceptance.io/fault"
 LIFETIME = timedelta(hours=6)
 
 

@@ -19,7 +19,7 @@ def environment(settings: Settings) -> Environment:
 
 def _lab() -> Environment:
     from lab.facts import load
-    from lab.settings import LabSettings
+    from lab.settings import SYNC_FREQUENCY, LabSettings
 
     facts = load(LabSettings())
     if facts is None:
@@ -38,12 +38,18 @@ def _lab() -> Environment:
         ),
         toxiproxy=facts.toxiproxy,
         proxy=facts.proxy,
+        foreign_bucket=facts.other_bucket,
+        gitops=facts.git_work,
+        age_key=facts.age_key,
+        capture=facts.capture,
+        s3_ports=facts.s3_ports,
         restic=facts.restic,
         corpus=facts.corpus,
         corpus_image=facts.corpus_image,
         notes={
             **facts.versions,
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
+            "kubelet sync period": f"{SYNC_FREQUENCY} (default: 1m)",
             "nodes": "3, namespaces of one machine",
         },
     )
@@ -95,6 +101,11 @@ def _current(current: CurrentTarget) -> Environment:
             secret_key=current.s3_secret_key,
             authority=current.s3_authority,
         ),
+        foreign_bucket=current.foreign_bucket,
+        gitops=current.gitops,
+        age_key=current.age_key,
+        flux_namespace=current.flux_namespace,
+        flux_name=current.flux_name,
         restic=_program("restic"),
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,

@@ -54,6 +54,16 @@ class Environment(BaseModel):
     s3: S3Access
     toxiproxy: str | None = None
     proxy: str = "s3"
+    # A bucket that Velero's key must not reach, a checkout of what Flux deploys, and the key of its secrets.
+    foreign_bucket: str | None = None
+    gitops: Path | None = None
+    age_key: Path | None = None
+    # The namespace of Flux, and the name of its GitRepository and of its first Kustomization there.
+    flux_namespace: str = "flux-system"
+    flux_name: str = "flux-system"
+    # The command that runs tcpdump at the S3 host, and the ports of S3 there.
+    capture: list[str] = []
+    s3_ports: list[int] = [443]
     # The suite's own programs on this machine, and the images its workloads run.
     restic: Path
     corpus: Path
@@ -78,6 +88,11 @@ class CurrentTarget(BaseModel):
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
     corpus_image: str = "velero-acceptance.local/corpus:v1"
+    foreign_bucket: str | None = None
+    gitops: Path | None = None
+    age_key: Path | None = None
+    flux_namespace: str = "flux-system"
+    flux_name: str = "flux-system"
 
 
 class Settings(BaseSettings):

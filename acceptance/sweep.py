@@ -8,6 +8,7 @@ from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Velero
 from acceptance.housekeeping import Housekeeper
+from acceptance.mending import mend
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 
@@ -20,12 +21,11 @@ def sweep(environment: Environment, timeouts: Timeouts, run: str | None = None) 
     kubernetes = Kubernetes(environment.kubeconfig, environment.context, call_seconds=timeouts["api_call"])
     velero = Velero(kubernetes, environment.velero_namespace, environment.location, timeouts)
     bucket = Bucket(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
+    yield from (f"undone: {fault}" for fault in mend(kubernetes, environment, timeouts))
     keeper = Housekeeper(kubernetes, velero, bucket, environment.prefix, timeouts)
     for name, made in keeper.runs().items():
         if run in (None, name):
             keeper.start(made)
-            yield from (
-                f"{name}: {thing}" for thing in sorted(made.namespaces | made.backups | made.restores | made.schedules)
-            )
+            yield from (f"{name}: {thing}" for thing in sorted(made.names))
             yield from (f"{name}: {problem}" for problem in keeper.finish(made))
             yield from (f"{name}: left: {leftover}" for leftover in keeper.leftovers(name))

@@ -34,6 +34,12 @@ DEFAULTS: dict[str, float] = {
     "repository_ready": 120,
     # S3
     "s3_call": 20,
+    # Flux
+    "flux_reconciled": 120,
+    "deployed": 300,
+    "secret_rotated": 240,
+    # How long nothing must happen for it to count as not happening
+    "quiet": 12,
     # The lab
     "lab_process_started": 10,
     "lab_processes_gone": 10,

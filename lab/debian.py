@@ -18,7 +18,7 @@ from acceptance.figures import cache_folder
 
 UNPACKED = ("busybox-static", "containerd", "containernetworking-plugins", "docker-registry", "restic", "runc")
 # Package by a program it brings, for those that are installed.
-INSTALLED = {"iptables": "iptables", "git": "git", "nsenter": "util-linux", "mount": "mount"}
+INSTALLED = {"iptables": "iptables", "git": "git", "nsenter": "util-linux", "mount": "mount", "tcpdump": "tcpdump"}
 LIBRARIES = {"libseccomp2": "/usr/lib/x86_64-linux-gnu/libseccomp.so.2"}
 APT_SECONDS = 600
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from lab.settings import BUCKET, OTHER_BUCKET, STORAGE_CLASS, LabSettings
 from lab.storage import PROXY_NAME, S3Credentials
@@ -22,6 +22,9 @@ class LabFacts(BaseModel):
     s3_credentials: Path
     bucket: str = BUCKET
     other_bucket: str = OTHER_BUCKET
+    # How to run tcpdump at the S3 host, and the ports that S3 is served at there.
+    capture: list[str]
+    s3_ports: list[int]
     toxiproxy: str
     proxy: str = PROXY_NAME
     storage_class: str = STORAGE_CLASS
@@ -45,6 +48,9 @@ def path_of(settings: LabSettings) -> Path:
 
 
 def load(settings: LabSettings) -> LabFacts | None:
-    """The facts of the lab, or None when it was not brought up to the end."""
+    """The facts of the lab, or None when it was not brought up to the end, by this version of the suite."""
     path = path_of(settings)
-    return LabFacts.model_validate_json(path.read_text()) if path.exists() else None
+    try:
+        return LabFacts.model_validate_json(path.read_text()) if path.exists() else None
+    except ValidationError:
+        return None

@@ -174,6 +174,8 @@ class Lab:
             s3_endpoint=f"https://127.0.0.1:{settings.s3_port}",
             s3_direct_endpoint=f"https://127.0.0.1:{settings.s3_direct_port}",
             s3_credentials=self.state / "s3-credentials.json",
+            capture=["nsenter", f"--net=/proc/{self.processes.require('s3')}/ns/net", "tcpdump"],
+            s3_ports=[storage.PROXIED_PORT, storage.DIRECT_PORT],
             toxiproxy=f"http://127.0.0.1:{settings.toxiproxy_port}",
             git_work=self.state / "home",
             age_key=self.state / "age.key",

@@ -13,7 +13,7 @@ from lab import debian, images
 from lab.cgroups import Cgroups
 from lab.node import NodeConfig
 from lab.processes import Processes
-from lab.settings import DNS_SERVICE_ADDRESS, POD_NETWORK, LabSettings
+from lab.settings import DNS_SERVICE_ADDRESS, POD_NETWORK, SYNC_FREQUENCY, LabSettings
 
 # kubelet writes these for the whole machine; `down` puts them back.
 SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
@@ -128,6 +128,7 @@ def _kubelet(settings: LabSettings, disk: Path, index: int, programs: Path, cgro
         "imageMaximumGCAge": "0s",
         "serializeImagePulls": False,
         "rotateCertificates": False,
+        "syncFrequency": SYNC_FREQUENCY,
         "nodeStatusUpdateFrequency": "4s",
         "nodeStatusReportFrequency": "4s",
     }

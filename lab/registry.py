@@ -50,7 +50,7 @@ def push_chart(settings: LabSettings, processes: Processes, velero: Path) -> Non
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         archive, config = folder / "velero.tgz", folder / "config.json"
-        archive.write_bytes(pack(_definitions(velero)))
+        archive.write_bytes(pack(definitions_of(velero)))
         config.write_text(json.dumps(meta))
         inside(processes.require("control"), lambda: _push(settings, archive, config, str(meta["version"])))
 
@@ -86,7 +86,7 @@ def pack(definitions: str) -> bytes:
     return out.getvalue()
 
 
-def _definitions(velero: Path) -> str:
+def definitions_of(velero: Path) -> str:
     """Velero's custom resource definitions, as documents of one YAML file."""
     command = [str(velero), "install", "--crds-only", "--dry-run", "--output=json"]
     done = subprocess.run(command, capture_output=True, text=True)

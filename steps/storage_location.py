@@ -8,14 +8,18 @@ from datetime import UTC, datetime
 from pytest_bdd import given, then, when
 
 from acceptance.checks import layout
-from acceptance.drivers.s3 import Bucket
+from acceptance.drivers.kinds import time_of
+from acceptance.drivers.s3 import Bucket, bucket_kept_otherwise, may_make_bucket
 from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.drivers.velero import Velero
 from acceptance.evidence.recorder import Evidence
 from acceptance.naming import unique
 from acceptance.settings import Environment
+from acceptance.timeouts import Timeouts
+from fixtures.credentials import LiveKeys
 from fixtures.scope import Scope
 from fixtures.standard import RestoredCopy, Standard
+from fixtures.validity import LocationWatch
 from fixtures.watchers import Vigil
 
 
@@ -81,7 +85,63 @@ def available_after_heal(velero: Velero, toxiproxy: Toxiproxy, evidence: Evidenc
     healed = datetime.now(UTC)
     toxiproxy.heal()
     location = velero.wait_location("Available", validated_after=healed)
-    evidence.observe("available again after healing", location["status"]["lastValidationTime"])
+    seconds = (time_of(location["status"]["lastValidationTime"]) - healed).total_seconds()
+    evidence.observe("available again after healing", round(seconds, 1), "s")
+
+
+@given("the location is watched")
+def location_watched(location_watch: LocationWatch) -> None:
+    """From now until the scenario ends."""
+
+
+@then("the location was available in every period")
+def available_in_every_period(location_watch: LocationWatch, evidence: Evidence) -> None:
+    wanted = int(evidence.criterion.threshold("validations_observed").value)
+    seen = location_watch.after(wanted)
+    evidence.observe("longest time between two validations", seen.longest.total_seconds(), "s")
+    evidence.measure("validations_observed", seen.periods, artefact=str(seen))
+    evidence.measure("validations_missed", seen.missed, artefact=str(seen))
+
+
+@then("Velero calls the location unavailable and says why")
+def unavailable_with_reason(velero: Velero, evidence: Evidence) -> None:
+    message = velero.wait_location("Unavailable")["status"]["message"]
+    evidence.attach("message.txt", message)
+    assert "connection refused" in message, message
+
+
+@then("the outage is seen among the periods")
+def outage_seen(location_watch: LocationWatch, evidence: Evidence) -> None:
+    seen = location_watch.judged()
+    evidence.refute("validations_missed", seen.missed, artefact=str(seen))
+
+
+@then("the bucket is there, without versions and without a lifecycle rule")
+def bucket_as_designed(bucket: Bucket, evidence: Evidence) -> None:
+    state = bucket.state()
+    evidence.measure("buckets_as_designed", int(state.as_designed), artefact=str(state))
+
+
+@then("Velero's key may not make a bucket")
+def no_right_to_make(
+    scope: Scope, environment: Environment, live_keys: LiveKeys, timeouts: Timeouts, evidence: Evidence
+) -> None:
+    """So neither Velero nor restic, which would try, has made it."""
+    access = live_keys.keys.access(environment)
+    made = may_make_bucket(access, scope.name("bucket"), call_seconds=timeouts["s3_call"])
+    evidence.measure("buckets_velero_may_make", int(made))
+
+
+@given("a bucket with versions and a lifecycle rule", target_fixture="other_bucket")
+def bucket_with_versions(scope: Scope, environment: Environment, timeouts: Timeouts) -> Iterator[Bucket]:
+    with bucket_kept_otherwise(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"]):
+        yield Bucket(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"])
+
+
+@then("it is seen not to be as designed")
+def bucket_otherwise(other_bucket: Bucket, evidence: Evidence) -> None:
+    state = other_bucket.state()
+    evidence.refute("buckets_as_designed", int(state.as_designed), artefact=str(state))
 
 
 def _findings(

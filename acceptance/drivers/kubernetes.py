@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+import requests
 import tenacity
 import urllib3
 from kubernetes import client, config
 
-from acceptance.drivers.kinds import POD, Json, Kind, name_of
+from acceptance.drivers.kinds import POD, SERVICE_ACCOUNT, Json, Kind, name_of
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.waiting import Deadline, first
 
@@ -124,6 +125,31 @@ class Kubernetes:
         except ApiError as error:
             if error.status != 404:
                 raise
+
+    def listable_kinds(self) -> list[Kind]:
+        """Every kind that can be listed, each in the version that its group prefers."""
+        groups = self._json("GET", "/apis")["groups"]
+        versions = [("", "v1"), *((group["name"], group["preferredVersion"]["version"]) for group in groups)]
+        return [
+            Kind(group, version, resource["kind"], resource["name"], bool(resource["namespaced"]))
+            for group, version in versions
+            for resource in self._json("GET", f"/apis/{group}/{version}" if group else f"/api/{version}")["resources"]
+            if "list" in resource["verbs"]
+        ]
+
+    def status_for(self, account: str, account_namespace: str, kind: Kind, name: str, namespace: str) -> int:
+        """The HTTP status that a service account gets when it asks for an object, with a real token."""
+        path = f"{SERVICE_ACCOUNT.path(account_namespace, account)}/token"
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+        token = self._json("POST", path, body=body)["status"]["token"]
+        server = self._api.configuration
+        answer = requests.get(
+            f"{server.host}{kind.path(namespace, name)}",
+            headers={"Authorization": f"Bearer {token}"},
+            verify=server.ssl_ca_cert or True,
+            timeout=self._seconds,
+        )
+        return answer.status_code
 
     def version(self) -> str:
         """The API server's version; the cheapest proof that it can be reached."""
@@ -235,7 +261,7 @@ class Kubernetes:
 
     def _list(self, kind: Kind, namespace: str | None, labels: str, fields: str) -> tuple[list[Json], str]:
         answer = self._json("GET", kind.path(namespace), query=_selectors(labels, fields))
-        return list(answer["items"]), str(answer["metadata"]["resourceVersion"])
+        return list(answer["items"]), str(answer["metadata"].get("resourceVersion", ""))
 
     def _events(
         self, kind: Kind, namespace: str | None, labels: str, fields: str, version: str, deadline: Deadline

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -34,6 +35,7 @@ class Seen:
     method: str
     path: str
     status: int
+    access_key: str  # whose signature it carried; empty without one
 
 
 class S3Trace:
@@ -60,11 +62,24 @@ class S3Trace:
 
     def wait_for(self, method: str, suffix: str, *, timeout: float) -> Seen:
         """The first request of *method* whose path ends in *suffix*, seen within *timeout* seconds."""
+        return self._first(
+            lambda seen: seen.method == method and seen.path.endswith(suffix),
+            f"S3 is asked: {method} …{suffix}",
+            timeout,
+        )
+
+    def wait_signed(self, access_key: str, *, timeout: float) -> Seen:
+        """The first request that was signed with *access_key* and answered well, within *timeout* seconds."""
+        return self._first(
+            lambda seen: seen.access_key == access_key and seen.status < 400, "S3 is asked with that key", timeout
+        )
+
+    def _first(self, wanted: Callable[[Seen], bool], event: str, timeout: float) -> Seen:
         found = poll(
-            lambda: [seen for seen in self.requests if seen.method == method and seen.path.endswith(suffix)],
+            lambda: list(filter(wanted, self.requests)),
             until=bool,
             terminal=lambda _: f"the trace broke off: {self._failure!r}" if self._failure else None,
-            event=f"S3 is asked: {method} …{suffix}",
+            event=event,
             timeout=timeout,
             interval=0.1,
         )
@@ -98,4 +113,7 @@ class S3Trace:
         http = entry.get("http")
         if isinstance(http, dict):
             asked, answered = http["request"], http["response"]
-            self.requests.append(Seen(time_of(asked["time"]), asked["method"], asked["path"], answered["statuscode"]))
+            signed = " ".join((asked.get("headers") or {}).get("Authorization", []))
+            key = signed.partition("Credential=")[2].partition("/")[0]
+            at = time_of(asked["time"])
+            self.requests.append(Seen(at, asked["method"], asked["path"], answered["statuscode"], key))

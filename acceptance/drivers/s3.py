@@ -6,9 +6,15 @@ import gzip
 import io
 import json
 import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
+import requests
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,25 +26,107 @@ if TYPE_CHECKING:
     from acceptance.settings import S3Access
 
 
+@dataclass(frozen=True)
+class BucketState:
+    """How a bucket is set up. *created* is S3's own date."""
+
+    created: datetime | None
+    versioning: str  # Enabled, Suspended, or empty: it was never on
+    lifecycle_rules: int
+
+    @property
+    def as_designed(self) -> bool:
+        """Versioning off and no lifecycle rule: nothing but Velero decides what is kept."""
+        return self.versioning == "" and self.lifecycle_rules == 0
+
+
+def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
+    """A boto3 client; it makes no call yet."""
+    return boto3.client(
+        "s3",
+        endpoint_url=access.endpoint,
+        aws_access_key_id=access.access_key.get_secret_value(),
+        aws_secret_access_key=access.secret_key.get_secret_value(),
+        region_name=access.region,
+        verify=str(access.authority) if access.authority else True,
+        config=Config(
+            connect_timeout=call_seconds,
+            read_timeout=call_seconds,
+            retries={"max_attempts": 3, "mode": "standard"},
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+
+def requests_allowed(access: S3Access, bucket: str, *, call_seconds: float) -> list[str]:
+    """The S3 calls on *bucket* that these credentials may make, of list, read, write and delete.
+
+    Nothing stays: what could be written is deleted again.
+    """
+    client, key = client_of(access, call_seconds=call_seconds), "velero-acceptance-probe"
+    calls: dict[str, Callable[[], object]] = {
+        "ListObjectsV2": lambda: client.list_objects_v2(Bucket=bucket),
+        "PutObject": lambda: client.put_object(Bucket=bucket, Key=key, Body=b""),
+        "GetObject": lambda: client.get_object(Bucket=bucket, Key=key),
+        "DeleteObject": lambda: client.delete_object(Bucket=bucket, Key=key),
+    }
+    return [name for name, call in calls.items() if not _denied(call)]
+
+
+def may_make_bucket(access: S3Access, name: str, *, call_seconds: float) -> bool:
+    """Whether these credentials may make a bucket; one that was made is removed again."""
+    client = client_of(access, call_seconds=call_seconds)
+    if _denied(lambda: client.create_bucket(Bucket=name)):
+        return False
+    client.delete_bucket(Bucket=name)
+    return True
+
+
+def plain_status(access: S3Access, bucket: str, *, call_seconds: float) -> int | None:
+    """The status of a request in plain HTTP, with a (worthless) signature; None: the connection was ended."""
+    where = urlsplit(access.endpoint).netloc
+    try:
+        url = f"http://{where}/{bucket}?X-Amz-Signature=none"
+        return requests.get(url, timeout=call_seconds, allow_redirects=False).status_code
+    except requests.ConnectionError:
+        return None
+
+
+def _denied(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("AccessDenied", "403"):
+            return True
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):  # allowed, only nothing there
+            return False
+        raise AcceptanceError(f"S3 answers neither yes nor no: {error}") from None
+    except BotoCoreError as error:
+        raise AcceptanceError(f"S3 cannot be asked: {error}") from None
+    return False
+
+
+@contextmanager
+def bucket_kept_otherwise(access: S3Access, name: str, *, call_seconds: float) -> Iterator[None]:
+    """A bucket with versioning and a lifecycle rule, removed at the end; raises AcceptanceError without the right."""
+    client = client_of(access, call_seconds=call_seconds)
+    if _denied(lambda: client.create_bucket(Bucket=name)):
+        raise AcceptanceError("the suite's credentials may not make a bucket")
+    try:
+        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+        client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
+        yield
+    finally:
+        client.delete_bucket(Bucket=name)
+
+
 class Bucket:
     """One bucket. Raises Refusal when it cannot be reached or the credentials are refused."""
 
     def __init__(self, access: S3Access, name: str, *, call_seconds: float) -> None:
         self.name = name
-        self._client: S3Client = boto3.client(
-            "s3",
-            endpoint_url=access.endpoint,
-            aws_access_key_id=access.access_key.get_secret_value(),
-            aws_secret_access_key=access.secret_key.get_secret_value(),
-            region_name=access.region,
-            verify=str(access.authority) if access.authority else True,
-            config=Config(
-                connect_timeout=call_seconds,
-                read_timeout=call_seconds,
-                retries={"max_attempts": 3, "mode": "standard"},
-                s3={"addressing_style": "path"},
-            ),
-        )
+        self._client = client_of(access, call_seconds=call_seconds)
         try:
             self._client.head_bucket(Bucket=name)
         except ClientError as error:
@@ -50,6 +138,18 @@ class Bucket:
             ) from None
         except BotoCoreError as error:
             raise Refusal(f"S3 at {access.endpoint} cannot be reached: {error}") from None
+
+    def state(self) -> BucketState:
+        """How the bucket is set up."""
+        try:
+            rules = len(self._client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
+                raise AcceptanceError(f"the lifecycle rules of {self.name} cannot be read: {error}") from None
+            rules = 0
+        made = {b["Name"]: b["CreationDate"] for b in self._client.list_buckets()["Buckets"]}
+        versioning = self._client.get_bucket_versioning(Bucket=self.name).get("Status", "")
+        return BucketState(made.get(self.name), versioning, rules)
 
     def keys(self, prefix: str = "") -> dict[str, int]:
         """Size in bytes of every object below *prefix*, by key."""

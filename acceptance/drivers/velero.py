@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from acceptance.drivers.kinds import (
     BACKUP,
     BACKUP_REPOSITORY,
+    DAEMON_SET,
     DELETE_BACKUP_REQUEST,
     DEPLOYMENT,
     POD,
@@ -237,6 +238,28 @@ class Velero:
         assert found is not None
         return found
 
+    def wait_healthy(self) -> None:
+        """Wait until the location is Available and every pod of Velero is ready, node-agent's number included."""
+        self.wait_location("Available")
+        self._kubernetes.wait_all(
+            POD,
+            self.namespace,
+            labels="name=velero",
+            until=lambda pods: any(map(is_ready, pods)),
+            event="the Velero server is ready",
+            timeout=self._timeouts["velero_restarted"],
+        )
+        self._kubernetes.wait(
+            DAEMON_SET,
+            "node-agent",
+            self.namespace,
+            until=lambda item: (
+                item is not None and item["status"]["numberReady"] == item["status"]["desiredNumberScheduled"]
+            ),
+            event="node-agent is ready on every node that wants it",
+            timeout=self._timeouts["velero_restarted"],
+        )
+
     def set_access(self, mode: str) -> None:
         """Make the location ``ReadOnly`` or ``ReadWrite``."""
         self._kubernetes.patch(STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}})
@@ -300,6 +323,14 @@ class Velero:
         if not stamps:
             raise AcceptanceError("the log of the Velero server has no time stamp")
         return "UTC" if stamps[-1] == "Z" else str(stamps[-1])
+
+    def credentials_secret(self) -> str:
+        """The name of the secret with the S3 credentials, as the server mounts it."""
+        spec = self._kubernetes.require(DEPLOYMENT, "velero", self.namespace)["spec"]["template"]["spec"]
+        names = [v["secret"]["secretName"] for v in spec["volumes"] if v["name"] == "cloud-credentials"]
+        if not names:
+            raise AcceptanceError("the Velero server mounts no volume cloud-credentials: the secret is not known")
+        return str(names[0])
 
     def image(self) -> str:
         """The image of the server, which names Velero's version."""

@@ -1,0 +1,169 @@
+"""Whether the TCP streams of a capture are TLS, from the first byte on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# What an S3 request in the clear cannot do without: its signature, in header or query.
+S3_MARKS = (b"AWS4-HMAC-SHA256", b"X-Amz-Signature")
+HEAD_BYTES = 8192
+TLS_1_2 = 0x0303
+HANDSHAKE, CLIENT_HELLO, SERVER_HELLO = 0x16, 1, 2
+VERSIONS = {0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
+
+Endpoint = tuple[str, int]
+
+
+@dataclass
+class Stream:
+    """One TCP connection: who asked whom, the first bytes of both sides, and S3 bytes in the clear."""
+
+    client: Endpoint
+    server: Endpoint
+    asked: bytes = b""
+    answered: bytes = b""
+    readable_bytes: int = 0
+    whole: bool = True  # its first packet is in the capture
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the client began with a TLS handshake."""
+        return _is_message(self.asked, CLIENT_HELLO)
+
+    @property
+    def version(self) -> int | None:
+        """The TLS version that was agreed on; None when none was."""
+        return _agreed(self.answered) if self.is_tls and _is_message(self.answered, SERVER_HELLO) else None
+
+    def __str__(self) -> str:
+        agreed = VERSIONS.get(self.version or 0, "TLS, nothing agreed")
+        what = agreed if self.is_tls else "not TLS"
+        return f"{_text(self.client)} → {_text(self.server)}: {what}"
+
+
+@dataclass
+class _Side:
+    """The segments of one direction, by their place in the stream."""
+
+    start: int | None = None
+    segments: dict[int, bytes] = field(default_factory=dict)
+
+    def head(self) -> bytes:
+        """The first bytes, as far as they follow each other without a hole."""
+        data = b""
+        for place in sorted(self.segments):
+            if place > len(data):
+                break
+            data = data[:place] + self.segments[place] + data[place + len(self.segments[place]) :]
+        return data
+
+
+@dataclass(frozen=True)
+class Transport:
+    """What a capture says about the connections to S3."""
+
+    tls: list[Stream]
+    outdated: list[Stream]
+    plaintext: list[Stream]
+    readable_bytes: int
+
+    def table(self) -> str:
+        """Every connection to S3, and the total of S3 bytes in the clear."""
+        lines = [str(stream) for stream in [*self.plaintext, *self.outdated, *self.tls]]
+        return "\n".join([*lines, f"S3 requests in the clear on any connection: {self.readable_bytes} bytes"])
+
+
+def judge(streams: Iterable[Stream], ports: Collection[int]) -> Transport:
+    """Sort the streams to S3's *ports* by what they are; a connection that carried nothing is none."""
+    known = list(streams)
+    to_s3 = [stream for stream in known if stream.server[1] in ports and stream.whole and stream.asked]
+    outdated = [stream for stream in to_s3 if stream.version is not None and stream.version < TLS_1_2]
+    return Transport(
+        tls=[stream for stream in to_s3 if stream.is_tls and stream not in outdated],
+        outdated=outdated,
+        plaintext=[stream for stream in to_s3 if not stream.is_tls],
+        readable_bytes=sum(stream.readable_bytes for stream in known),
+    )
+
+
+def read(files: Iterable[Path]) -> Iterator[Stream]:
+    """The TCP streams of captures. Each file is one capture: ports may be used again in the next."""
+    for file in files:
+        yield from _read(file)
+
+
+def _read(file: Path) -> Iterator[Stream]:
+    from scapy.layers.inet import TCP
+    from scapy.utils import PcapReader
+
+    sides: dict[tuple[Endpoint, Endpoint], _Side] = defaultdict(_Side)
+    clients: list[tuple[Endpoint, Endpoint]] = []
+    with PcapReader(str(file)) as packets:
+        for packet in packets:
+            if TCP in packet:
+                _add(packet, sides, clients)
+    known = dict.fromkeys(clients)
+    for source, target in sides:  # streams that were there before the capture
+        if (source, target) not in known and (target, source) not in known:
+            known[source, target] = None
+    for client, server in known:
+        asked, answered = sides[client, server], sides[server, client]
+        yield Stream(
+            client,
+            server,
+            asked.head(),
+            answered.head(),
+            readable_bytes=sum(_readable(side) for side in (asked, answered)),
+            whole=asked.start is not None,
+        )
+
+
+def _add(packet: Any, sides: dict[Any, _Side], clients: list[Any]) -> None:
+    from scapy.layers.inet import TCP
+
+    segment = packet[TCP]
+    network = segment.underlayer
+    pair = (network.src, int(segment.sport)), (network.dst, int(segment.dport))
+    side = sides[pair]
+    if segment.flags.S:
+        side.start = (int(segment.seq) + 1) % 2**32
+        if not segment.flags.A:
+            clients.append(pair)
+        return
+    payload = bytes(segment.payload)
+    length = network.len - network.ihl * 4 - segment.dataofs * 4 if hasattr(network, "ihl") else len(payload)
+    payload = payload[: max(0, length)]  # Ethernet pads short frames
+    place = (int(segment.seq) - side.start) % 2**32 if side.start is not None else len(side.segments) * 2**16
+    if payload and (place < HEAD_BYTES or any(mark in payload for mark in S3_MARKS)):
+        side.segments.setdefault(place, payload)
+
+
+def _readable(side: _Side) -> int:
+    return sum(len(data) for data in side.segments.values() if any(mark in data for mark in S3_MARKS))
+
+
+def _is_message(data: bytes, kind: int) -> bool:
+    """Whether *data* begins with a TLS handshake record that holds a message of *kind*."""
+    return len(data) > 5 and data[0] == HANDSHAKE and data[1] == 3 and data[5] == kind
+
+
+def _agreed(answered: bytes) -> int | None:
+    """The version in a ServerHello: the extension decides, the old field else."""
+    from scapy.layers.tls.extensions import TLS_Ext_SupportedVersion_SH
+    from scapy.layers.tls.handshake import TLSServerHello
+    from scapy.layers.tls.record import TLS
+
+    record = TLS(answered[: 5 + int.from_bytes(answered[3:5], "big")])
+    hello = next((message for message in record.msg if isinstance(message, TLSServerHello)), None)
+    if hello is None:
+        return None
+    chosen = [e.version for e in hello.ext or [] if isinstance(e, TLS_Ext_SupportedVersion_SH)]
+    return int(chosen[0] if chosen else hello.version)
+
+
+def _text(endpoint: Endpoint) -> str:
+    return f"{endpoint[0]}:{endpoint[1]}"

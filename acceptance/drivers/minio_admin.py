@@ -1,0 +1,50 @@
+"""Users of MinIO, by its administrator's interface."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+import urllib3
+from minio.credentials.providers import StaticProvider
+from minio.error import MinioAdminException
+from minio.minioadmin import MinioAdmin
+
+from acceptance.errors import AcceptanceError
+from acceptance.settings import S3Access
+
+CALL_SECONDS = 20.0
+
+
+class Users:
+    """The users of one MinIO. Raises AcceptanceError when the credentials are not an administrator's."""
+
+    def __init__(self, access: S3Access) -> None:
+        authority = str(access.authority) if access.authority else None
+        self._admin = MinioAdmin(
+            endpoint=urlsplit(access.endpoint).netloc,
+            credentials=StaticProvider(access.access_key.get_secret_value(), access.secret_key.get_secret_value()),
+            region=access.region,
+            http_client=urllib3.PoolManager(ca_certs=authority, timeout=CALL_SECONDS, retries=False),
+        )
+
+    def add_like(self, name: str, secret: str, model: str) -> None:
+        """Make the user *name*, with the policy that the user *model* has."""
+        try:
+            policy = json.loads(self._admin.user_info(model)).get("policyName")
+            self._admin.user_add(name, secret)
+            self._admin.attach_policy(policy.split(","), user=name)
+        except (MinioAdminException, urllib3.exceptions.HTTPError, AttributeError) as error:
+            raise AcceptanceError(f"MinIO makes no user: {type(error).__name__}") from None
+
+    def remove(self, name: str) -> None:
+        """Remove a user; one that is gone already is fine."""
+        try:
+            self._admin.user_remove(name)
+        except MinioAdminException:
+            if name in json.loads(self._admin.user_list()):
+                raise AcceptanceError(f"MinIO does not remove the user {name}") from None
+
+    def names(self) -> list[str]:
+        """Every user."""
+        return list(json.loads(self._admin.user_list()))

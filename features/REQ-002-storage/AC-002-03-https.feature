@@ -1,0 +1,19 @@
+@AC-002-03
+Feature: Velero and restic reach S3 over HTTPS only
+
+  Scenario: Every connection of a backup and of a restore is TLS
+    Given the standard application, backed up and restored as a copy
+    Then every connection to S3 began with a TLS handshake
+    And the location and the repository ask for HTTPS with verification
+    And S3 refuses plain HTTP
+
+  @negative
+  Scenario: A plain connection is seen among the others
+    When somebody asks S3 in plain HTTP while packets are kept
+    Then the plain connection is seen
+
+  @negative
+  Scenario: A certificate of somebody else is refused by the plugin and by restic
+    Given a location that trusts another authority
+    Then the plugin refuses the certificate of S3
+    And restic refuses the certificate of S3

@@ -1,0 +1,78 @@
+"""node-agent: where it runs, and what it sees of its node."""
+
+from __future__ import annotations
+
+from pytest_bdd import then, when
+
+from acceptance.checks import agents
+from acceptance.drivers.kinds import DAEMON_SET, NODE, VOLUME, name_of
+from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.drivers.velero import Velero
+from acceptance.evidence.recorder import Evidence
+from acceptance.mending import untaint
+from acceptance.settings import Environment
+from fixtures.agents import LostAgent, TaintedNode
+from fixtures.standard import Application
+from fixtures.watchers import Vigil
+
+
+@then("every node that carries a volume of the class has a ready node-agent")
+def agents_everywhere(kubernetes: Kubernetes, velero: Velero, environment: Environment, evidence: Evidence) -> None:
+    lacking = _without_agent(kubernetes, velero, environment)
+    evidence.measure("nodes_without_agent", len(lacking), artefact=f"nodes without agent: {lacking}")
+
+
+@then("every node-agent sees the pods of its node")
+def agents_see_pods(kubernetes: Kubernetes, velero: Velero, evidence: Evidence) -> None:
+    """By the mount, and by node-agent's own look at its start: the image has no shell to look again."""
+    problems = [problem for agent in velero.agent_pods() if (problem := agents.mount_problem(agent))]
+    for agent in velero.agent_pods():
+        if agents.WRONG_FOLDER in kubernetes.logs(name_of(agent), velero.namespace, "node-agent"):
+            problems.append(f"{name_of(agent)} says: {agents.WRONG_FOLDER}")
+    evidence.measure("agents_blind", len(problems), artefact="\n".join(problems) or "all of them see their pods")
+
+
+@then("the volume was backed up by the node-agent of its own node")
+def backed_up_there(velero: Velero, application: Application, evidence: Evidence) -> None:
+    volume_nodes = agents.nodes_of(application.workload.volume())
+    used = {backup["spec"]["node"] for backup in velero.volume_backups(application.backup.name)}
+    evidence.observe("node of volume and backup", ", ".join(sorted(used)))
+    assert used and used <= volume_nodes, f"the volume is on {volume_nodes}, node-agent of {used} backed it up"
+
+
+@when("the node of its volume is tainted and its node-agent ends", target_fixture="lost")
+def agent_lost(application: Application, tainted: TaintedNode, vigil: Vigil) -> LostAgent:
+    vigil.expect_restart()
+    (node,) = agents.nodes_of(application.workload.volume())
+    return tainted.lose_agent(node)
+
+
+@then("the DaemonSet calls itself complete")
+def daemon_set_complete(kubernetes: Kubernetes, velero: Velero, evidence: Evidence) -> None:
+    status = kubernetes.require(DAEMON_SET, "node-agent", velero.namespace)["status"]
+    evidence.observe(
+        "node-agents ready, of those that are wanted", f"{status['numberReady']}/{status['desiredNumberScheduled']}"
+    )
+    assert status["numberReady"] == status["desiredNumberScheduled"], status
+
+
+@then("the node is seen to be without node-agent")
+def agent_missed(
+    kubernetes: Kubernetes, velero: Velero, environment: Environment, lost: LostAgent, evidence: Evidence
+) -> None:
+    lacking = _without_agent(kubernetes, velero, environment)
+    evidence.refute("nodes_without_agent", len(lacking), artefact=f"nodes without agent: {lacking}")
+    assert lost.node in lacking, lacking
+
+
+@then("the node-agent is back once the taint is gone")
+def agent_back(kubernetes: Kubernetes, tainted: TaintedNode, lost: LostAgent, evidence: Evidence) -> None:
+    untaint(kubernetes, lost.node)
+    evidence.observe("node-agent back", tainted.wait_agent(lost.node), "s")
+
+
+def _without_agent(kubernetes: Kubernetes, velero: Velero, environment: Environment) -> dict[str, str]:
+    volumes = kubernetes.list_all(VOLUME)
+    ours = [v for v in volumes if v["spec"].get("storageClassName") == environment.storage_class]
+    assert ours, f"there is no volume of the class {environment.storage_class}"
+    return agents.without_agent(ours, kubernetes.list_all(NODE), velero.agent_pods())

@@ -1,0 +1,162 @@
+"""The S3 credentials: who has them, what they open, and how they change."""
+
+from __future__ import annotations
+
+import base64
+
+from pytest_bdd import given, parsers, then, when
+
+from acceptance.checks import exposure
+from acceptance.drivers.kinds import ACCESS_REVIEW, CONFIG_MAP, POD, SECRET, SERVICE_ACCOUNT
+from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.drivers.minio_trace import S3Trace
+from acceptance.drivers.velero import Velero
+from acceptance.evidence.recorder import Evidence
+from acceptance.settings import Environment
+from acceptance.timeouts import Timeouts
+from fixtures.credentials import Keys, LiveKeys, Rotation
+from fixtures.locations import Locations
+from fixtures.scope import Scope
+from fixtures.search import Search
+from fixtures.watchers import Vigil
+
+
+@then("Velero and node-agent read the credentials from a file")
+def mounted(velero: Velero, live_keys: LiveKeys, evidence: Evidence) -> None:
+    pods = [*velero.server_pods(), *velero.agent_pods()]
+    names = [pod["metadata"]["labels"]["name"] for pod in pods]
+    problems = [
+        problem
+        for pod, name in zip(pods, names, strict=True)
+        if (problem := exposure.mount_problem(pod, name, live_keys.secret))
+    ]
+    assert {"velero", "node-agent"} <= set(names), f"only these pods run: {names}"
+    evidence.observe("mode of the credentials file", ", ".join({exposure.file_mode(p, live_keys.secret) for p in pods}))
+    evidence.measure("mounts_missing", len(problems), artefact="\n".join(problems) or "all of them mount it")
+
+
+@then("no other pod of the cluster takes the secret")
+def no_other_pod(velero: Velero, search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
+    foreign = search.foreign_users(live_keys.secret)
+    evidence.measure("foreign_mounts", len(foreign), artefact=f"other pods that take the secret: {foreign}")
+
+
+@then("no argument, variable, log, event or object of the cluster holds the keys")
+def keys_nowhere(search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
+    texts = search.texts(live_keys.secret)
+    found = exposure.places(live_keys.material, texts)
+    evidence.observe("objects and logs searched", len(texts))
+    evidence.measure("exposed_keys", len(found), artefact="\n".join(found) or f"searched: {len(texts)}, found: none")
+
+
+@then(parsers.parse('a service account in "{alias}" is refused the secret'))
+def refused_elsewhere(
+    kubernetes: Kubernetes, scope: Scope, environment: Environment, live_keys: LiveKeys, evidence: Evidence, alias: str
+) -> None:
+    """Asked twice: what the rules say, and what the API server does with a real token."""
+    namespace = scope.name(alias)
+    kubernetes.create(SERVICE_ACCOUNT, {"metadata": {"name": "stranger"}}, namespace)
+    what = {"namespace": environment.velero_namespace, "resource": "secrets", "name": live_keys.secret, "verb": "get"}
+    spec = {"user": f"system:serviceaccount:{namespace}:stranger", "resourceAttributes": what}
+    allowed = bool(kubernetes.create(ACCESS_REVIEW, {"metadata": {}, "spec": spec})["status"]["allowed"])
+    status = kubernetes.status_for("stranger", namespace, SECRET, live_keys.secret, environment.velero_namespace)
+    evidence.measure(
+        "foreign_reads_allowed", allowed + (status != 403), artefact=f"review: allowed={allowed}, attempt: {status}"
+    )
+
+
+@when("somebody gives the secret to a pod of their own")
+def planted_pod(kubernetes: Kubernetes, scope: Scope, environment: Environment, live_keys: LiveKeys) -> None:
+    """The pod is held back from any node: it need not run to be found."""
+    name = scope.enter("pods", "planted")
+    key = {"name": "KEYS", "valueFrom": {"secretKeyRef": {"name": live_keys.secret, "key": "cloud"}}}
+    container = {"name": "planted", "image": environment.corpus_image, "env": [key]}
+    spec = {"schedulingGates": [{"name": "velero-acceptance.io/planted"}], "containers": [container]}
+    metadata = {"name": name, "labels": scope.labels}
+    kubernetes.create(POD, {"metadata": metadata, "spec": spec}, environment.velero_namespace)
+
+
+@when(parsers.parse('somebody keeps one of the keys in a ConfigMap in "{alias}"'))
+def planted_key(kubernetes: Kubernetes, scope: Scope, live_keys: LiveKeys, alias: str) -> None:
+    hidden = base64.b64encode(f"the key is {live_keys.keys.access_key}".encode()).decode()
+    kubernetes.create(CONFIG_MAP, {"metadata": {"name": "notes"}, "data": {"note": hidden}}, scope.name(alias))
+
+
+@then("the pod is seen to take the secret")
+def pod_seen(search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
+    foreign = search.foreign_users(live_keys.secret)
+    evidence.refute("foreign_mounts", len(foreign), artefact=f"other pods that take the secret: {foreign}")
+
+
+@then("the ConfigMap is seen to hold a key")
+def config_map_seen(search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
+    found = exposure.places(live_keys.material, search.texts(live_keys.secret))
+    evidence.refute("exposed_keys", len(found), artefact="\n".join(found))
+
+
+@then("S3 sees Velero sign with the key of its secret")
+def signs_with_secret(
+    velero: Velero, environment: Environment, live_keys: LiveKeys, timeouts: Timeouts, evidence: Evidence
+) -> None:
+    """At its next validation: everything signed by another key, ours excepted, is somebody else's."""
+    with S3Trace(environment.s3) as trace:
+        trace.wait_for("GET", f"/{environment.bucket}", timeout=timeouts["location_phase"])
+    own = environment.s3.access_key.get_secret_value()
+    strange = [seen for seen in trace.requests if seen.access_key not in (live_keys.keys.access_key, own)]
+    evidence.measure("requests_with_other_keys", len(strange), artefact=f"requests seen: {len(trace.requests)}")
+    evidence.measure("locations_available", int(velero.location()["status"]["phase"] == "Available"))
+
+
+@then("that key may use no other bucket")
+def one_bucket(environment: Environment, live_keys: LiveKeys, timeouts: Timeouts, evidence: Evidence) -> None:
+    allowed = live_keys.keys.allowed_elsewhere(environment, timeouts)
+    evidence.measure("foreign_bucket_requests_allowed", len(allowed), artefact=f"allowed elsewhere: {allowed}")
+
+
+@given("a key that opens every bucket", target_fixture="wide_key")
+def wide_key(environment: Environment) -> Keys:
+    """The suite's own: it looks into the bucket past Velero's policy."""
+    access = environment.s3
+    return Keys(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
+
+
+@then("it is seen to open another bucket")
+def opens_other(environment: Environment, wide_key: Keys, timeouts: Timeouts, evidence: Evidence) -> None:
+    allowed = wide_key.allowed_elsewhere(environment, timeouts)
+    evidence.refute("foreign_bucket_requests_allowed", len(allowed), artefact=f"allowed elsewhere: {allowed}")
+
+
+@given("a location with a wrong key", target_fixture="wrong_location")
+def location_with_wrong_key(locations: Locations, vigil: Vigil) -> str:
+    vigil.allow_errors(
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|available/unavailable/unknown|is in unavailable state"
+    )
+    wrong = locations.credential("wrong", "nobodys-access-key", "nobodys-secret-key")
+    return locations.make("wrong key", credential=wrong)
+
+
+@then("Velero calls that location unavailable for its key")
+def wrong_key_refused(locations: Locations, wrong_location: str, evidence: Evidence) -> None:
+    status = locations.wait_validated(wrong_location)["status"]
+    evidence.refute("locations_available", int(status["phase"] == "Available"), artefact=str(status))
+    message = status.get("message", "")
+    assert "SignatureDoesNotMatch" in message or "InvalidAccessKeyId" in message, message
+
+
+@when("new keys are committed to Git", target_fixture="new_keys")
+def new_keys(rotation: Rotation, new_pair: Keys) -> Keys:
+    rotation.commit(new_pair)
+    return new_pair
+
+
+@then("S3 sees Velero sign with the new key")
+def signs_with_new_key(rotation: Rotation, new_keys: Keys, evidence: Evidence) -> None:
+    seconds = rotation.wait_used(new_keys)
+    evidence.observe("from the commit to the first request with the new key", seconds, "s")
+
+
+@then("the location is available by the new key")
+def available_by_new_key(rotation: Rotation, velero: Velero, new_keys: Keys, evidence: Evidence) -> None:
+    velero.wait_location("Available", validated_after=rotation.used_at)
+    evidence.measure("locations_available", 1, artefact=f"validated after {rotation.used_at}")
+    evidence.measure("requests_with_other_keys", rotation.others_after_use(new_keys))

@@ -1,0 +1,199 @@
+"""Secrets in Git: encrypted in every file and commit, and what Flux makes of them."""
+
+from __future__ import annotations
+
+import secrets as random
+from pathlib import Path
+
+from pytest_bdd import given, parsers, then, when
+
+from acceptance.checks import secrets
+from acceptance.drivers.git import Checkout
+from acceptance.drivers.kinds import Json
+from acceptance.drivers.sops import Sops, Tampered
+from acceptance.errors import AcceptanceError
+from acceptance.evidence.recorder import Blocked, Evidence
+from acceptance.settings import Environment
+from fixtures.secrets import S3_SECRET, Hook, Planted, Repository, damage, plant
+
+
+@given("the repository that Flux deploys from", target_fixture="repository")
+def deployed_repository(checkout: Checkout) -> Repository:
+    return Repository.of(checkout)
+
+
+@given("a copy of the repository that Flux deploys from", target_fixture="repository")
+def copied_repository(own_copy: Checkout) -> Repository:
+    return Repository.of(own_copy)
+
+
+@then("every value of every Secret in it is encrypted")
+def every_value_encrypted(repository: Repository, evidence: Evidence) -> None:
+    assert repository.secrets, "the repository holds no Secret at all"
+    values = sum(len(secret.sealed) + len(secret.open) for secret in repository.secrets)
+    evidence.observe("values of Secrets in the repository", values, "values")
+    found = secrets.open_leaves(repository.secrets)
+    evidence.measure("plaintext_leaves", len(found), artefact="\n".join(found or map(str, repository.secrets)))
+
+
+# -- AC-007-02 -----------------------------------------------------------------------------
+
+
+@then("every encrypted file opens with the age key, its MAC intact")
+def every_file_opens(repository: Repository, sops: Sops, evidence: Evidence) -> None:
+    files = repository.encrypted_files()
+    closed = [problem for file in files if (problem := _problem(sops, file, repository.texts[file]))]
+    evidence.measure("mac_failures", len(closed), artefact="\n".join(closed or files))
+
+
+@when(parsers.parse("each of its encrypted files has {how}"), target_fixture="damaged")
+def each_damaged(repository: Repository, how: str) -> dict[str, str]:
+    """The damaged files by path; those in the repository stay as they are."""
+    return {file: damage(how, repository.texts[file]) for file in repository.encrypted_files()}
+
+
+@then("not one of them opens")
+def none_opens(damaged: dict[str, str], sops: Sops, evidence: Evidence) -> None:
+    """A key that does not fit would prove nothing: that error is not caught."""
+    found = {}
+    for file, text in damaged.items():
+        try:
+            sops.decrypt(file, text)
+        except Tampered as error:
+            found[file] = str(error)
+    assert damaged and found.keys() == damaged.keys(), f"opened though damaged: {sorted(damaged.keys() - found.keys())}"
+    evidence.refute("mac_failures", len(found), artefact="\n".join(found.values()))
+
+
+@then("Velero's Secrets in the cluster are what the repository's decrypt to")
+def cluster_equal(
+    repository: Repository,
+    sops: Sops,
+    live_secrets: dict[str, Json],
+    environment: Environment,
+    evidence: Evidence,
+) -> None:
+    found = _differences(repository, sops, live_secrets, environment, evidence)
+    evidence.observe("commit compared with the cluster", repository.checkout.head())
+    evidence.measure("secrets_differing", _wrong(found), artefact=_table(found))
+
+
+@then("a Kustomization that decrypts with SOPS applied them, in the cluster and in Git")
+def applied_decrypted(
+    repository: Repository,
+    live_secrets: dict[str, Json],
+    kustomizations: list[Json],
+    environment: Environment,
+    evidence: Evidence,
+) -> None:
+    names = {S3_SECRET, *repository.velero_secrets(environment.velero_namespace)}
+    declared = repository.kustomizations()
+    found = {name: secrets.not_decrypted(live_secrets.get(name), kustomizations, declared) for name in names}
+    evidence.measure("secrets_without_decryption", _wrong(found), artefact=_table(found))
+
+
+@when("somebody changes Velero's S3 key in it", target_fixture="repository")
+def s3_key_changed(repository: Repository, sops: Sops, environment: Environment) -> Repository:
+    """With the age key, so that the file opens as before."""
+    secret = repository.velero_secrets(environment.velero_namespace)[S3_SECRET]
+    part, _, key = secret.sealed[0].partition(".")
+    sops.change(repository.checkout.folder / secret.file, (part, key), random.token_hex(20))
+    return Repository.of(repository.checkout)
+
+
+@then("the suite calls Velero's Secrets in the cluster different")
+def cluster_different(
+    repository: Repository,
+    sops: Sops,
+    live_secrets: dict[str, Json],
+    environment: Environment,
+    evidence: Evidence,
+) -> None:
+    found = _differences(repository, sops, live_secrets, environment, evidence)
+    evidence.refute("secrets_differing", _wrong(found), artefact=_table(found))
+
+
+# -- NFR-SEC-001 ---------------------------------------------------------------------------
+
+
+@then("the pre-commit hook lets every file of it pass")
+def hook_passes(repository: Repository, hook: Hook, evidence: Evidence) -> None:
+    lines = hook.refused(repository.checkout.folder, sorted(repository.texts))
+    artefact = "\n".join(lines) or f"{len(repository.texts)} files passed"
+    evidence.measure("files_refused", _files(lines), artefact=artefact)
+
+
+@then("no commit of its history holds a key of Velero in the clear")
+def history_clean(repository: Repository, live_secrets: dict[str, Json], evidence: Evidence) -> None:
+    if S3_SECRET not in live_secrets:
+        raise Blocked(f"the Secret {S3_SECRET} is not in the cluster, so there is no key to look for")
+    keys = {name: value for secret in live_secrets.values() for name, value in secrets.keys_of(secret).items()}
+    if not keys:
+        raise Blocked("the Secrets of Velero in the cluster hold no key that is long enough to look for")
+    found = secrets.found_in(repository.checkout.history(), keys)
+    artefact = "\n".join(found) or f"looked for, and found in no commit: {', '.join(sorted(keys))}"
+    evidence.measure("plaintext_in_history", len(found), artefact=artefact)
+
+
+@given(parsers.parse("a new file with {what}"), target_fixture="planted")
+def new_file(tmp_path: Path, what: str) -> Planted:
+    return plant(tmp_path, what)
+
+
+@then("the pre-commit hook refuses it and shows no value of it")
+def hook_refuses(planted: Planted, hook: Hook, evidence: Evidence) -> None:
+    lines = hook.refused(planted.path.parent, [planted.path.name])
+    shown = secrets.found_in("\n".join(lines), planted.keys)
+    assert not shown, f"the hook shows what it is to hide: {shown}"
+    evidence.refute("files_refused", _files(lines), artefact="\n".join(lines))
+    found = secrets.open_leaves(secrets.secrets_in(planted.path.name, planted.path.read_text()))
+    evidence.refute("plaintext_leaves", len(found), artefact="\n".join(found))
+
+
+@when(parsers.parse("somebody commits {what} there, and takes it out again"), target_fixture="planted")
+def committed_and_removed(repository: Repository, tmp_path: Path, what: str) -> Planted:
+    planted = plant(tmp_path, what)
+    checkout = repository.checkout
+    checkout.change({planted.path.name: planted.path.read_text()}, "A Secret in the clear")
+    checkout.take_back()
+    return planted
+
+
+@then("the suite finds its keys in the history, though no file holds them")
+def found_in_history(repository: Repository, planted: Planted, evidence: Evidence) -> None:
+    now = Repository.of(repository.checkout)
+    assert planted.path.name not in now.texts
+    found = secrets.found_in(repository.checkout.history(), planted.keys)
+    evidence.refute("plaintext_in_history", len(found), artefact="\n".join(found))
+
+
+def _problem(sops: Sops, file: str, text: str) -> str:
+    """Why a file does not open; empty when it does."""
+    try:
+        sops.decrypt(file, text)
+    except AcceptanceError as error:
+        return str(error)
+    return ""
+
+
+def _differences(
+    repository: Repository, sops: Sops, live: dict[str, Json], environment: Environment, evidence: Evidence
+) -> dict[str, list[str]]:
+    decrypted = repository.decrypted(sops, environment.velero_namespace)
+    for secret in decrypted.values():
+        evidence.redactor.learn(*secrets.keys_of(secret).values())
+    return {name: secrets.differences(decrypted.get(name), live.get(name)) for name in {S3_SECRET, *decrypted}}
+
+
+def _wrong(found: dict[str, list[str]]) -> int:
+    """How many Secrets have something wrong."""
+    return sum(bool(reasons) for reasons in found.values())
+
+
+def _table(found: dict[str, list[str]]) -> str:
+    return "\n".join(f"{name}: {', '.join(reasons) or 'as it should be'}" for name, reasons in sorted(found.items()))
+
+
+def _files(lines: list[str]) -> int:
+    """How many files the lines of the hook are about."""
+    return len({line.partition(":")[0] for line in lines})

@@ -1,0 +1,101 @@
+"""HTTPS to S3: what the packets show, what is configured, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_bdd import given, then, when
+
+from acceptance.drivers.kinds import phase_of
+from acceptance.drivers.s3 import plain_status
+from acceptance.drivers.velero import Velero
+from acceptance.evidence.recorder import Evidence, Inconclusive
+from acceptance.settings import Environment
+from acceptance.timeouts import Timeouts
+from fixtures.locations import Locations, foreign_authority
+from fixtures.packets import Packets
+from fixtures.standard import Standard
+from fixtures.watchers import Vigil
+
+UNTRUSTED = ("x509", "certificate signed by unknown authority")
+
+
+@then("every connection to S3 began with a TLS handshake")
+def all_tls(packets: Packets, evidence: Evidence) -> None:
+    seen = packets.transport()
+    evidence.measure("tls_streams", len(seen.tls), artefact=seen.table())
+    evidence.measure("plaintext_streams", len(seen.plaintext), artefact=seen.table())
+    evidence.measure("streams_below_tls_1_2", len(seen.outdated), artefact=seen.table())
+
+
+@then("no S3 request was readable on any connection")
+def nothing_readable(packets: Packets, evidence: Evidence) -> None:
+    """On no port: S3 in the clear would show its signature wherever it went."""
+    evidence.measure("readable_bytes", packets.transport().readable_bytes)
+
+
+@then("the location and the repository ask for HTTPS with verification")
+def https_configured(velero: Velero, standard: Standard, evidence: Evidence) -> None:
+    config = velero.location()["spec"].get("config", {})
+    repositories = velero.repositories(standard.application.workload.namespace)
+    identifiers = [repository["spec"]["resticIdentifier"] for repository in repositories]
+    wrong = [f"{name} is {config[name]}" for name in ("s3Url", "publicUrl") if not _https(config.get(name))]
+    wrong += [f"resticIdentifier is {name}" for name in identifiers if not name.startswith("s3:https://")]
+    if config.get("insecureSkipTLSVerify") == "true":
+        wrong.append("insecureSkipTLSVerify is set")
+    evidence.measure("plugin_connects", int(phase_of(velero.location()) == "Available"))
+    evidence.measure("restic_connects", int(bool(repositories) and all(phase_of(r) == "Ready" for r in repositories)))
+    evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or f"{config}\n{identifiers}")
+
+
+@then("S3 refuses plain HTTP")
+def plain_refused(environment: Environment, timeouts: Timeouts, evidence: Evidence) -> None:
+    status = plain_status(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
+    evidence.measure("plain_requests_answered", int(status is not None and status < 400), artefact=f"status {status}")
+
+
+@when("somebody asks S3 in plain HTTP while packets are kept", target_fixture="plain_capture")
+def ask_plainly(packets: Packets, environment: Environment, timeouts: Timeouts) -> Path:
+    with packets.capture("plain") as capture:
+        plain_status(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
+    return capture.file
+
+
+@then("the plain connection is seen")
+def plain_seen(packets: Packets, plain_capture: Path, evidence: Evidence) -> None:
+    seen = packets.transport(plain_capture)
+    evidence.refute("plaintext_streams", len(seen.plaintext), artefact=seen.table())
+
+
+@then("the request is seen to be readable")
+def readable_seen(packets: Packets, plain_capture: Path, evidence: Evidence) -> None:
+    evidence.refute("readable_bytes", packets.transport(plain_capture).readable_bytes)
+
+
+@given("a location that trusts another authority", target_fixture="distrusting")
+def distrusting_location(locations: Locations, vigil: Vigil) -> str:
+    vigil.allow_errors(r"x509|unknown authority|available/unavailable/unknown|is in unavailable state")
+    return locations.make("distrusting", storage={"caCert": foreign_authority()})
+
+
+@then("the plugin refuses the certificate of S3")
+def plugin_refuses(locations: Locations, distrusting: str, evidence: Evidence) -> None:
+    location = locations.wait_validated(distrusting)
+    _refuse("plugin", location, accepted=phase_of(location) == "Available", evidence=evidence)
+
+
+@then("restic refuses the certificate of S3")
+def restic_refuses(locations: Locations, distrusting: str, evidence: Evidence) -> None:
+    repository = locations.open_repository(distrusting)
+    _refuse("restic", repository, accepted=phase_of(repository) == "Ready", evidence=evidence)
+
+
+def _refuse(who: str, item: dict[str, object], *, accepted: bool, evidence: Evidence) -> None:
+    status = str(item["status"])
+    evidence.refute(f"{who}_connects", int(accepted), artefact=status)
+    if not any(text in status for text in UNTRUSTED):
+        raise Inconclusive(f"{who} failed for another reason than the certificate: {status[:500]}")
+
+
+def _https(url: str | None) -> bool:
+    return url is None or url.startswith("https://")

@@ -1,0 +1,111 @@
+"""Agents by volumes, validity by periods, and what Flux calls settled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from acceptance.checks import agents
+from acceptance.checks.validity import Validation, judge
+from acceptance.drivers.flux import settled
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+FREQUENCY = timedelta(seconds=10)
+
+
+def volume(name: str, *hosts: str) -> dict[str, Any]:
+    rule = {"key": "kubernetes.io/hostname", "operator": "In", "values": list(hosts)}
+    terms = [{"matchExpressions": [rule]}]
+    return {"metadata": {"name": name}, "spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}}
+
+
+def node(name: str, host: str | None = None) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": host or name}}}
+
+
+def agent(where: str, *, ready: bool = True, **spec: Any) -> dict[str, Any]:
+    condition = {"type": "Ready", "status": str(ready)}
+    return {
+        "metadata": {"name": f"agent-{where}"},
+        "spec": {"nodeName": where, **spec},
+        "status": {"conditions": [condition]},
+    }
+
+
+NODES = [node("n1"), node("n2"), node("n3", "other-name")]
+
+
+def test_only_nodes_with_volumes_need_an_agent() -> None:
+    assert agents.without_agent([volume("v", "n1")], NODES, [agent("n1")]) == {}
+
+
+@pytest.mark.parametrize("there", [[], [agent("n2")], [agent("n1", ready=False)]])
+def test_a_node_without_ready_agent_is_red(there: list[dict[str, Any]]) -> None:
+    assert agents.without_agent([volume("v", "n1"), volume("w", "n2")][:1], NODES, there) == {"n1": "v"}
+
+
+def test_a_volume_names_its_node_by_label() -> None:
+    assert agents.without_agent([volume("v", "other-name")], NODES, [agent("n3")]) == {}
+    assert agents.without_agent([volume("v", "other-name")], NODES, [agent("n1")]) == {"n3": "v"}
+
+
+def test_a_volume_without_affinity_is_on_no_node() -> None:
+    assert agents.nodes_of({"metadata": {"name": "v"}, "spec": {}}) == set()
+
+
+@pytest.mark.parametrize(
+    ("mount", "source", "says"),
+    [
+        ({"mountPath": "/host_pods", "mountPropagation": "HostToContainer"}, {"hostPath": {"path": "/x"}}, ""),
+        ({"mountPath": "/elsewhere"}, {"hostPath": {"path": "/x"}}, "does not mount /host_pods"),
+        ({"mountPath": "/host_pods"}, {"hostPath": {"path": "/x"}}, "without HostToContainer"),
+        ({"mountPath": "/host_pods", "mountPropagation": "HostToContainer"}, {"emptyDir": {}}, "something else"),
+    ],
+)
+def test_a_wrong_mount_of_the_pods_is_red(mount: dict[str, str], source: dict[str, Any], says: str) -> None:
+    spec: dict[str, Any] = {
+        "containers": [{"name": "node-agent", "volumeMounts": [{"name": "h", **mount}]}],
+        "volumes": [{"name": "h", **source}],
+    }
+    found = agents.mount_problem(agent("n1", **spec))
+    assert says in found and bool(found) == bool(says)
+
+
+def validations(*seconds: float, phase: str = "Available") -> list[Validation]:
+    return [Validation(START + timedelta(seconds=s), phase) for s in seconds]
+
+
+def test_validations_in_every_period() -> None:
+    seen = judge(validations(0, 10, 21, 42, 50), FREQUENCY)
+    assert (seen.periods, seen.missed, seen.longest) == (4, 0, timedelta(seconds=21))
+
+
+def test_a_late_validation_is_red() -> None:
+    assert judge(validations(0, 10, 33), FREQUENCY).missed == 1
+    assert judge(validations(0, 100), FREQUENCY).missed == 4
+
+
+def test_an_unavailable_location_is_red_however_punctual() -> None:
+    assert judge([*validations(0, 10), *validations(20, phase="Unavailable")], FREQUENCY).missed == 1
+
+
+def test_nothing_seen_is_no_period() -> None:
+    assert judge([], FREQUENCY).periods == 0
+
+
+@pytest.mark.parametrize(
+    ("ready", "generation", "observed", "is_settled"),
+    [("True", 2, 2, True), ("True", 2, 1, False), ("False", 2, 2, False), ("Unknown", 2, 2, False)],
+)
+def test_ready_counts_for_the_present_generation_only(
+    ready: str, generation: int, observed: int, is_settled: bool
+) -> None:
+    condition = {"type": "Ready", "status": ready, "observedGeneration": observed}
+    item = {"metadata": {"generation": generation}, "status": {"conditions": [condition]}}
+    assert settled(item) is is_settled
+
+
+def test_what_does_not_exist_is_not_settled() -> None:
+    assert not settled(None) and not settled({"metadata": {"generation": 1}})

@@ -1,0 +1,65 @@
+"""Changes to a repository are taken back whole, also by another process than the one that made them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from acceptance.drivers.git import Checkout
+from acceptance.errors import AcceptanceError
+from lab.gitops import git
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    git("init", "--quiet", "--bare", "--initial-branch=main", str(tmp_path / "bare"))
+    git("clone", "--quiet", str(tmp_path / "bare"), str(tmp_path / "work"))
+    work = tmp_path / "work"
+    git("checkout", "--quiet", "-B", "main", folder=work)
+    (work / "a.yaml").write_text("a: 1\n")
+    git("add", "--all", folder=work)
+    git("commit", "--quiet", "--message=first", folder=work)
+    git("push", "--quiet", "origin", "main", folder=work)
+    return Checkout(work)
+
+
+def remote(checkout: Checkout) -> dict[str, str]:
+    bare = checkout.folder.parent / "bare"
+    names = git("ls-tree", "--name-only", "main", folder=bare).split()
+    return {name: git("show", f"main:{name}", folder=bare) for name in names}
+
+
+def test_changes_reach_the_remote_and_are_taken_back(checkout: Checkout) -> None:
+    first = checkout.head()
+    commit = checkout.change({"a.yaml": "a: 2\n", "b.yaml": "b: 1\n"}, "change")
+    checkout.change({"b.yaml": "b: 2\n"}, "once more")
+    assert remote(checkout) == {"a.yaml": "a: 2\n", "b.yaml": "b: 2\n"}
+    assert commit not in (first, checkout.head())
+    # Another process: only what Git keeps is left of the first.
+    assert Checkout(checkout.folder).changed()
+    taken_back = Checkout(checkout.folder).take_back()
+    assert taken_back == checkout.head()
+    assert remote(checkout) == {"a.yaml": "a: 1\n"}
+    assert not (checkout.folder / "b.yaml").exists()
+    assert not checkout.changed() and checkout.take_back() is None
+
+
+def test_a_change_that_was_not_committed_any_more_is_taken_back_too(checkout: Checkout) -> None:
+    checkout.change({"a.yaml": "a: 2\n"}, "change")
+    (checkout.folder / "a.yaml").write_text("half written")
+    checkout.take_back()
+    assert checkout.read("a.yaml") == "a: 1\n"
+
+
+def test_the_history_keeps_what_was_taken_out(checkout: Checkout) -> None:
+    checkout.change({"a.yaml": "a: secret\n"}, "change")
+    checkout.take_back()
+    assert "+a: secret" in checkout.history() and "-a: secret" in checkout.history()
+
+
+def test_gits_words_are_kept(tmp_path: Path, checkout: Checkout) -> None:
+    subprocess.run(["rm", "-r", str(tmp_path / "bare")], check=True)
+    with pytest.raises(AcceptanceError, match="git push in "):
+        checkout.change({"a.yaml": "a: 2\n"}, "change")

@@ -1,0 +1,70 @@
+"""What scenarios do to the deployed system is undone by what can be seen of it, and nothing else is touched."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from acceptance.drivers.flux import Flux
+from acceptance.drivers.kinds import HELM_RELEASE, NODE, Json, Kind
+from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.mending import resume, suspend, taint, untaint
+from acceptance.naming import FAULT
+from acceptance.timeouts import Timeouts
+
+FOREIGN = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
+
+
+class Objects:
+    """A cluster that merges patches into what it holds."""
+
+    def __init__(self, *items: Json) -> None:
+        self.items = {item["metadata"]["name"]: item for item in items}
+
+    def require(self, _kind: Kind, name: str, _namespace: str | None = None) -> Json:
+        return self.items[name]
+
+    def patch(self, _kind: Kind, name: str, _namespace: str | None, change: Json) -> None:
+        merge(self.items[name], change)
+
+    def wait(self, _kind: Kind, name: str, *_: Any, until: Any, **__: Any) -> Json:
+        """The controller does at once what it is asked."""
+        item = self.items[name]
+        requested = item["metadata"].get("annotations", {}).get("reconcile.fluxcd.io/requestedAt")
+        condition = {"type": "Ready", "status": "True"}
+        item["status"] = {"lastHandledReconcileAt": requested, "observedGeneration": 1, "conditions": [condition]}
+        assert until(item)
+        return item
+
+
+def merge(into: Json, change: Json) -> None:
+    for key, value in change.items():
+        if value is None:
+            into.pop(key, None)
+        elif isinstance(value, dict):
+            merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
+
+
+@pytest.mark.parametrize("before", [None, [FOREIGN]])
+def test_only_our_own_taint_is_taken_off(before: list[Json] | None) -> None:
+    cluster = Objects({"metadata": {"name": "n"}, "spec": {} if before is None else {"taints": before}})
+    kubernetes = cast(Kubernetes, cluster)
+    assert not untaint(kubernetes, "n")
+    taint(kubernetes, "n", "run")
+    assert {"key": FAULT, "value": "run", "effect": "NoSchedule"} in cluster.require(NODE, "n")["spec"]["taints"]
+    assert untaint(kubernetes, "n")
+    assert cluster.require(NODE, "n")["spec"].get("taints") == before
+
+
+def test_only_our_own_suspension_is_ended() -> None:
+    release: Json = {"metadata": {"name": "velero", "labels": {}, "generation": 1}, "spec": {"suspend": True}}
+    cluster = Objects(release)
+    flux = Flux(cast(Kubernetes, cluster), Timeouts(), "flux-system", "flux-system")
+    resume(flux, "velero", "velero")
+    assert cluster.require(HELM_RELEASE, "velero")["spec"]["suspend"], "somebody else has suspended it"
+    suspend(flux, "velero", "velero", "run")
+    resume(flux, "velero", "velero")
+    assert not release["spec"]["suspend"] and FAULT not in release["metadata"]["labels"]
