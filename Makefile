@@ -27,7 +27,7 @@ test: setup ## the suite's own tests, lints and types; no cluster
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/acceptance lint
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests -n 2
 	$(BIN)/acceptance figures --record "make test" --seconds $$((SECONDS - start)) >/dev/null
 
 setup: $(VENV)/ready ## the Python environment from requirements.lock
