@@ -112,7 +112,7 @@ def unavailable_with_reason(velero: Velero, evidence: Evidence) -> None:
 
 @then("the outage is seen among the periods")
 def outage_seen(location_watch: LocationWatch, evidence: Evidence) -> None:
-    seen = location_watch.judged()
+    seen = location_watch.after_outage()
     evidence.refute("validations_missed", seen.missed, artefact=str(seen))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -313,3 +314,44 @@ def test_the_real_features_are_collected_quickly_and_without_a_cluster() -> None
     assert done.returncode == 0, done.stdout + done.stderr
     assert "AC-004-05-namespace-mapping.feature::test_the_target_stands_on_its_own" in done.stdout
     assert time.monotonic() - started < 5  # 2 s on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("server", "says"),
+    [
+        (None, "the kubeconfig .* cannot be read"),
+        ("https://127.0.0.1:1", "the API server https://127.0.0.1:1 cannot be reached: .* is the cluster up"),
+    ],
+)
+def test_an_unreachable_cluster_is_refused(tmp_path: Path, server: str | None, says: str) -> None:
+    """The real features on a target that is not there: one sentence, and nothing made."""
+    kubeconfig = tmp_path / "kubeconfig"
+    if server:
+        cluster = {"name": "c", "cluster": {"server": server}}
+        context = {"name": "home", "context": {"cluster": "c", "user": "u"}}
+        users = [{"name": "u", "user": {"token": "none"}}]
+        content = {"clusters": [cluster], "contexts": [context], "users": users, "current-context": "home"}
+        kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **content}))
+    for name in ("restic", "corpus"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "features/REQ-006-retention/AC-006-01-ttl.feature", "--target=current"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "KUBECONFIG": str(kubeconfig),
+            "ACCEPTANCE_REPORTS": str(tmp_path / "reports"),
+            "ACCEPTANCE_CURRENT__ALLOWED_CONTEXTS": '["home"]',
+            "ACCEPTANCE_CURRENT__S3_ENDPOINT": "https://127.0.0.1:1",
+            "ACCEPTANCE_CURRENT__S3_ACCESS_KEY": "nobody",
+            "ACCEPTANCE_CURRENT__S3_SECRET_KEY": "nobody",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert re.search(says, done.stdout + done.stderr)
+    assert "Traceback" not in done.stdout + done.stderr

@@ -100,6 +100,7 @@ def test_calls_cut_short_by_an_announced_restart_are_fine(vigil: Vigil, lines: L
 
 def test_only_own_and_unnamed_errors_count(vigil: Vigil, lines: Lines) -> None:
     lines.add(f'level=error msg="cannot delete {FOREIGN}"')
+    lines.add('level=error msg="cannot delete acc-20260101-0000-abcd-0123abcd"')
     lines.add('level=error msg="from before"', seconds=-60)
     vigil.verify()
     lines.add(f'level=error msg="cannot back up {OWN}"')

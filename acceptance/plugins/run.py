@@ -121,13 +121,16 @@ def _bring_lab_up() -> None:
 
 def _reachable(run: Run) -> Environment:
     """The environment, after one call each to its API server and its bucket."""
-    from acceptance.drivers.kubernetes import Kubernetes
+    from acceptance.drivers.kubernetes import ApiError, Kubernetes
     from acceptance.drivers.s3 import Bucket
     from acceptance.safety import environment
 
     found = environment(run.settings)
     run.redactor.learn(found.s3.access_key.get_secret_value(), found.s3.secret_key.get_secret_value())
-    version = Kubernetes(found.kubeconfig, found.context, call_seconds=run.timeouts["api_call"]).version()
+    try:
+        version = Kubernetes(found.kubeconfig, found.context, call_seconds=run.timeouts["api_call"]).version()
+    except ApiError as error:
+        raise Refusal(f"{error}: is the cluster up, and is {found.kubeconfig} its kubeconfig?") from None
     Bucket(found.s3, found.bucket, call_seconds=run.timeouts["s3_call"])
     return found.model_copy(update={"notes": {**found.notes, "API server": version}})
 
