@@ -9,35 +9,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from acceptance.errors import AcceptanceError
+from acceptance import differences
+from acceptance.differences import Difference, Entry, HarnessError
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-SHOWN = 60
-# What Velero leaves in a restored volume: a folder with one empty file, named after the restore's uid.
-RESTORE_MARKER = re.compile(r"\.velero(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?")
-
-
-class HarnessError(AcceptanceError):
-    """The checker itself is at fault: its output cannot be trusted, so nothing follows from it."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One path of a volume with everything that a restore has to give back."""
-
-    path: str
-    type: str
-    mode: str
-    uid: int
-    gid: int
-    mtime_ns: int
-    size: int
-    sha256: str = ""
-    target: str = ""
-    hardlink: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +31,7 @@ class Manifest:
         Raises HarnessError when it is cut off, miscounted, doubled, or a file's hash is missing or
         short: an empty hash equals another empty hash, and would call lost data equal.
         """
-        lines = output.decode().splitlines()
+        lines = output.splitlines()  # of bytes: in text, a name's U+0085 would end a line too
         if not lines:
             raise HarnessError("the manifest is empty: the corpus program printed nothing")
         try:
@@ -68,74 +46,42 @@ class Manifest:
         if len(by_path) != len(entries):
             raise HarnessError("the manifest names a path twice")
         for entry in entries:
-            if entry.type == "file" and not SHA256.fullmatch(entry.sha256):
-                raise HarnessError(f"the manifest has no SHA-256 of {entry.path!r}: {entry.sha256!r}")
+            _require_digests(entry)
         return Manifest(by_path)
 
     def compare(self, actual: Manifest) -> Difference:
         """How *actual* differs from this manifest, both ways."""
-        expected, found = self.entries, {p: e for p, e in actual.entries.items() if not RESTORE_MARKER.fullmatch(p)}
-        changed = [
-            Change(path, field.name, getattr(expected[path], field.name), getattr(found[path], field.name))
-            for path in sorted(expected.keys() & found.keys())
-            for field in fields(Entry)
-            if getattr(expected[path], field.name) != getattr(found[path], field.name)
-        ]
-        missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-        return Difference(len(expected.keys() | found.keys()), tuple(missing), tuple(extra), tuple(changed))
+        return differences.compare(self.entries, actual.entries)
 
 
-@dataclass(frozen=True)
-class Change:
-    """One attribute of one path that is not what it was."""
-
-    path: str
-    field: str
-    expected: object
-    actual: object
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What is missing, what is too much, and what has changed, out of *total* paths of both sides."""
-
-    total: int
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
-    changed: tuple[Change, ...]
-
-    @property
-    def equal(self) -> bool:
-        return not (self.missing or self.extra or self.changed)
-
-    @property
-    def percent_equal(self) -> float:
-        """Share of paths that are equal in every attribute; 100 only if all are."""
-        if self.total == 0:
-            raise HarnessError("nothing was compared: both sides are empty")
-        wrong = len(self.missing) + len(self.extra) + len({change.path for change in self.changed})
-        return 100.0 * (self.total - wrong) / self.total
-
-    def table(self) -> str:
-        """The differences as text, the first of each kind."""
-        counts = (len(self.missing), len(self.extra), len({change.path for change in self.changed}))
-        lines = ["{} paths compared: {} missing, {} too much, {} changed".format(self.total, *counts)]
-        lines += [f"missing   {path!r}" for path in self.missing[:SHOWN]]
-        lines += [f"too much  {path!r}" for path in self.extra[:SHOWN]]
-        lines += [f"changed   {c.path!r} {c.field}: {c.expected!r} became {c.actual!r}" for c in self.changed[:SHOWN]]
-        return "\n".join(lines)
+def _require_digests(entry: Entry) -> None:
+    if entry.type == "file" and not SHA256.fullmatch(entry.sha256):
+        raise HarnessError(f"the manifest has no SHA-256 of {entry.path!r}: {entry.sha256!r}")
+    if not isinstance(entry.xattrs, dict):
+        raise HarnessError(f"the manifest lists the attributes of {entry.path!r} without their values")
+    for name, digest in entry.xattrs.items():
+        if not SHA256.fullmatch(digest):
+            raise HarnessError(f"the manifest has no SHA-256 of {entry.path!r}, attribute {name}: {digest!r}")
+    if (entry.links == 0) != (entry.type == "directory"):
+        raise HarnessError(f"the manifest gives {entry.path!r}, a {entry.type}, {entry.links} names")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The standard corpus of one seed, and the program that knows it."""
+    """A corpus of one seed, the standard one unless *options* say otherwise, and the program that knows it."""
 
     program: Path
     seed: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def recipe(self) -> tuple[str, ...]:
+        """The program's arguments that say which corpus it is."""
+        return (*self.options, "-seed", self.seed)
 
     def manifest(self) -> Manifest:
         """What a volume must hold after the corpus was written; computed without any cluster."""
-        return Manifest.parse(self._run("plan", "-seed", self.seed))
+        return Manifest.parse(self._run("plan", *self.recipe))
 
     def read(self, folder: Path) -> Manifest:
         """What a folder of this machine holds."""

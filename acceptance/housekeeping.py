@@ -14,11 +14,14 @@ from acceptance.drivers.kinds import (
     BACKUP,
     BACKUP_REPOSITORY,
     DELETE_BACKUP_REQUEST,
+    DOWNLOAD_REQUEST,
     NAMESPACE,
     POD,
     POD_VOLUME_BACKUP,
     POD_VOLUME_RESTORE,
     RESTORE,
+    ROLE,
+    ROLE_BINDING,
     SCHEDULE,
     SECRET,
     STORAGE_LOCATION,
@@ -46,6 +49,8 @@ LABELLED = {
     "repositories": BACKUP_REPOSITORY,
     "secrets": SECRET,
     "pods": POD,
+    "roles": ROLE,
+    "role_bindings": ROLE_BINDING,
     "namespaces": NAMESPACE,
 }
 
@@ -63,6 +68,8 @@ class Ledger:
     repositories: set[str] = field(default_factory=set)
     secrets: set[str] = field(default_factory=set)
     pods: set[str] = field(default_factory=set)
+    roles: set[str] = field(default_factory=set)
+    role_bindings: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
 
@@ -109,6 +116,10 @@ class Housekeeper:
             for kind, names in ((BACKUP, made.backups), (RESTORE, made.restores), (NAMESPACE, made.namespaces))
             for name in sorted(self._remaining(kind, names, deadline))
         ]
+        for request in self._kubernetes.list_all(DOWNLOAD_REQUEST, self._velero.namespace):
+            # Of `velero backup logs` and the like: Velero removes them when they expire, after ten minutes.
+            if request["spec"]["target"]["name"] in made.names:
+                self._kubernetes.delete(DOWNLOAD_REQUEST, name_of(request), self._velero.namespace)
         for name in made.namespaces:
             for repository in self._velero.repositories(name):
                 self._kubernetes.delete(BACKUP_REPOSITORY, name_of(repository), self._velero.namespace)
@@ -168,7 +179,13 @@ class Housekeeper:
             claim = (volume["spec"].get("claimRef") or {}).get("namespace", "")
             if belongs(claim, run):
                 yield f"PersistentVolume {name_of(volume)} of {claim}"
-        for kind in (POD_VOLUME_BACKUP, POD_VOLUME_RESTORE, BACKUP_REPOSITORY, DELETE_BACKUP_REQUEST):
+        for kind in (
+            POD_VOLUME_BACKUP,
+            POD_VOLUME_RESTORE,
+            BACKUP_REPOSITORY,
+            DELETE_BACKUP_REQUEST,
+            DOWNLOAD_REQUEST,
+        ):
             for item in self._kubernetes.list_all(kind, self._velero.namespace):
                 if owner := _owner(item, run):
                     yield f"{kind.kind} {name_of(item)} of {owner}"
@@ -185,5 +202,7 @@ class Housekeeper:
 def _owner(item: Json, run: str) -> str:
     """The name of *run* that a Velero object belongs to; empty when it is another's."""
     labels = labels_of(item)
-    names = (labels.get(BACKUP_LABEL), labels.get(RESTORE_LABEL), labels.get("velero.io/volume-namespace"))
+    # A DownloadRequest has no label, but the name of what it is for.
+    target = item.get("spec", {}).get("target", {}).get("name")
+    names = (labels.get(BACKUP_LABEL), labels.get(RESTORE_LABEL), labels.get("velero.io/volume-namespace"), target)
     return next((name for name in names if name and belongs(name, run)), "")

@@ -27,6 +27,7 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
     for node in kubernetes.list_all(NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
+        yield from _lift(Users(environment.s3))
     flux = flux_of(kubernetes, environment, timeouts)
     if not flux.installed():
         return
@@ -41,6 +42,13 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
                 if name.startswith(PREFIX):
                     users.remove(name)
                     yield f"the S3 user {name}"
+
+
+def _lift(users: Users) -> Iterator[str]:
+    for policy in users.policies():
+        if policy.startswith(PREFIX):
+            users.lift(policy)
+            yield f"the S3 policy {policy}"
 
 
 def taint(kubernetes: Kubernetes, node: str, owner: str) -> None:

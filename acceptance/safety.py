@@ -18,10 +18,12 @@ def environment(settings: Settings) -> Environment:
 
 
 def _lab() -> Environment:
+    from lab.cgroups import Cgroups
     from lab.facts import load
     from lab.settings import SYNC_FREQUENCY, LabSettings
 
-    facts = load(LabSettings())
+    settings = LabSettings()
+    facts = load(settings)
     if facts is None:
         raise Refusal("the lab is not up: run `acceptance lab up`")
     keys = facts.credentials()
@@ -41,11 +43,15 @@ def _lab() -> Environment:
         foreign_bucket=facts.other_bucket,
         gitops=facts.git_work,
         age_key=facts.age_key,
+        audit_log=facts.audit_log,
         capture=facts.capture,
         s3_ports=facts.s3_ports,
         restic=facts.restic,
         corpus=facts.corpus,
         corpus_image=facts.corpus_image,
+        velero_cli=facts.velero_cli,
+        disk=settings.state,
+        cgroups=Cgroups(settings.name).cpu,
         notes={
             **facts.versions,
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
@@ -106,9 +112,13 @@ def _current(current: CurrentTarget) -> Environment:
         age_key=current.age_key,
         flux_namespace=current.flux_namespace,
         flux_name=current.flux_name,
+        audit_log=current.audit_log,
+        capture=current.capture,
+        s3_ports=current.s3_ports,
         restic=_program("restic"),
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,
+        velero_cli=Path(found) if (found := shutil.which("velero")) else None,
     )
 
 

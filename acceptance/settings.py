@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
-from pydantic import BaseModel, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, ByteSize, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from acceptance.errors import Refusal
@@ -61,6 +61,8 @@ class Environment(BaseModel):
     # The namespace of Flux, and the name of its GitRepository and of its first Kustomization there.
     flux_namespace: str = "flux-system"
     flux_name: str = "flux-system"
+    # What the API server notes of requests for Velero's objects (audit.k8s.io/v1, a JSON object a line).
+    audit_log: Path | None = None
     # The command that runs tcpdump at the S3 host, and the ports of S3 there.
     capture: list[str] = []
     s3_ports: list[int] = [443]
@@ -68,6 +70,11 @@ class Environment(BaseModel):
     restic: Path
     corpus: Path
     corpus_image: str
+    # The `velero` command, where there is one.
+    velero_cli: Path | None = None
+    # Where the target keeps its data and its control groups of CPU time, if that is on this machine.
+    disk: Path | None = None
+    cgroups: Path | None = None
     # Shown in the report, never decided on.
     notes: dict[str, str] = {}
 
@@ -93,6 +100,9 @@ class CurrentTarget(BaseModel):
     age_key: Path | None = None
     flux_namespace: str = "flux-system"
     flux_name: str = "flux-system"
+    capture: list[str] = []
+    s3_ports: list[int] = [443]
+    audit_log: Path | None = None
 
 
 class Settings(BaseSettings):
@@ -108,6 +118,10 @@ class Settings(BaseSettings):
         default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
     )
     reports: Path = Path("reports")
+    # Of the timed backups and restores. Less than the register asks for gives an extrapolation.
+    data_size: Annotated[ByteSize, Field(ge=64 << 20)] = ByteSize(256 << 20)
+    # Of the torture corpus's file of holes; restic writes every byte of it when it restores.
+    sparse_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
     current: CurrentTarget = CurrentTarget()
 
     @classmethod

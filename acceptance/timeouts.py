@@ -27,11 +27,15 @@ DEFAULTS: dict[str, float] = {
     "restore_started": 60,
     "restore_finished": 300,
     "backup_deleted": 180,
+    "backup_synced": 150,
     "velero_restarted": 120,
     "location_phase": 90,
     "schedule_fires": 75,
     "garbage_collected": 120,
     "repository_ready": 120,
+    # Added to a wait for each gigabyte (10^9 bytes) of data of a chosen size
+    "gigabyte": 180,
+    "cli_call": 60,
     # S3
     "s3_call": 20,
     # Flux

@@ -37,6 +37,11 @@ class Cgroups:
         """The ``cgroupRoot`` of a node's kubelet, relative to the hierarchy."""
         return f"/{self._folder}/{node}"
 
+    @property
+    def cpu(self) -> Path:
+        """Where the CPU time of the lab's pods is accounted for."""
+        return (self._mount if self.version == 2 else self._mount / "cpu") / self._folder
+
     def create(self) -> None:
         """Make the group for processes. On v2, hand the controllers down to the lab."""
         self.processes.mkdir(parents=True, exist_ok=True)

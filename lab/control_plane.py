@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from acceptance import timeouts
 from lab.kubectl import Kubectl
 from lab.processes import Processes
@@ -67,7 +69,21 @@ def _apiserver(settings: LabSettings, pki: Path) -> list[str]:
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         "--profiling=false",
+        f"--audit-policy-file={_audit_policy(settings)}",
+        f"--audit-log-path={settings.audit_log}",
+        "--audit-log-maxsize=100",  # MB
     ]
+
+
+def _audit_policy(settings: LabSettings) -> Path:
+    """Who did what to Velero's objects, and nothing else; no contents."""
+    rules = [
+        {"level": "Metadata", "resources": [{"group": "velero.io"}], "omitStages": ["RequestReceived"]},
+        {"level": "None"},
+    ]
+    path = settings.state / "audit-policy.yaml"
+    path.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}))
+    return path
 
 
 def _clients(pki: Path, name: str) -> list[str]:

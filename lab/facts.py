@@ -30,6 +30,7 @@ class LabFacts(BaseModel):
     storage_class: str = STORAGE_CLASS
     git_work: Path
     age_key: Path
+    audit_log: Path
     restic: Path
     corpus: Path
     velero_cli: Path

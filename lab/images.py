@@ -42,7 +42,7 @@ def images() -> list[Image]:
         Image(
             PAUSE, {"pause": built["pause"]}, {"Entrypoint": ["/pause"], "User": "65535:65535"}, frozenset({"pause"})
         ),
-        _single(CORPUS, "corpus", built["corpus"]),
+        _single(CORPUS, "corpus", built["corpus"], database=built["database"]),
         _single(COREDNS, "coredns", built["coredns"]),
         _busybox(BUSYBOX, {}, {"Cmd": ["/bin/sh"]}),
         _busybox(
@@ -68,8 +68,9 @@ def images() -> list[Image]:
     ]
 
 
-def _single(reference: str, name: str, binary: Path) -> Image:
-    return Image(reference, {name: binary, **_AUTHORITIES}, {"Entrypoint": [f"/{name}"]}, frozenset({name}), _FOLDERS)
+def _single(reference: str, name: str, binary: Path, **others: Path) -> Image:
+    programs = {name: binary, **others}
+    return Image(reference, {**programs, **_AUTHORITIES}, {"Entrypoint": [f"/{name}"]}, frozenset(programs), _FOLDERS)
 
 
 def _velero(built: dict[str, Path]) -> Image:

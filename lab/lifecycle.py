@@ -179,6 +179,7 @@ class Lab:
             toxiproxy=f"http://127.0.0.1:{settings.toxiproxy_port}",
             git_work=self.state / "home",
             age_key=self.state / "age.key",
+            audit_log=settings.audit_log,
             restic=restic,
             corpus=built["corpus"],
             velero_cli=built["velero"],

@@ -80,6 +80,7 @@ MODULES = (
     Module(
         "local-path-provisioner", {"local-path-provisioner": "github.com/rancher/local-path-provisioner"}, weight=155
     ),
+    Module("database", {"database": "."}, weight=20),
     Module("toxiproxy", {"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}, weight=13),
     Module("git-server", {"git-server": "."}, weight=5),
     Module("forwarder", {"forwarder": "."}, weight=2),

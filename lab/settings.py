@@ -59,6 +59,11 @@ class LabSettings(BaseSettings):
         return base / "velero-acceptance" / "labs" / self.name
 
     @property
+    def audit_log(self) -> Path:
+        """What the API server notes of requests for Velero's objects, a JSON object a line."""
+        return self.state / "audit.log"
+
+    @property
     def gateway(self) -> IPv4Address:
         return self.network[1]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, when
 
+from acceptance.corpus import Corpus
 from acceptance.drivers.kinds import CLAIM, NAMESPACE
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.timeouts import Timeouts
 from fixtures.scope import Scope
-from fixtures.standard import Application, Applications, RestoredCopy, Standard
+from fixtures.standard import Application, Applications, Pair, RestoredCopy, Standard
 from fixtures.workload import CLAIM_NAME, Workload, Workloads
 
 LATE_FILE = "written-after-the-backup"
@@ -22,6 +23,18 @@ def empty_namespace(scope: Scope, alias: str) -> None:
 @given(parsers.parse('a namespace "{alias}" whose volume holds the standard corpus'), target_fixture="workload")
 def namespace_with_corpus(scope: Scope, applications: Applications, alias: str) -> Workload:
     return applications.deploy(scope, alias)
+
+
+@given(parsers.parse('a namespace "{alias}" whose volume holds the torture corpus'), target_fixture="workload")
+def namespace_with_torture_corpus(scope: Scope, applications: Applications, torture: Corpus, alias: str) -> Workload:
+    return applications.deploy(scope, alias, torture)
+
+
+@given(
+    parsers.parse('namespaces "{first}" and "{second}" whose volumes hold the standard corpus'), target_fixture="pair"
+)
+def two_namespaces(scope: Scope, applications: Applications, first: str, second: str) -> Pair:
+    return applications.deploy(scope, first), applications.deploy(scope, second)
 
 
 @given("the standard application, backed up", target_fixture="application")

@@ -6,10 +6,11 @@ from pytest_bdd import given, then, when
 
 from acceptance.drivers.flux import Flux
 from acceptance.drivers.kinds import HELM_RELEASE, KUSTOMIZATION
+from acceptance.drivers.velero import Velero
 from acceptance.evidence.recorder import Evidence
 from acceptance.settings import Environment
 from fixtures.drift import Drift
-from fixtures.gitops import RELEASE, FrequencyChange, NewDeployment
+from fixtures.gitops import RELEASE, NewDeployment, ValueChange
 
 
 @when("Velero is committed to Git for a new namespace")
@@ -39,13 +40,14 @@ def release_fails(new_deployment: NewDeployment, evidence: Evidence) -> None:
 
 
 @when("another validation frequency is committed to Git")
-def commit_frequency(frequency_change: FrequencyChange) -> None:
+def commit_frequency(frequency_change: ValueChange) -> None:
     frequency_change.commit()
 
 
 @then("the live location has that frequency")
-def frequency_live(frequency_change: FrequencyChange, flux: Flux, evidence: Evidence) -> None:
-    seconds = frequency_change.wait_live()
+def frequency_live(frequency_change: ValueChange, velero: Velero, flux: Flux, evidence: Evidence) -> None:
+    velero.wait_frequency(frequency_change.value, timeout=frequency_change.clock.remaining)
+    seconds = frequency_change.clock.elapsed
     evidence.observe("Flux looks into Git every", flux.interval())
     evidence.observe("from the commit to the live object", round(seconds, 1), "s")
     evidence.measure("changes_not_applied", 0, artefact=f"applied after {seconds:.1f} s")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pytest_bdd import parsers, then, when
 
+from acceptance.checks.layers import Layers
 from acceptance.corpus import Corpus
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Operation
@@ -52,11 +53,49 @@ def late_file_absent(scope: Scope, workloads: Workloads, evidence: Evidence, ali
     evidence.measure("files_from_after_the_backup", sum(LATE_FILE in path for path in found))
 
 
-@then("restic alone finds every file of the corpus in the repository")
-def repository_equal(standard: Standard, oracle: Oracle, corpus: Corpus, evidence: Evidence, tmp_path: Path) -> None:
-    oracle.restore(standard.application, tmp_path)
-    difference = corpus.manifest().compare(corpus.read(tmp_path))
-    evidence.measure("repository_files_equal", difference.percent_equal, artefact=difference.table())
+@when(
+    parsers.parse('the volume, the repository and the volume of "{alias}" are compared with the plan'),
+    target_fixture="layers",
+)
+def compared(
+    scope: Scope,
+    restore: Operation,
+    application: Application,
+    workloads: Workloads,
+    oracle: Oracle,
+    torture: Corpus,
+    evidence: Evidence,
+    tmp_path: Path,
+    alias: str,
+) -> Layers:
+    """Each is read on its own way, so that what is lost is lost by one of them."""
+    restore.require()
+    copy, plan = workloads.in_namespace(scope.name(alias)), torture.manifest()
+    copy.wait_ready()
+    oracle.restore(application, tmp_path)
+    layers = Layers(
+        plan.compare(application.workload.manifest()),
+        plan.compare(torture.read(tmp_path)),
+        plan.compare(copy.manifest()),
+    )
+    evidence.attach("layers.txt", layers.table())
+    for layer, count in layers.counts().items():
+        evidence.observe(layer, count, "findings")
+    for loss, paths in layers.restored.known.items():
+        evidence.observe(f"documented, {loss.erratum}: {loss.name}", paths, "paths")
+    return layers
+
+
+@then("every file of the restored volume is equal, bytes and metadata, but for what is documented")
+def layers_equal(layers: Layers, evidence: Evidence) -> None:
+    evidence.measure("files_equal", layers.restored.percent_equal, artefact=layers.restored.table())
+
+
+@then("restic alone finds every file in the repository, and every byte of the repository undamaged")
+def repository_equal(layers: Layers, application: Application, oracle: Oracle, evidence: Evidence) -> None:
+    damage = oracle.repository(application).check()
+    percent = 0.0 if damage else layers.repository.percent_equal
+    evidence.measure("repository_files_equal", percent, artefact=f"{layers.repository.table()}\n{damage}")
 
 
 @when("a byte of its data in S3 is flipped")
@@ -69,6 +108,15 @@ def byte_flipped(
     content[len(content) // 3] ^= 0xFF
     bucket.put(key, bytes(content))
     evidence.observe("flipped a byte of", key)
+
+
+@when("the largest pack of its data in S3 is deleted")
+def pack_deleted(
+    application: Application, bucket: Bucket, environment: Environment, oracle: Oracle, evidence: Evidence
+) -> None:
+    key = oracle.largest_pack(application, bucket, environment.prefix)
+    bucket.delete(key)
+    evidence.observe("deleted", key)
 
 
 @then("the damage is seen: the restore fails, or the suite calls the data different")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pytest_bdd import parsers, then, when
 
-from acceptance.drivers.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, POD, SERVICE, is_ready
+from acceptance.drivers.kinds import BACKUP, CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.velero import RESTORE_LABEL, Operation, Velero
 from acceptance.evidence.recorder import Evidence
 from fixtures.scope import Scope
-from fixtures.standard import Application, RestoredCopy, Restores, Standard
-from fixtures.workload import Workloads
+from fixtures.standard import Application, Pair, RestoredCopy, Restores, Standard
+from fixtures.workload import APP, SETTINGS, Workloads
 
 RESTORED_KINDS = (POD, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
 
@@ -103,3 +103,59 @@ def nothing_in_source(
         for item in kubernetes.list_all(kind, namespace, labels=f"{RESTORE_LABEL}={name}")
     ]
     evidence.measure("objects_in_source", len(written) + len(labelled))
+
+
+@when("the cluster forgets the backup")
+def backup_forgotten(kubernetes: Kubernetes, velero: Velero, backup: Operation) -> None:
+    """Only its object goes, as it would with the cluster; the bucket keeps everything."""
+    kubernetes.delete(BACKUP, backup.require().name, velero.namespace)
+
+
+@then("Velero finds it in the bucket again")
+def found_again(velero: Velero, backup: Operation, evidence: Evidence) -> None:
+    seconds = velero.wait_synced(backup.name)
+    evidence.observe("from its loss to its return", round(seconds, 1), "s")
+    evidence.measure("backups_not_found_again", 0, artefact=f"{backup.name} was back after {seconds:.1f} s")
+
+
+@then(parsers.parse('it can be restored as "{alias}"'))
+def restorable(scope: Scope, velero: Velero, kubernetes: Kubernetes, backup: Operation, alias: str) -> None:
+    (source,) = backup.item["spec"]["includedNamespaces"]
+    mapping = {source: scope.expect_namespace(alias)}
+    name = scope.restore_name(alias)
+    velero.restore(name, labels=scope.labels, backup=backup.name, namespaceMapping=mapping).require()
+    kubernetes.require(NAMESPACE, scope.name(alias))
+
+
+@when(parsers.parse('both are backed up together, and restored as "{third}" and "{fourth}"'))
+def both_restored(scope: Scope, pair: Pair, velero: Velero, workloads: Workloads, third: str, fourth: str) -> None:
+    sources = [workload.namespace for workload in pair]
+    targets = [scope.expect_namespace(third), scope.expect_namespace(fourth)]
+    backup = velero.backup(scope.backup_name("both"), labels=scope.labels, includedNamespaces=sources).require()
+    mapping = dict(zip(sources, targets, strict=True))
+    name = scope.restore_name("both")
+    velero.restore(name, labels=scope.labels, backup=backup.name, namespaceMapping=mapping).require()
+    for target in targets:
+        workloads.in_namespace(target).wait_ready()
+
+
+@then(parsers.parse('what else was in "{first}" is in "{third}", and of "{second}" in "{fourth}"'))
+def nothing_mixed_up(
+    scope: Scope,
+    kubernetes: Kubernetes,
+    workloads: Workloads,
+    evidence: Evidence,
+    first: str,
+    third: str,
+    second: str,
+    fourth: str,
+) -> None:
+    """Each ConfigMap names the namespace it was made in; a service goes with it."""
+    missing = []
+    for source, target in ((first, third), (second, fourth)):
+        settings = kubernetes.get(CONFIG_MAP, SETTINGS, scope.name(target))
+        if (settings or {}).get("data") != {"greeting": f"from {scope.name(source)}"}:
+            missing.append(f"the ConfigMap of {source} in {target}")
+        if kubernetes.get(SERVICE, APP, scope.name(target)) is None:
+            missing.append(f"the service of {source} in {target}")
+    evidence.measure("objects_missing", len(missing), artefact="\n".join(missing) or "nothing is missing")

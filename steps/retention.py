@@ -14,10 +14,13 @@ from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
 from acceptance.settings import Environment
 from fixtures.expiry import Expired, Expiry
+from fixtures.gitops import ValueChange
+from fixtures.schedule_runs import stamp
 from fixtures.scope import Scope
 from fixtures.standard import Application, Applications, Restores
+from fixtures.watchers import Vigil
 from fixtures.workload import Workload, Workloads
-from steps.schedule import LAST_RUN, stamp
+from steps.schedule import LAST_RUN
 
 EXPIRATION = "Backup.status.expiration"
 COLLECTOR = "garbage collection frequency"
@@ -136,3 +139,52 @@ def goes_after_all(expiry: Expiry, expired: Expired, velero: Velero, evidence: E
     left = expiry.wait_gone(expired)
     assert not left.objects and not left.keys, left
     evidence.observe("gone after", expired.clock.elapsed, "s")
+
+
+@given(parsers.parse('two small backups of "{alias}", "{old}" and "{kept}"'), target_fixture="small_backups")
+def two_small_backups(scope: Scope, velero: Velero, alias: str, old: str, kept: str) -> dict[str, str]:
+    """Names by alias."""
+    names = {name: scope.backup_name(name) for name in (old, kept)}
+    for name in names.values():
+        velero.backup(name, labels=scope.labels, includedNamespaces=[scope.name(alias)]).require()
+    return names
+
+
+@when(parsers.parse('the small backup "{name}" expires'))
+def one_of_them_expires(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
+    evidence.accelerate(EXPIRATION)
+    evidence.accelerate(COLLECTOR)
+    velero.expire(small_backups[name], stamp(datetime.now(UTC) - timedelta(hours=1)))
+
+
+@then(parsers.parse('the collector calls "{name}" expired and asks for its deletion'))
+def collector_identifies(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
+    request = velero.wait_deletion_requested(small_backups[name])
+    lines = velero.log_lines(small_backups[name], "expired")
+    evidence.observe("deletion asked for by", name_of(request))
+    evidence.measure("expired_not_identified", int(not lines), artefact="\n".join(lines) or "the log calls it nothing")
+
+
+@then(parsers.parse('it does neither for "{name}"'))
+def collector_leaves(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
+    """The collector looks at all backups in one pass: had it wanted this one too, it would have said so by now."""
+    evidence.measure("unexpired_identified", int(velero.is_collected(small_backups[name])))
+
+
+@then(parsers.parse('the suite sees that the collector passed over "{name}"'))
+def passed_over(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
+    velero.wait_deletion_requested(small_backups["old"])
+    evidence.refute("expired_not_identified", int(not velero.is_collected(small_backups[name])))
+
+
+@then("the backup is kept as long as the design says")
+def kept_by_default(backup: Operation, evidence: Evidence) -> None:
+    evidence.measure("retention", retention.retention(backup.item), artefact=str(backup.item["spec"]))
+
+
+@when("another default retention is committed to Git")
+def commit_default(default_change: ValueChange, velero: Velero, vigil: Vigil) -> None:
+    """The server takes its default from its arguments: it restarts."""
+    vigil.expect_restart()
+    default_change.commit()
+    velero.wait_argument(f"--default-backup-ttl={default_change.value}")

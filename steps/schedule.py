@@ -5,24 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pytest_bdd import given, then, when
+from pytest_bdd import given, parsers, then, when
 
+from acceptance.checks import failure
+from acceptance.checks import scope as check
 from acceptance.checks.schedule import daily_at, due_times, is_run_of
-from acceptance.drivers.kinds import Json, name_of, phase_of
-from acceptance.drivers.velero import Velero
+from acceptance.drivers.audit import AuditLog, Request
+from acceptance.drivers.kinds import BACKUP, Json, name_of, phase_of
+from acceptance.drivers.s3 import Bucket
+from acceptance.drivers.velero import SCHEDULE_LABEL, Operation, Velero
 from acceptance.evidence.recorder import Blocked, Evidence
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
+from fixtures.outages import Denial
+from fixtures.schedule_runs import ScheduleRuns, stamp
 from fixtures.scope import Scope
+from fixtures.watchers import Vigil
 
 DESIGN_HOUR = 2
 DESIGN_RUNS = 5
+DESIGN_NAMESPACES = ("database", "monitoring", "network")
 LAST_RUN = "Schedule.status.lastBackup"
-
-
-def stamp(moment: datetime) -> str:
-    """A time as the API server writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @given("the deployed schedule is enabled and its clock is UTC", target_fixture="schedule")
@@ -38,21 +41,17 @@ def deployed_schedule(velero: Velero, environment: Environment, evidence: Eviden
 
 
 @when("its last run is moved to two days ago", target_fixture="known_runs")
-def made_due(velero: Velero, schedule: Json, evidence: Evidence) -> set[str]:
+def made_due(schedule: Json, schedule_runs: ScheduleRuns, evidence: Evidence) -> set[str]:
     evidence.accelerate(LAST_RUN)
-    known = {name_of(run) for run in velero.scheduled_backups(name_of(schedule))}
-    velero.pretend_last_run(name_of(schedule), stamp(datetime.now(UTC) - timedelta(days=2)))
-    return known
+    return schedule_runs.make_due()
 
 
 @then("it makes a backup in time, with its name and label")
-def fires(scope: Scope, velero: Velero, schedule: Json, known_runs: set[str], evidence: Evidence) -> None:
-    run, seconds = velero.wait_scheduled(name_of(schedule), known_runs)
-    scope.made.backups.add(name_of(run))
-    assert is_run_of(run, name_of(schedule)), run["metadata"]
-    evidence.measure("trigger_delay", seconds, artefact=f"{name_of(run)}: {run['metadata']['labels']}")
-    finished = velero.follow_backup(name_of(run))
-    evidence.observe("the run ended", finished.phase)
+def fires(schedule: Json, schedule_runs: ScheduleRuns, known_runs: set[str], evidence: Evidence) -> None:
+    run, seconds = schedule_runs.follow(known_runs)
+    assert is_run_of(run.item, name_of(schedule)), run.item["metadata"]
+    evidence.measure("trigger_delay", seconds, artefact=f"{run.name}: {run.item['metadata']['labels']}")
+    evidence.observe("the run ended", run.phase)
 
 
 @then("its next due times are those of the design")
@@ -101,3 +100,117 @@ def only_due_fires(scope: Scope, velero: Velero, copies: Copies, evidence: Evide
     scope.made.backups.update(map(name_of, others))
     evidence.measure("runs_not_due", len(others), artefact=f"{name_of(run)} ran; {len(others)} others")
     evidence.refute("trigger_delay", None, artefact=f"{copies.paused} and {copies.early} made no backup")
+
+
+@given("a run of the deployed schedule", target_fixture="scheduled_run")
+def scheduled_run(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
+    evidence.accelerate(LAST_RUN)
+    return schedule_runs.run
+
+
+@then("the API server saw Velero's own account make it, and nobody else")
+def made_by_velero(scheduled_run: Operation, audit: AuditLog, velero: Velero, evidence: Evidence) -> None:
+    requests = audit.creations(BACKUP, velero.namespace, scheduled_run.name)
+    evidence.observe("made by", ", ".join(f"{request.user} ({request.agent})" for request in requests))
+    evidence.measure("runs_by_others", _by_others(requests, velero), artefact=f"{scheduled_run.name}: {requests}")
+
+
+@when(
+    parsers.parse('somebody makes a backup of "{alias}" that calls itself a run of the schedule'),
+    target_fixture="backup",
+)
+def forged(scope: Scope, velero: Velero, environment: Environment, alias: str) -> Operation:
+    labels = {**scope.labels, SCHEDULE_LABEL: environment.schedule}
+    return velero.backup(scope.backup_name("forged"), labels=labels, includedNamespaces=[scope.name(alias)])
+
+
+@then("it is seen not to be Velero's")
+def forgery_seen(backup: Operation, audit: AuditLog, velero: Velero, evidence: Evidence) -> None:
+    requests = audit.creations(BACKUP, velero.namespace, backup.name)
+    evidence.refute("runs_by_others", _by_others(requests, velero), artefact=f"{backup.name}: {requests}")
+
+
+def _by_others(requests: list[Request], velero: Velero) -> int:
+    """1 unless the object was made once, by a service account of Velero's namespace."""
+    own = f"system:serviceaccount:{velero.namespace}:"
+    return int(len(requests) != 1 or not requests[0].user.startswith(own))
+
+
+@then("it holds the design's namespaces, and no other")
+def holds_designed(scheduled_run: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    held = _held(scheduled_run, bucket, environment)
+    evidence.observe("namespaces in the run", ", ".join(sorted(held)))
+    foreign, missing = check.foreign(DESIGN_NAMESPACES, held), check.missing(DESIGN_NAMESPACES, held)
+    evidence.measure("foreign_namespaces", len(foreign), artefact="\n".join(foreign) or "no other")
+    evidence.measure("missing_namespaces", len(missing), artefact="\n".join(missing) or "none is missing")
+
+
+@when(parsers.parse('"{alias}" and a namespace that does not exist are backed up'), target_fixture="backup")
+def backed_up_partly(scope: Scope, velero: Velero, vigil: Vigil, alias: str) -> Operation:
+    names = [scope.name(alias), scope.name("absent")]
+    vigil.allow_errors(names[1])
+    return velero.backup(scope.backup_name("partly"), labels=scope.labels, includedNamespaces=names)
+
+
+@then(parsers.parse('the suite names what is missing, and "{alias}" as none of the design\'s'))
+def missing_named(
+    scope: Scope, backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence, alias: str
+) -> None:
+    held = _held(backup, bucket, environment)
+    missing = check.missing(backup.item["spec"]["includedNamespaces"], held)
+    evidence.refute("missing_namespaces", len(missing), artefact="\n".join(missing))
+    foreign = check.foreign(DESIGN_NAMESPACES, held)
+    evidence.refute("foreign_namespaces", len(foreign), artefact="\n".join(foreign))
+    assert (foreign, missing) == ([scope.name(alias)], [scope.name("absent")]), (foreign, missing)
+
+
+def _held(backup: Operation, bucket: Bucket, environment: Environment) -> set[str]:
+    key = f"{environment.prefix}/backups/{backup.name}/{backup.name}-resource-list.json.gz".lstrip("/")
+    return check.namespaces_in(bucket.json(key))
+
+
+@given(parsers.parse('a copy of the deployed schedule for "{alias}"'), target_fixture="copy_runs")
+def copy_for(scope: Scope, velero: Velero, environment: Environment, alias: str) -> ScheduleRuns:
+    """Not due yet."""
+    name = scope.schedule_name("copy")
+    spec = velero.schedule(environment.schedule)["spec"]
+    template = {**spec["template"], "includedNamespaces": [scope.name(alias)]}
+    now = stamp(datetime.now(UTC))
+    velero.create_schedule(name, labels=scope.labels, spec={**spec, "template": template}, last_backup=now)
+    return ScheduleRuns(velero, name, scope)
+
+
+@when("the copy is due", target_fixture="failed_run")
+def copy_due(copy_runs: ScheduleRuns, evidence: Evidence) -> Operation:
+    evidence.accelerate(LAST_RUN)
+    return copy_runs.follow(copy_runs.make_due())[0]
+
+
+@then("its run is Failed, the error is logged, and the copy stays enabled")
+def run_failed(
+    failed_run: Operation, copy_runs: ScheduleRuns, velero: Velero, vigil: Vigil, evidence: Evidence
+) -> None:
+    failed_run.require("Failed")
+    lines = failure.logged(vigil.error_lines(), failed_run.name)
+    evidence.measure("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
+    evidence.measure("schedules_stopped", int(phase_of(velero.schedule(copy_runs.name)) != "Enabled"))
+
+
+@when("S3 is back and the copy is due again", target_fixture="next_run")
+def copy_due_again(copy_runs: ScheduleRuns, denial: Denial) -> Operation:
+    denial.lift()
+    return copy_runs.follow(copy_runs.make_due())[0]
+
+
+@then("its next run is Completed, and there were no other runs")
+def recovered(next_run: Operation, copy_runs: ScheduleRuns, velero: Velero, evidence: Evidence) -> None:
+    runs = velero.scheduled_backups(copy_runs.name)
+    evidence.measure(
+        "runs_not_recovered", int(next_run.phase != "Completed"), artefact=next_run.reason() or next_run.phase
+    )
+    evidence.measure("runs_piled_up", len(runs) - 2, artefact="\n".join(map(name_of, runs)))
+
+
+@then("the suite does not call it a recovery")
+def no_recovery(backup: Operation, evidence: Evidence) -> None:
+    evidence.refute("runs_not_recovered", int(backup.phase != "Completed"), artefact=backup.reason())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +15,7 @@ from acceptance.evidence.recorder import Evidence
 from acceptance.evidence.records import Outcome, Record
 from acceptance.redaction import Redactor
 from acceptance.register.load import load
+from lab.programs import TOOLS
 
 MakeRecord = Callable[..., Record]
 
@@ -44,3 +48,24 @@ def make_evidence(tmp_path: Path, make_record: MakeRecord) -> Callable[..., Evid
         return Evidence(record, load().criteria[criterion], tmp_path, "scenario", Redactor(secrets))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def build_tool(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds a program of the lab from its source."""
+    if shutil.which("go") is None:
+        pytest.skip("Go is missing: the lab's programs cannot be built")
+
+    def build(name: str) -> Path:
+        target = tmp_path_factory.mktemp(name) / name
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+        subprocess.run(["go", "build", "-o", target, "."], cwd=TOOLS / name, env=environment, check=True)
+        return target
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def program(build_tool: Callable[[str], Path]) -> Path:
+    """The corpus program."""
+    return build_tool("corpus")

@@ -12,6 +12,7 @@ import pytest
 
 from acceptance.evidence.verdicts import Verdict
 from acceptance.register.load import load
+from acceptance.settings import CurrentTarget
 from lab.settings import LabSettings
 from tests.commands import DOCUMENTS, ROOT, commands, marks
 
@@ -63,6 +64,13 @@ def test_every_setting_of_the_lab_is_documented() -> None:
     usage = (ROOT / "docs/usage.md").read_text()
     named = set(re.findall(r"`ACCEPTANCE_LAB_([A-Z0-9_]+)`", usage))
     assert named == {name.upper() for name in LabSettings.model_fields}
+
+
+def test_every_setting_of_a_cluster_is_documented() -> None:
+    usage = (ROOT / "docs/usage.md").read_text()
+    assert [
+        name for name in CurrentTarget.model_fields if f"`{name}`" not in usage and f"\n{name} =" not in usage
+    ] == []
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

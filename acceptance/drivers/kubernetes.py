@@ -19,6 +19,7 @@ import requests
 import tenacity
 import urllib3
 from kubernetes import client, config
+from pydantic import SecretStr
 
 from acceptance.drivers.kinds import POD, SERVICE_ACCOUNT, Json, Kind, name_of
 from acceptance.errors import AcceptanceError, Refusal
@@ -139,17 +140,21 @@ class Kubernetes:
 
     def status_for(self, account: str, account_namespace: str, kind: Kind, name: str, namespace: str) -> int:
         """The HTTP status that a service account gets when it asks for an object, with a real token."""
-        path = f"{SERVICE_ACCOUNT.path(account_namespace, account)}/token"
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-        token = self._json("POST", path, body=body)["status"]["token"]
+        token = self.token(account, account_namespace)
         server = self._api.configuration
         answer = requests.get(
             f"{server.host}{kind.path(namespace, name)}",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token.get_secret_value()}"},
             verify=server.ssl_ca_cert or True,
             timeout=self._seconds,
         )
         return answer.status_code
+
+    def token(self, account: str, namespace: str) -> SecretStr:
+        """A real token of a service account, good for ten minutes, the shortest time there is."""
+        path = f"{SERVICE_ACCOUNT.path(namespace, account)}/token"
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+        return SecretStr(self._json("POST", path, body=body)["status"]["token"])
 
     def version(self) -> str:
         """The API server's version; the cheapest proof that it can be reached."""

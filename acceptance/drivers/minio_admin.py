@@ -45,6 +45,27 @@ class Users:
             if name in json.loads(self._admin.user_list()):
                 raise AcceptanceError(f"MinIO does not remove the user {name}") from None
 
+    def deny(self, policy: str, user: str, action: str, resource: str) -> None:
+        """Deny *action* on *resource* to *user*, by a policy beside those that it has."""
+        statement = {"Effect": "Deny", "Action": [action], "Resource": [f"arn:aws:s3:::{resource}"]}
+        try:
+            self._admin.policy_add(policy, policy={"Version": "2012-10-17", "Statement": [statement]})
+            self._admin.attach_policy([policy], user=user)
+        except (MinioAdminException, urllib3.exceptions.HTTPError) as error:
+            raise AcceptanceError(f"MinIO makes no policy: {type(error).__name__}") from None
+
+    def lift(self, policy: str) -> None:
+        """Take a policy from every user that has it, and remove it; one that is gone already is fine."""
+        for name, user in json.loads(self._admin.user_list()).items():
+            if policy in user.get("policyName", "").split(","):
+                self._admin.detach_policy([policy], user=name)
+        if policy in self.policies():
+            self._admin.policy_remove(policy)
+
+    def policies(self) -> list[str]:
+        """Every policy."""
+        return list(json.loads(self._admin.policy_list()))
+
     def names(self) -> list[str]:
         """Every user."""
         return list(json.loads(self._admin.user_list()))

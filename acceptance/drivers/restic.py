@@ -33,9 +33,16 @@ class Repository:
         self._checked(self._run("restore", snapshot, f"--target={target}"))
 
     def check(self) -> str:
-        """What is wrong with the repository when every byte is read; empty when nothing is."""
-        done = self._run("check", "--read-data")
-        return "" if done.returncode == 0 else (done.stderr or done.stdout).strip()
+        """What is wrong with the repository when every byte is read; empty when nothing is.
+
+        What is missing shows in its listing: only a whole one is read, because restic 0.14 asks for
+        a file that is gone for nearly a minute.
+        """
+        for extent in ((), ("--read-data",)):
+            done = self._run("check", *extent)
+            if done.returncode != 0:
+                return (done.stderr or done.stdout).strip()
+        return ""
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         authority = [f"--cacert={self.access.authority}"] if self.access.authority else []

@@ -21,6 +21,16 @@ class Toxiproxy:
         """Refuse new connections and end those that are open."""
         self._call("POST", "", {"enabled": False})
 
+    def throttle(self, kilobytes_per_second: int) -> None:
+        """Limit each connection, in both directions, to so many kB/s."""
+        for stream in ("upstream", "downstream"):
+            toxic = {"name": f"slow {stream}", "type": "bandwidth", "stream": stream}
+            self._call("POST", "/toxics", {**toxic, "attributes": {"rate": kilobytes_per_second}})
+
+    def reset(self) -> None:
+        """Reset every connection, open or new, as soon as data crosses it."""
+        self._call("POST", "/toxics", {"name": "reset", "type": "reset_peer", "attributes": {"timeout": 0}})
+
     def heal(self) -> None:
         """Remove every fault."""
         for toxic in self._call("GET", "/toxics"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,31 +12,25 @@ from typing import TYPE_CHECKING
 from acceptance.drivers.kinds import (
     BACKUP,
     BACKUP_REPOSITORY,
-    DAEMON_SET,
     DELETE_BACKUP_REQUEST,
-    DEPLOYMENT,
-    POD,
     POD_VOLUME_BACKUP,
     POD_VOLUME_RESTORE,
     RESTORE,
     SCHEDULE,
-    STORAGE_LOCATION,
     Json,
     Kind,
-    is_ready,
     labels_of,
     name_of,
     phase_of,
     time_of,
 )
+from acceptance.drivers.velero_server import VeleroServer
 from acceptance.errors import AcceptanceError
 from acceptance.waiting import Deadline, WaitTimedOut
 
 if TYPE_CHECKING:
-    from acceptance.drivers.kubernetes import Kubernetes
-    from acceptance.timeouts import Timeouts
+    pass
 
-LOG_TIME = re.compile(r'\btime="?\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)')
 FINISHED = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation"})
 BACKUP_LABEL = "velero.io/backup-name"
 RESTORE_LABEL = "velero.io/restore-name"
@@ -115,11 +108,8 @@ class Operation:
         return self
 
 
-class Velero:
-    """The Velero of one namespace."""
-
-    def __init__(self, kubernetes: Kubernetes, namespace: str, location: str, timeouts: Timeouts) -> None:
-        self._kubernetes, self.namespace, self.location_name, self._timeouts = kubernetes, namespace, location, timeouts
+class Velero(VeleroServer):
+    """The Velero of one namespace: server, location, and what they make."""
 
     # -- backups and restores ------------------------------------------------------------
 
@@ -158,6 +148,19 @@ class Velero:
             "spec": {"backupName": name},
         }
         self._kubernetes.create(DELETE_BACKUP_REQUEST, body)
+
+    def wait_synced(self, backup: str) -> float:
+        """Wait until Velero has made the object of a backup from the bucket; return the seconds waited."""
+        deadline = Deadline(self._timeouts["backup_synced"])
+        self._kubernetes.wait(
+            BACKUP,
+            backup,
+            self.namespace,
+            until=lambda item: phase_of(item) == "Completed",
+            event=f"Velero finds the backup {backup} in the bucket",
+            timeout=deadline.seconds,
+        )
+        return deadline.elapsed
 
     def volume_backups(self, backup: str) -> list[Json]:
         """The PodVolumeBackups of a backup."""
@@ -211,96 +214,6 @@ class Velero:
         )
         return fresh(found)[0], deadline.elapsed
 
-    # -- server and location -------------------------------------------------------------
-
-    def location(self) -> Json:
-        return self._kubernetes.require(STORAGE_LOCATION, self.location_name, self.namespace)
-
-    def wait_location(
-        self, phase: str, *, validated_after: datetime | None = None, timeout: float | None = None
-    ) -> Json:
-        """Wait until the location is in *phase* by a validation later than *validated_after*."""
-
-        def there(item: Json | None) -> bool:
-            if item is None or phase_of(item) != phase:
-                return False
-            validated = item["status"].get("lastValidationTime")
-            return validated_after is None or (validated is not None and time_of(validated) > validated_after)
-
-        found = self._kubernetes.wait(
-            STORAGE_LOCATION,
-            self.location_name,
-            self.namespace,
-            until=there,
-            event=f"the location {self.location_name} is {phase}" + (" by a new validation" if validated_after else ""),
-            timeout=timeout or self._timeouts["location_phase"],
-        )
-        assert found is not None
-        return found
-
-    def wait_healthy(self) -> None:
-        """Wait until the location is Available and every pod of Velero is ready, node-agent's number included."""
-        self.wait_location("Available")
-        self._kubernetes.wait_all(
-            POD,
-            self.namespace,
-            labels="name=velero",
-            until=lambda pods: any(map(is_ready, pods)),
-            event="the Velero server is ready",
-            timeout=self._timeouts["velero_restarted"],
-        )
-        self._kubernetes.wait(
-            DAEMON_SET,
-            "node-agent",
-            self.namespace,
-            until=lambda item: (
-                item is not None and item["status"]["numberReady"] == item["status"]["desiredNumberScheduled"]
-            ),
-            event="node-agent is ready on every node that wants it",
-            timeout=self._timeouts["velero_restarted"],
-        )
-
-    def set_access(self, mode: str) -> None:
-        """Make the location ``ReadOnly`` or ``ReadWrite``."""
-        self._kubernetes.patch(STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}})
-
-    def server_pods(self) -> list[Json]:
-        """Pods of the Velero server."""
-        return self._kubernetes.list_all(POD, self.namespace, labels="name=velero")
-
-    def agent_pods(self) -> list[Json]:
-        """Pods of node-agent."""
-        return self._kubernetes.list_all(POD, self.namespace, labels="name=node-agent")
-
-    def restart(self) -> Json:
-        """Delete the server's pod and wait for a new one; return that, running and ready.
-
-        Deletions of backups are awaited first: a request that is cut short is never taken up again.
-        """
-        self._kubernetes.wait_all(
-            DELETE_BACKUP_REQUEST,
-            self.namespace,
-            until=lambda requests: not any(phase_of(request) in ("", "New", "InProgress") for request in requests),
-            event="no deletion of a backup is at work",
-            timeout=self._timeouts["backup_deleted"],
-        )
-        old = {item["metadata"]["uid"] for item in self.server_pods()}
-        for item in self.server_pods():
-            self._kubernetes.delete(POD, name_of(item), self.namespace, grace=1)
-
-        def fresh(items: list[Json]) -> list[Json]:
-            return [item for item in items if item["metadata"]["uid"] not in old and is_ready(item)]
-
-        found = self._kubernetes.wait_all(
-            POD,
-            self.namespace,
-            labels="name=velero",
-            until=lambda items: bool(fresh(items)),
-            event="a new pod of the Velero server is ready",
-            timeout=self._timeouts["velero_restarted"],
-        )
-        return fresh(found)[0]
-
     def wait_backup_label(self, backup: str, label: str, value: str) -> None:
         """Wait until Velero has put a label on a backup."""
         self._kubernetes.wait(
@@ -313,29 +226,22 @@ class Velero:
             timeout=self._timeouts["garbage_collected"],
         )
 
-    def time_zone(self) -> str:
-        """The server's time zone as its log shows it: ``UTC``, or an offset such as ``+01:00``.
+    def wait_deletion_requested(self, backup: str) -> Json:
+        """Wait for a DeleteBackupRequest for a backup; return it."""
+        found = self._kubernetes.wait_all(
+            DELETE_BACKUP_REQUEST,
+            self.namespace,
+            labels=f"{BACKUP_LABEL}={backup}",
+            until=bool,
+            event=f"the deletion of the backup {backup} is asked for",
+            timeout=self._timeouts["garbage_collected"],
+        )
+        return found[0]
 
-        Velero stamps its log, and runs cron, in the container's local time.
-        """
-        pod = self.server_pods()[0]
-        stamps = LOG_TIME.findall(self._kubernetes.logs(name_of(pod), self.namespace, "velero"))
-        if not stamps:
-            raise AcceptanceError("the log of the Velero server has no time stamp")
-        return "UTC" if stamps[-1] == "Z" else str(stamps[-1])
-
-    def credentials_secret(self) -> str:
-        """The name of the secret with the S3 credentials, as the server mounts it."""
-        spec = self._kubernetes.require(DEPLOYMENT, "velero", self.namespace)["spec"]["template"]["spec"]
-        names = [v["secret"]["secretName"] for v in spec["volumes"] if v["name"] == "cloud-credentials"]
-        if not names:
-            raise AcceptanceError("the Velero server mounts no volume cloud-credentials: the secret is not known")
-        return str(names[0])
-
-    def image(self) -> str:
-        """The image of the server, which names Velero's version."""
-        deployment = self._kubernetes.require(DEPLOYMENT, "velero", self.namespace)
-        return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+    def is_collected(self, backup: str) -> bool:
+        """Whether a backup's deletion was asked for, or the log calls it expired."""
+        requests = self._kubernetes.list_all(DELETE_BACKUP_REQUEST, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
+        return bool(requests or self.log_lines(backup, "expired"))
 
     # -- following -----------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """What a Then records: measurements against the register, observations, artefacts.
 
 ``measure`` fails the scenario when a deciding limit is broken. ``refute`` is for scenarios with
-a seeded fault: it fails when the check does *not* see the fault.
+a seeded fault: it fails when the check does *not* see the fault. ``extrapolate`` stands for
+``measure`` where less was tried than the register asks for.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import hashlib
 import re
 from pathlib import Path
 
+from acceptance.checks.extrapolation import Prediction
 from acceptance.errors import AcceptanceError
-from acceptance.evidence.records import Artefact, Measurement, Observation, Record
+from acceptance.evidence.records import Artefact, Extrapolation, Measurement, Observation, Record
 from acceptance.redaction import Redactor
 from acceptance.register.models import Criterion, Threshold
 
@@ -60,6 +62,36 @@ class Evidence:
             raise CriterionNotMet(f"the seeded fault was not seen: {sentence}")
         self._add(threshold, value, artefact, refuted=True)
 
+    def extrapolate(
+        self, name: str, prediction: Prediction, *, amount: str, reached: float, artefact: str | None = None
+    ) -> None:
+        """Record what *prediction* says of the threshold *name* at the value of the threshold *amount*.
+
+        *reached* is how much of *amount* was tried, which must be less than the register asks for. The upper
+        bound decides: raises CriterionNotMet when the prediction itself breaks the limit, Inconclusive when
+        only the upper bound does.
+        """
+        threshold, asked = self.criterion.threshold(name), self.criterion.threshold(amount)
+        if asked.holds(reached):
+            raise AcceptanceError(f"{amount} {reached:g} {asked.unit} is what the register asks for: measure it")
+        known = Extrapolation(
+            amount=amount,
+            unit=asked.unit,
+            at=asked.value,
+            reached=reached,
+            prediction=prediction.seconds,
+            low=prediction.low,
+            high=prediction.high,
+        )
+        self._add(threshold, prediction.high, artefact, extrapolation=known)
+        if not threshold.holds(prediction.seconds):
+            raise CriterionNotMet("predicted: " + self._sentence(threshold, prediction.seconds, artefact))
+        if not threshold.holds(prediction.high):
+            raise Inconclusive(
+                f"{self.criterion.id}: {name} would be {prediction.seconds:.0f} {threshold.unit}, but up to "
+                f"{prediction.high:.0f} cannot be excluded, and the limit is {threshold.value:g}: try more {amount}"
+            )
+
     def observe(self, name: str, value: float | str, unit: str = "") -> None:
         """Record a value that has no limit."""
         self.record.observations.append(Observation(name=name, value=value, unit=unit))
@@ -87,7 +119,15 @@ class Evidence:
         self.record.artefacts = [a for a in self.record.artefacts if a.path != known.path] + [known]
         return known.path
 
-    def _add(self, threshold: Threshold, value: float | None, artefact: str | None, *, refuted: bool = False) -> None:
+    def _add(
+        self,
+        threshold: Threshold,
+        value: float | None,
+        artefact: str | None,
+        *,
+        refuted: bool = False,
+        extrapolation: Extrapolation | None = None,
+    ) -> None:
         path = self.attach(f"{threshold.name}.txt", artefact) if artefact else None
         self.record.measurements.append(
             Measurement(
@@ -101,6 +141,7 @@ class Evidence:
                 decides=threshold.decides,
                 refuted=refuted,
                 artefact=path,
+                extrapolation=extrapolation,
             )
         )
 

@@ -20,8 +20,23 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class Extrapolation(BaseModel):
+    """What a value was predicted from: *reached* of what the threshold *amount* asks for (*at*)."""
+
+    amount: str
+    unit: str
+    at: float
+    reached: float
+    prediction: float
+    low: float
+    high: float
+
+
 class Measurement(BaseModel):
-    """A measured value against a limit of the register. *refuted*: seen to break it, as intended."""
+    """A measured value against a limit of the register. *refuted*: seen to break it, as intended.
+
+    With an *extrapolation* the value is the upper bound of what was predicted.
+    """
 
     name: str
     value: float | None  # None: the event never came (only where a fault was seeded)
@@ -33,6 +48,7 @@ class Measurement(BaseModel):
     decides: bool = True
     refuted: bool = False
     artefact: str | None = None
+    extrapolation: Extrapolation | None = None
 
 
 class Observation(BaseModel):

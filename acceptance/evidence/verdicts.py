@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from acceptance.evidence.records import Outcome, Record
+from acceptance.evidence.records import Measurement, Outcome, Record
 from acceptance.register.models import Criterion
 
 
@@ -47,12 +47,32 @@ def judge(criterion: Criterion, scenarios: int, records: Sequence[Record]) -> tu
             return verdict, f"{wrong[0].scenario}: {wrong[0].error.splitlines()[0] if wrong[0].error else outcome}"
     if len(ran) < scenarios:
         return Verdict.INCONCLUSIVE, f"{len(ran)} of {scenarios} scenarios were run"
-    measured = {m.name for record in ran for m in record.measurements if not m.refuted}
-    missing = [t.name for t in criterion.thresholds if t.decides and t.name not in measured]
+    return _measured(criterion, ran)
+
+
+def _measured(criterion: Criterion, ran: Sequence[Record]) -> tuple[Verdict, str]:
+    """The verdict of a criterion whose scenarios all ran and passed."""
+    found = [m for record in ran for m in record.measurements if not m.refuted]
+    predicted = [m for m in found if m.extrapolation]
+    known = {m.name for m in found} | {m.extrapolation.amount for m in predicted if m.extrapolation}
+    missing = [t.name for t in criterion.thresholds if t.decides and t.name not in known]
     if missing:
         return Verdict.INCONCLUSIVE, f"{missing[0]} was not measured"
+    if predicted:
+        return Verdict.EXTRAPOLATED, "; ".join(map(extrapolated, predicted))
     used = sorted({name for record in ran for name in record.accelerators})
     return Verdict.VERIFIED, f"mechanism evidence, accelerated: {', '.join(used)}" if used else ""
+
+
+def extrapolated(measurement: Measurement) -> str:
+    """What was predicted, from what, and how surely, in one sentence."""
+    known = measurement.extrapolation
+    assert known is not None
+    return (
+        f"{known.amount} {known.reached:.3g} {known.unit} was tried; at {known.at:g} {known.unit} "
+        f"{measurement.name} would be {known.prediction:.0f} {measurement.unit} "
+        f"(95 % interval {known.low:.0f} to {known.high:.0f}, limit {measurement.limit:g})"
+    )
 
 
 def negative_proof(records: Sequence[Record]) -> dict[str, object]:

@@ -48,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--target", help="lab (default) or current; ACCEPTANCE_TARGET")
     group.addoption("--profile", help="observe, exercise, disrupt or soak; ACCEPTANCE_PROFILE")
     group.addoption("--run-id", help="name of the run and of its folder in reports/; ACCEPTANCE_RUN_ID")
+    group.addoption("--data-size", help="of the timed runs, e.g. 256MiB (default) or 10GB; ACCEPTANCE_DATA_SIZE")
     group.addoption("--sweep", action="store_true", help="first remove what killed runs left on the target")
 
 
@@ -56,7 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and give JUnit and Allure their place in the run's folder."""
     option = config.option
     try:
-        settings = Settings.read(target=option.target, profile=option.profile, run_id=option.run_id)
+        settings = Settings.read(
+            target=option.target, profile=option.profile, run_id=option.run_id, data_size=option.data_size
+        )
         run = Run(settings, Timeouts.from_environment())
     except Refusal as error:
         raise pytest.UsageError(str(error)) from None

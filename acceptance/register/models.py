@@ -13,10 +13,10 @@ CRITERION_ID = r"^(AC-\d{3}-\d{2}|NFR-[A-Z]+-\d{3}|CLI-[a-z]+(-[a-z]+)*)$"
 CriterionId = Annotated[str, StringConstraints(pattern=CRITERION_ID)]
 
 Unit = Literal[
-    "s", "percent", "GB", "MB", "CPU",
+    "s", "percent", "GB", "MB", "MiB", "CPU",
     "backups", "nodes", "pods", "places", "periods", "buckets", "requests", "streams", "keys", "objects", "volumes",
     "claims", "namespaces", "files", "samples", "runs", "secrets", "values", "metrics",
-    "bytes", "locations", "settings", "connections",
+    "bytes", "locations", "settings", "connections", "records",
 ]  # fmt: skip
 
 COMPARATORS: dict[str, Callable[[float, float], bool]] = {

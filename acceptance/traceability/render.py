@@ -37,7 +37,7 @@ def measured(row: CriterionRow) -> str:
 
 def proof(row: CriterionRow) -> str:
     """What a green row would have caught."""
-    if row.verdict is not Verdict.VERIFIED:
+    if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED):
         return ""
     caught = row.negative_proof
     return f"caught {caught.killed}/{caught.seeded}" if caught.status == "PROVEN" else "UNPROVEN"
@@ -49,6 +49,10 @@ def _worst(row: CriterionRow, name: str) -> MeasurementRow:
 
 def _short(measurement: MeasurementRow) -> str:
     sign = {"<=": "≤", ">=": "≥", "==": "="}.get(measurement.comparator, measurement.comparator)
+    if known := measurement.extrapolation:
+        interval = f"({known.low:.0f} to {known.high:.0f}, from {known.reached:.3g} {known.unit})"
+        limit = f"{measurement.limit:g} {measurement.unit}"
+        return f"{measurement.name} {known.prediction:.0f} {interval} {sign} {limit}{'' if measurement.holds else ' ✗'}"
     value = f"{measurement.value:.4g}"
     if measurement.comparator == "==" and measurement.holds:
         return f"{measurement.name} {value} {measurement.unit}"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import jsonschema
 from pydantic import BaseModel, ConfigDict
 
-from acceptance.evidence.records import Artefact, Measurement, Observation, Outcome, Record, StepTime
+from acceptance.evidence.records import Artefact, Extrapolation, Measurement, Observation, Outcome, Record, StepTime
 from acceptance.evidence.verdicts import Verdict, judge, negative_proof, worst
 from acceptance.gherkin.documents import FeatureText
 from acceptance.register.load import Register
@@ -37,6 +37,7 @@ class MeasurementRow(Row):
     holds: bool
     decides: bool
     artefact: str | None
+    extrapolation: Extrapolation | None
 
 
 class ScenarioRow(Row):

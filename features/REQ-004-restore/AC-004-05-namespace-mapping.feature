@@ -15,6 +15,13 @@ Feature: A restore can go to another namespace
     And "source" is deleted
     Then every file of the corpus in "target" is equal, bytes and metadata
 
+  Scenario: Two namespaces go to two others at once
+    Given namespaces "first" and "second" whose volumes hold the standard corpus
+    When both are backed up together, and restored as "third" and "fourth"
+    Then every file of the corpus in "third" is equal, bytes and metadata
+    And every file of the corpus in "fourth" is equal, bytes and metadata
+    And what else was in "first" is in "third", and of "second" in "fourth"
+
   @negative
   Scenario: A target that already has the claim is not silently half restored
     Given the standard application, backed up

@@ -10,24 +10,27 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 	"syscall"
 	"unicode/utf8"
 )
 
-// Entry is one path of a corpus: what a restore has to give back.
+// Entry is one path of a corpus: what a restore has to give back. Path, target and names of
+// attributes have '%' and bytes that are not UTF-8 percent-encoded.
 type Entry struct {
-	Path   string `json:"path"`               // relative, '%' and bytes that are not UTF-8 percent-encoded
-	Type   string `json:"type"`               // file, directory, symlink or other
-	Mode   string `json:"mode"`               // permission, set-id and sticky bits, octal
-	UID    uint32 `json:"uid"`                //
-	GID    uint32 `json:"gid"`                //
-	MTime  int64  `json:"mtime_ns"`           // nanoseconds since 1970
-	Size   int64  `json:"size"`               // bytes; 0 unless a file
-	SHA256 string `json:"sha256,omitempty"`   // files only
-	Target string `json:"target,omitempty"`   // symlinks only
-	Twin   string `json:"hardlink,omitempty"` // first path, in order, of the same inode
+	Path   string            `json:"path"`               // relative
+	Type   string            `json:"type"`               // file, directory, symlink, fifo, socket or other
+	Mode   string            `json:"mode"`               // permission, set-id and sticky bits, octal
+	UID    uint32            `json:"uid"`                //
+	GID    uint32            `json:"gid"`                //
+	MTime  int64             `json:"mtime_ns"`           // nanoseconds since 1970
+	Size   int64             `json:"size"`               // bytes; 0 unless a file
+	Disk   int64             `json:"allocated"`          // bytes on disk; planned: those that are no hole
+	SHA256 string            `json:"sha256,omitempty"`   // files only
+	Target string            `json:"target,omitempty"`   // symlinks only
+	Twin   string            `json:"hardlink,omitempty"` // first path, in order, of the same inode
+	Links  uint64            `json:"links,omitempty"`    // names of the inode; not of a directory
+	XAttrs map[string]string `json:"xattrs,omitempty"`   // SHA-256 of the value by name
 }
 
 type trailer struct {
@@ -35,22 +38,31 @@ type trailer struct {
 	Bytes   int64 `json:"bytes"`
 }
 
-func printManifest(to io.Writer, entries []Entry) error {
-	sort.Slice(entries, func(i, j int) bool { return entries[i].Path < entries[j].Path })
-	out := bufio.NewWriter(to)
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	end := trailer{Entries: len(entries)}
-	for _, entry := range entries {
-		end.Bytes += entry.Size
-		if err := encoder.Encode(entry); err != nil {
-			return err
-		}
-	}
-	if err := encoder.Encode(end); err != nil {
+// printer writes entries as they come, and the count at the end.
+type printer struct {
+	out     *bufio.Writer
+	encoder *json.Encoder
+	end     trailer
+}
+
+func newPrinter(to io.Writer) *printer {
+	p := &printer{out: bufio.NewWriter(to)}
+	p.encoder = json.NewEncoder(p.out)
+	p.encoder.SetEscapeHTML(false)
+	return p
+}
+
+func (p *printer) print(entry Entry) error {
+	p.end.Entries++
+	p.end.Bytes += entry.Size
+	return p.encoder.Encode(entry)
+}
+
+func (p *printer) close() error {
+	if err := p.encoder.Encode(p.end); err != nil {
 		return err
 	}
-	return out.Flush()
+	return p.out.Flush()
 }
 
 func escape(path string) string {
@@ -70,14 +82,17 @@ func escape(path string) string {
 	return out.String()
 }
 
-// read walks root without following links. An unreadable entry is an error, never a gap.
-func read(root string) ([]Entry, error) {
+// inode tells files of several names apart.
+type inode struct{ device, number uint64 }
+
+// read walks root without following links and hands over each entry: its memory grows with the
+// number of hard links, not with that of files or bytes. An unreadable entry is an error, never a gap.
+func read(root string, emit func(Entry) error) error {
 	if root == "" {
-		return nil, fmt.Errorf("the folder to read is missing")
+		return fmt.Errorf("the folder to read is missing")
 	}
-	var entries []Entry
-	firstName := map[uint64]string{}
-	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+	firstName := map[inode]string{}
+	return filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -85,44 +100,50 @@ func read(root string) ([]Entry, error) {
 		if err != nil || relative == "." {
 			return err
 		}
-		entry, inode, err := describe(path, escape(relative))
+		entry, id, err := describe(path, escape(relative))
 		if err != nil {
 			return err
 		}
-		if entry.Type == "file" {
-			if twin, seen := firstName[inode]; seen {
+		if entry.Links > 1 {
+			if twin, seen := firstName[id]; seen {
 				entry.Twin = twin
 			} else {
-				firstName[inode] = entry.Path
+				firstName[id] = entry.Path
 			}
 		}
-		entries = append(entries, entry)
-		return nil
+		return emit(entry)
 	})
-	return entries, err
 }
 
-func describe(path, name string) (Entry, uint64, error) {
+func describe(path, name string) (Entry, inode, error) {
 	var status syscall.Stat_t
 	if err := syscall.Lstat(path, &status); err != nil {
-		return Entry{}, 0, fmt.Errorf("%s: %w", path, err)
+		return Entry{}, inode{}, fmt.Errorf("%s: %w", path, err)
 	}
 	entry := Entry{
 		Path: name, UID: status.Uid, GID: status.Gid, MTime: status.Mtim.Nano(),
-		Mode: fmt.Sprintf("%04o", status.Mode&0o7777), Type: "other",
+		Mode: fmt.Sprintf("%04o", status.Mode&0o7777), Type: "other", Links: status.Nlink,
 	}
 	var err error
 	switch status.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG:
-		entry.Type, entry.Size = "file", status.Size
+		entry.Type, entry.Size, entry.Disk = "file", status.Size, status.Blocks*512
 		entry.SHA256, err = digest(path)
 	case syscall.S_IFDIR:
-		entry.Type = "directory"
+		entry.Type, entry.Links = "directory", 0
 	case syscall.S_IFLNK:
 		entry.Type = "symlink"
 		entry.Target, err = os.Readlink(path)
+		entry.Target = escape(entry.Target)
+	case syscall.S_IFIFO:
+		entry.Type = "fifo"
+	case syscall.S_IFSOCK:
+		entry.Type = "socket"
 	}
-	return entry, status.Ino, err
+	if err == nil {
+		entry.XAttrs, err = attributes(path)
+	}
+	return entry, inode{status.Dev, status.Ino}, err
 }
 
 func digest(path string) (string, error) {
@@ -131,8 +152,17 @@ func digest(path string) (string, error) {
 		return "", err
 	}
 	defer file.Close()
+	return digestOf(file)
+}
+
+// buffer is the program's only large piece of memory: one thing is hashed at a time.
+var buffer = make([]byte, 1<<20)
+
+// digestOf is the SHA-256 of all that from gives.
+func digestOf(from io.Reader) (string, error) {
 	hash := sha256.New()
-	if _, err := io.Copy(hash, file); err != nil {
+	// The reader's own WriterTo would take a smaller buffer.
+	if _, err := io.CopyBuffer(hash, struct{ io.Reader }{from}, buffer); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +14,8 @@ type Item struct {
 	Entry
 	content func() io.Reader // files only; each call starts again
 	mode    uint32
+	values  map[string]string // extended attributes
+	sparse  bool              // runs of zeros are written as holes
 }
 
 // builder collects the items of a corpus; every value follows from the seed and the path.
@@ -157,12 +158,16 @@ func (b *builder) twin(name, original string) {
 }
 
 func (b *builder) file(name string, size int64, mode uint32, content func() io.Reader) {
-	b.add(Item{Entry: Entry{Path: name, Type: "file", Size: size}, mode: mode, content: content})
+	b.add(Item{Entry: Entry{Path: name, Type: "file", Size: size, Disk: size}, mode: mode, content: content})
 }
 
 func (b *builder) random(name string, size int64, mode uint32) {
-	key := sha256.Sum256([]byte(b.seed + "\x00" + name))
-	b.file(name, size, mode, func() io.Reader { return io.LimitReader(rand.NewChaCha8(key), size) })
+	b.file(name, size, mode, func() io.Reader { return io.LimitReader(b.stream(name), size) })
+}
+
+// stream is without an end; it follows from the seed and the name.
+func (b *builder) stream(name string) io.Reader {
+	return rand.NewChaCha8(sha256.Sum256([]byte(b.seed + "\x00" + name)))
 }
 
 func (b *builder) text(name, text string) {
@@ -181,22 +186,24 @@ func planned(items []Item) []Entry {
 	entries := make([]Entry, 0, len(items))
 	for _, item := range items {
 		entry := item.Entry
-		entry.Path, entry.Twin = escape(entry.Path), escape(entry.Twin)
+		entry.Path, entry.Twin, entry.Target = escape(entry.Path), escape(entry.Twin), escape(entry.Target)
+		entry.XAttrs = digests(item.values)
 		if entry.Type == "file" {
-			hash := sha256.New()
-			if _, err := io.Copy(hash, item.content()); err != nil {
+			digest, err := digestOf(item.content())
+			if err != nil {
 				panic(err) // the readers above cannot fail
 			}
-			entry.SHA256 = hex.EncodeToString(hash.Sum(nil))
+			entry.SHA256 = digest
 		}
 		entries = append(entries, entry)
 	}
 	return firstNames(entries)
 }
 
-// firstNames points every name of an inode but the first, in order of path, to the first.
+// firstNames points every name of an inode but the first, in order of path, to the first, and
+// counts the names.
 func firstNames(entries []Entry) []Entry {
-	first := map[string]string{}
+	first, names := map[string]string{}, map[string]uint64{}
 	name := func(entry Entry) string {
 		if entry.Twin != "" {
 			return entry.Twin
@@ -204,6 +211,7 @@ func firstNames(entries []Entry) []Entry {
 		return entry.Path
 	}
 	for _, entry := range entries {
+		names[name(entry)]++
 		if known, seen := first[name(entry)]; !seen || walkOrder(entry.Path, known) {
 			first[name(entry)] = entry.Path
 		}
@@ -212,6 +220,9 @@ func firstNames(entries []Entry) []Entry {
 		entries[i].Twin = ""
 		if known := first[name(entry)]; known != entry.Path {
 			entries[i].Twin = known
+		}
+		if entry.Type != "directory" {
+			entries[i].Links = names[name(entry)]
 		}
 	}
 	return entries

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,22 +38,27 @@ func write(items []Item, root string) error {
 func create(item Item, root string) error {
 	path := filepath.Join(root, item.Path)
 	switch {
+	case item.Twin != "":
+		return os.Link(filepath.Join(root, item.Twin), path)
 	case item.Type == "directory":
 		return os.Mkdir(path, 0o700)
 	case item.Type == "symlink":
 		return os.Symlink(item.Target, path)
-	case item.Twin != "":
-		return os.Link(filepath.Join(root, item.Twin), path)
+	case item.Type == "fifo":
+		return unix.Mkfifo(path, 0o600)
+	case item.Type == "socket":
+		return unix.Mknod(path, unix.S_IFSOCK|0o600, 0)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(file, item.content()); err != nil {
-		file.Close()
-		return err
+	if item.sparse {
+		err = writeSparse(file, item.content())
+	} else {
+		_, err = io.Copy(file, item.content())
 	}
-	return file.Close()
+	return errors.Join(err, file.Close())
 }
 
 func finish(item Item, path string) error {
@@ -64,10 +71,36 @@ func finish(item Item, path string) error {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
+	// After chmod, which would change the mask of an access list, and after chown, which clears capabilities.
+	for name, value := range item.values {
+		if err := unix.Lsetxattr(path, name, []byte(value), 0); err != nil {
+			return fmt.Errorf("%s: attribute %s: %w", path, name, err)
+		}
+	}
 	stamp := unix.NsecToTimespec(item.MTime)
 	err := unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// writeSparse writes content and leaves a hole for every block of zeros.
+func writeSparse(file *os.File, content io.Reader) error {
+	block, none := make([]byte, 64*kibibyte), make([]byte, 64*kibibyte)
+	for offset := int64(0); ; {
+		n, err := io.ReadFull(content, block)
+		if n > 0 && !bytes.Equal(block[:n], none[:n]) {
+			if _, err := file.WriteAt(block[:n], offset); err != nil {
+				return err
+			}
+		}
+		offset += int64(n)
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return file.Truncate(offset) // a hole at the end has no last block
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

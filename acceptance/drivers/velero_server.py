@@ -1,0 +1,182 @@
+"""The Velero server, its node-agents and its BackupStorageLocation."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from acceptance.drivers.kinds import (
+    DAEMON_SET,
+    DELETE_BACKUP_REQUEST,
+    DEPLOYMENT,
+    POD,
+    STORAGE_LOCATION,
+    Json,
+    is_ready,
+    name_of,
+    phase_of,
+    time_of,
+)
+from acceptance.errors import AcceptanceError
+
+if TYPE_CHECKING:
+    from acceptance.drivers.kubernetes import Kubernetes
+    from acceptance.timeouts import Timeouts
+
+LOG_TIME = re.compile(r'\btime="?\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)')
+
+
+class VeleroServer:
+    """The server of one namespace, and one location of it."""
+
+    def __init__(self, kubernetes: Kubernetes, namespace: str, location: str, timeouts: Timeouts) -> None:
+        self._kubernetes, self.namespace, self.location_name, self._timeouts = kubernetes, namespace, location, timeouts
+
+    def location(self) -> Json:
+        return self._kubernetes.require(STORAGE_LOCATION, self.location_name, self.namespace)
+
+    def wait_location(
+        self, phase: str, *, validated_after: datetime | None = None, timeout: float | None = None
+    ) -> Json:
+        """Wait until the location is in *phase* by a validation later than *validated_after*."""
+
+        def there(item: Json | None) -> bool:
+            if item is None or phase_of(item) != phase:
+                return False
+            validated = item["status"].get("lastValidationTime")
+            return validated_after is None or (validated is not None and time_of(validated) > validated_after)
+
+        found = self._kubernetes.wait(
+            STORAGE_LOCATION,
+            self.location_name,
+            self.namespace,
+            until=there,
+            event=f"the location {self.location_name} is {phase}" + (" by a new validation" if validated_after else ""),
+            timeout=timeout or self._timeouts["location_phase"],
+        )
+        assert found is not None
+        return found
+
+    def wait_healthy(self) -> None:
+        """Wait until the location is Available and every pod of Velero is ready, node-agent's number included."""
+        self.wait_location("Available")
+        self._kubernetes.wait_all(
+            POD,
+            self.namespace,
+            labels="name=velero",
+            until=lambda pods: any(map(is_ready, pods)),
+            event="the Velero server is ready",
+            timeout=self._timeouts["velero_restarted"],
+        )
+        self._kubernetes.wait(
+            DAEMON_SET,
+            "node-agent",
+            self.namespace,
+            until=lambda item: (
+                item is not None and item["status"]["numberReady"] == item["status"]["desiredNumberScheduled"]
+            ),
+            event="node-agent is ready on every node that wants it",
+            timeout=self._timeouts["velero_restarted"],
+        )
+
+    def set_access(self, mode: str) -> None:
+        """Make the location ``ReadOnly`` or ``ReadWrite``."""
+        self._kubernetes.patch(STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}})
+
+    def server_pods(self) -> list[Json]:
+        """Pods of the Velero server."""
+        return self._kubernetes.list_all(POD, self.namespace, labels="name=velero")
+
+    def agent_pods(self) -> list[Json]:
+        """Pods of node-agent."""
+        return self._kubernetes.list_all(POD, self.namespace, labels="name=node-agent")
+
+    def restart(self) -> Json:
+        """Delete the server's pod and wait for a new one; return that, running and ready.
+
+        Deletions of backups are awaited first: a request that is cut short is never taken up again.
+        """
+        self._kubernetes.wait_all(
+            DELETE_BACKUP_REQUEST,
+            self.namespace,
+            until=lambda requests: not any(phase_of(request) in ("", "New", "InProgress") for request in requests),
+            event="no deletion of a backup is at work",
+            timeout=self._timeouts["backup_deleted"],
+        )
+        old = {item["metadata"]["uid"] for item in self.server_pods()}
+        for item in self.server_pods():
+            self._kubernetes.delete(POD, name_of(item), self.namespace, grace=1)
+
+        def fresh(items: list[Json]) -> list[Json]:
+            return [item for item in items if item["metadata"]["uid"] not in old and is_ready(item)]
+
+        found = self._kubernetes.wait_all(
+            POD,
+            self.namespace,
+            labels="name=velero",
+            until=lambda items: bool(fresh(items)),
+            event="a new pod of the Velero server is ready",
+            timeout=self._timeouts["velero_restarted"],
+        )
+        return fresh(found)[0]
+
+    def time_zone(self) -> str:
+        """The server's time zone as its log shows it: ``UTC``, or an offset such as ``+01:00``.
+
+        Velero stamps its log, and runs cron, in the container's local time.
+        """
+        pod = self.server_pods()[0]
+        stamps = LOG_TIME.findall(self._kubernetes.logs(name_of(pod), self.namespace, "velero"))
+        if not stamps:
+            raise AcceptanceError("the log of the Velero server has no time stamp")
+        return "UTC" if stamps[-1] == "Z" else str(stamps[-1])
+
+    def credentials_secret(self) -> str:
+        """The name of the secret with the S3 credentials, as the server mounts it."""
+        spec = self._kubernetes.require(DEPLOYMENT, "velero", self.namespace)["spec"]["template"]["spec"]
+        names = [v["secret"]["secretName"] for v in spec["volumes"] if v["name"] == "cloud-credentials"]
+        if not names:
+            raise AcceptanceError("the Velero server mounts no volume cloud-credentials: the secret is not known")
+        return str(names[0])
+
+    def image(self) -> str:
+        """The image of the server, which names Velero's version."""
+        deployment = self._kubernetes.require(DEPLOYMENT, "velero", self.namespace)
+        return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    def log_lines(self, *words: str) -> list[str]:
+        """Lines of the server's log that hold all of *words*."""
+        lines = [
+            line
+            for pod in self.server_pods()
+            for line in self._kubernetes.logs(name_of(pod), self.namespace, "velero").splitlines()
+        ]
+        return [line for line in lines if all(word in line for word in words)]
+
+    def wait_argument(self, argument: str) -> None:
+        """Wait until the server runs with *argument*, and only so."""
+
+        def there(pods: list[Json]) -> bool:
+            arguments = [pod["spec"]["containers"][0].get("args", []) for pod in pods]
+            return bool(pods) and all(argument in found for found in arguments) and all(map(is_ready, pods))
+
+        self._kubernetes.wait_all(
+            POD,
+            self.namespace,
+            labels="name=velero",
+            until=there,
+            event=f"the server runs with {argument}",
+            timeout=self._timeouts["flux_reconciled"],
+        )
+
+    def wait_frequency(self, frequency: str, *, timeout: float) -> None:
+        """Wait until the location is to be validated every *frequency*."""
+        self._kubernetes.wait(
+            STORAGE_LOCATION,
+            self.location_name,
+            self.namespace,
+            until=lambda item: item is not None and item["spec"].get("validationFrequency") == frequency,
+            event=f"the location is validated every {frequency}",
+            timeout=timeout,
+        )

@@ -1,0 +1,16 @@
+@AC-003-04
+Feature: A large volume is backed up in time
+
+  With less data than the register asks for (--data-size) this is a prediction, shown with its interval.
+
+  @exclusive
+  Scenario: Fresh data goes to S3 in time and comes back whole
+    Given fresh data, backed up and restored with the clock running
+    Then node-agent ran with no more than the limits of the design
+    And the backup was in time, or would be with as much data as the register asks for
+    And what came back is what was there
+
+  @exclusive @disrupt @negative
+  Scenario: A slow link is known by small volumes already
+    Given fresh data, backed up over a link that is far too slow
+    Then with as much data as the register asks for the backup would come too late

@@ -1,0 +1,16 @@
+@AC-004-04
+Feature: A large volume is restored in time
+
+  With less data than the register asks for (--data-size) this is a prediction, shown with its interval.
+
+  @exclusive
+  Scenario: Data comes back from S3 in time and whole
+    Given fresh data, backed up and restored with the clock running
+    Then node-agent ran with no more than the limits of the design
+    And the restore was in time, or would be with as much data as the register asks for
+    And what came back is what was there
+
+  @exclusive @disrupt @negative
+  Scenario: A slow link is known by small volumes already
+    Given fresh data, restored over a link that is far too slow
+    Then with as much data as the register asks for the restore would come too late

@@ -1,0 +1,12 @@
+@AC-005-02
+Feature: Nobody has to make the daily backup
+
+  Scenario: Velero's own account makes the run
+    Given a run of the deployed schedule
+    Then the API server saw Velero's own account make it, and nobody else
+
+  @exclusive @negative
+  Scenario: A backup by hand does not pass for a run
+    Given an empty namespace "source"
+    When somebody makes a backup of "source" that calls itself a run of the schedule
+    Then it is seen not to be Velero's

@@ -1,0 +1,125 @@
+"""What fails a backup, and what has to be said of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pytest_bdd import given, parsers, then, when
+
+from acceptance.checks import failure
+from acceptance.drivers.kinds import Json
+from acceptance.drivers.toxiproxy import Toxiproxy
+from acceptance.drivers.velero import Operation, Velero
+from acceptance.evidence.recorder import Evidence
+from acceptance.settings import Environment
+from fixtures.outages import Denial, Interrupted
+from fixtures.scope import Scope
+from fixtures.standard import Application
+from fixtures.watchers import Vigil
+
+# A volume of the standard corpus is uploaded for about half a minute.
+SLOW = 200
+EXPECTED = (
+    r"[Aa]ccess ?[Dd]enied|connection (refused|reset)|is in unavailable state|available/unavailable/unknown|"
+    r"[Bb]ackup repository is not ready|pod volume|PodVolumeBackup|podvolumebackup|restic|server starting|"
+    r"[Ee]rror (backing up|putting|uploading|executing)"
+)
+
+
+@given("Velero knows that the location is unavailable")
+def known_unavailable(velero: Velero) -> None:
+    velero.wait_location("Unavailable")
+
+
+@given(parsers.parse('S3 denies Velero the {objects} of "{alias}"'))
+def denied(scope: Scope, denial: Denial, vigil: Vigil, objects: str, alias: str) -> None:
+    vigil.allow_errors(EXPECTED)
+    denial.deny(objects, scope.name(alias))
+
+
+@given("the way to S3 is slow")
+def slow_way(toxiproxy: Toxiproxy, vigil: Vigil) -> None:
+    vigil.allow_errors(EXPECTED)
+    toxiproxy.throttle(SLOW)
+
+
+@when(
+    parsers.parse('"{alias}" is backed up, and node-agent ends while its volume is uploaded'), target_fixture="backup"
+)
+def agent_ends(scope: Scope, interrupted: Interrupted, vigil: Vigil, alias: str) -> Operation:
+    vigil.expect_restart()
+    name = scope.backup_name(alias)
+    return interrupted.backup(name, scope.name(alias), scope.labels, interrupted.end_agent)
+
+
+@when(parsers.parse('"{alias}" is backed up, and Velero ends while its volume is uploaded'), target_fixture="backup")
+def server_ends(scope: Scope, interrupted: Interrupted, velero: Velero, vigil: Vigil, alias: str) -> Operation:
+    def restart(_: Json) -> None:
+        velero.restart()
+
+    vigil.expect_restart()
+    return interrupted.backup(scope.backup_name(alias), scope.name(alias), scope.labels, restart)
+
+
+@when(
+    parsers.parse('"{alias}" is backed up, and S3 refuses connections while its volume is uploaded'),
+    target_fixture="backup",
+)
+def refused_meanwhile(scope: Scope, interrupted: Interrupted, toxiproxy: Toxiproxy, alias: str) -> Operation:
+    return interrupted.backup(scope.backup_name(alias), scope.name(alias), scope.labels, lambda _: toxiproxy.cut())
+
+
+@when(
+    parsers.parse('"{alias}" is backed up, and S3 resets connections while its volume is uploaded'),
+    target_fixture="backup",
+)
+def reset_meanwhile(scope: Scope, interrupted: Interrupted, toxiproxy: Toxiproxy, alias: str) -> Operation:
+    return interrupted.backup(scope.backup_name(alias), scope.name(alias), scope.labels, lambda _: toxiproxy.reset())
+
+
+@then(parsers.parse('the backup is {phase} and names "{cause}" as the cause'))
+def failure_reported(
+    backup: Operation, interrupted: Interrupted, environment: Environment, evidence: Evidence, phase: str, cause: str
+) -> None:
+    words = interrupted.words(backup, environment.prefix)
+    missing = failure.unreported(backup.phase, phase, cause, words)
+    evidence.observe("from the backup's creation to its end", round(backup.transitions[-1].seconds, 1), "s")
+    evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))
+
+
+@then("Velero logged the failure of the backup")
+def failure_logged(backup: Operation, vigil: Vigil, evidence: Evidence) -> None:
+    lines = failure.logged(vigil.error_lines(), backup.name)
+    evidence.measure("faults_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the backup")
+
+
+@then(parsers.parse('the next backup of "{alias}" is Completed once S3 is back'))
+def next_completed(
+    scope: Scope,
+    velero: Velero,
+    interrupted: Interrupted,
+    denial: Denial,
+    toxiproxy: Toxiproxy,
+    evidence: Evidence,
+    alias: str,
+) -> None:
+    denial.lift()
+    toxiproxy.heal()
+    healed = datetime.now(UTC)
+    velero.wait_location("Available", validated_after=healed)
+    evidence.accelerate("repository tried again at once")
+    interrupted.retry_repository(scope.name(alias))
+    following = velero.backup(scope.backup_name("next"), labels=scope.labels, includedNamespaces=[scope.name(alias)])
+    volumes = [volume["status"].get("phase") for volume in velero.volume_backups(following.name)]
+    whole = following.phase == "Completed" and volumes == ["Completed"]
+    evidence.measure("backups_failed_after_healing", int(not whole), artefact=f"{following.phase}, volumes {volumes}")
+
+
+@then("the suite does not see a failure in its backup")
+def no_failure(
+    application: Application, interrupted: Interrupted, environment: Environment, evidence: Evidence
+) -> None:
+    """As the check would, had a fault missed it: a backup that is Completed reports nothing."""
+    words = interrupted.words(application.backup, environment.prefix)
+    missing = failure.unreported(application.backup.phase, "PartiallyFailed", "Access Denied", words)
+    evidence.refute("faults_not_reported", int(bool(missing)), artefact="\n".join(missing))

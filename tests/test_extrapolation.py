@@ -1,0 +1,279 @@
+"""AC-003-04, AC-004-04 and NFR-PERF: predictions, what they may be called, and what the run returns for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from acceptance.checks import limits
+from acceptance.checks.extrapolation import NothingFollows, Point, Prediction, predict
+from acceptance.drivers import cpu_time
+from acceptance.drivers.cpu_time import Throttling
+from acceptance.drivers.kinds import Json
+from acceptance.errors import AcceptanceError, Refusal
+from acceptance.evidence.recorder import Blocked, CriterionNotMet, Evidence, Inconclusive
+from acceptance.evidence.records import Outcome, Record
+from acceptance.evidence.verdicts import Verdict, judge
+from acceptance.gherkin.documents import read_all
+from acceptance.plugins.report import complete, not_verified
+from acceptance.register.load import load
+from acceptance.settings import Environment, S3Access, Settings, Target
+from acceptance.timeouts import Timeouts
+from acceptance.traceability.render import console_table, markdown, measured, proof
+from fixtures.timed import Stopwatch, TimedRun, patient
+from tests.test_report import report
+
+MakeEvidence = Callable[..., Evidence]
+MakeRecord = Callable[..., Record]
+PERF = "NFR-PERF-001"
+
+
+# -- the line -------------------------------------------------------------------------------
+
+
+def points(*pairs: tuple[float, float], beside: float = 0.0) -> list[Point]:
+    return [Point(size, moving, beside) for size, moving in pairs]
+
+
+def test_a_straight_line_goes_on() -> None:
+    found = predict(points((1, 21), (2, 41), (4, 81)), 10)
+    assert found.seconds == pytest.approx(201)
+    assert found.low == pytest.approx(201)
+    assert found.high == pytest.approx(201)
+
+
+def test_the_longest_time_beside_the_data_is_added_once() -> None:
+    mixed = [Point(1, 20, 3), Point(2, 40, 8), Point(4, 80, 5)]
+    assert predict(mixed, 10).seconds == pytest.approx(200 + 8)
+
+
+def test_the_interval_is_that_of_the_textbook() -> None:
+    """Checked by hand: slope 19.5, residuals -0.5, 1, -0.5, so s = 1.2247 and t(0.975, 1) = 12.7062."""
+    found = predict(points((1, 20), (2, 41), (3, 59)), 10)
+    assert found.seconds == pytest.approx(196)
+    margin = 12.7062 * 1.224745 * (1 + 1 / 3 + 64 / 2) ** 0.5
+    assert found.high - found.seconds == pytest.approx(margin, rel=1e-4)
+    assert found.seconds - found.low == pytest.approx(margin, rel=1e-4)
+
+
+def test_more_scatter_is_less_certain() -> None:
+    calm, wild = (predict(points((1, 20), (2, 40 + x), (3, 60 - x), (4, 80)), 10) for x in (0.5, 5))
+    assert wild.high - wild.low > 5 * (calm.high - calm.low)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ([], "3 sizes, there are 0"),
+        (points((1, 20), (2, 40)), "3 sizes, there are 2"),
+        (points((1, 20), (1, 21), (2, 40)), "3 sizes, there are 2"),
+        (points((1, 20), (2, 20), (3, 20)), "more data took no longer"),  # nothing was carried
+        (points((1, 30), (2, 20), (3, 10)), "more data took no longer"),
+    ],
+)
+def test_what_says_nothing_predicts_nothing(found: list[Point], says: str) -> None:
+    with pytest.raises(NothingFollows, match=says):
+        predict(found, 10)
+
+
+def test_a_prediction_shows_where_it_comes_from() -> None:
+    shown = predict(points((1, 20), (2, 40), (4, 80), beside=5), 10).table()
+    assert "1.000 GB    20.00 s, and 5.00 s beside" in shown
+    assert "10.000 GB  205 s predicted, 95% interval 205 to 205 s" in shown
+
+
+# -- what it counts for ---------------------------------------------------------------------
+
+
+def prediction(seconds: float, high: float) -> Prediction:
+    return Prediction(10, seconds, 2 * seconds - high, high, ())
+
+
+def extrapolate(evidence: Evidence, seconds: float, high: float, reached: float = 0.25) -> None:
+    evidence.extrapolate("backup_duration", prediction(seconds, high), amount="data_size", reached=reached)
+
+
+def finish(evidence: Evidence) -> Record:
+    """The other deciding limits of the criterion, measured."""
+    for threshold in evidence.criterion.thresholds:
+        if threshold.name not in ("data_size", "backup_duration"):
+            evidence.measure(threshold.name, threshold.value)
+    return evidence.record
+
+
+def test_an_upper_bound_within_the_limit_is_extrapolated(make_evidence: MakeEvidence) -> None:
+    evidence = make_evidence(PERF)
+    extrapolate(evidence, 200, 300)
+    verdict, reason = judge(load().criteria[PERF], 1, [finish(evidence)])
+    assert verdict is Verdict.EXTRAPOLATED
+    assert "data_size 0.25 GB was tried; at 10 GB backup_duration would be 200 s" in reason
+    assert "95 % interval 100 to 300, limit 900" in reason
+    (found,) = (m for m in evidence.record.measurements if m.extrapolation)
+    assert (found.value, found.holds, found.margin) == (300, True, 600)
+
+
+def test_a_prediction_beyond_the_limit_fails(make_evidence: MakeEvidence) -> None:
+    with pytest.raises(
+        CriterionNotMet, match="predicted: NFR-PERF-001: backup_duration is 901 s, the limit is <= 900 s"
+    ):
+        extrapolate(make_evidence(PERF), 901, 1000)
+
+
+def test_an_upper_bound_beyond_the_limit_leaves_it_open(make_evidence: MakeEvidence) -> None:
+    evidence = make_evidence(PERF)
+    with pytest.raises(Inconclusive, match="200 s, but up to 950 cannot be excluded, and the limit is 900"):
+        extrapolate(evidence, 200, 950)
+    assert not evidence.record.measurements[0].holds
+
+
+def test_enough_data_is_measured_not_predicted(make_evidence: MakeEvidence) -> None:
+    with pytest.raises(AcceptanceError, match="measure it"):
+        extrapolate(make_evidence(PERF), 200, 300, reached=10)
+
+
+def test_less_data_is_never_verified(make_evidence: MakeEvidence) -> None:
+    """A duration of less data, measured as if it were enough, breaks the limit of the data."""
+    with pytest.raises(CriterionNotMet, match=r"data_size is 0\.25 GB"):
+        make_evidence(PERF).measure("data_size", 0.25)
+    evidence = make_evidence(PERF)
+    evidence.measure("backup_duration", 13)
+    verdict, reason = judge(load().criteria[PERF], 1, [finish(evidence)])
+    assert (verdict, reason) == (Verdict.INCONCLUSIVE, "data_size was not measured")
+
+
+def test_enough_data_in_time_is_verified(make_evidence: MakeEvidence) -> None:
+    evidence = make_evidence(PERF)
+    evidence.measure("data_size", 10)
+    evidence.measure("backup_duration", 263)
+    assert judge(load().criteria[PERF], 1, [finish(evidence)])[0] is Verdict.VERIFIED
+
+
+def test_a_prediction_without_the_data_equal_is_nothing(make_evidence: MakeEvidence) -> None:
+    evidence = make_evidence(PERF)
+    extrapolate(evidence, 200, 300)
+    assert judge(load().criteria[PERF], 1, [evidence.record])[0] is Verdict.INCONCLUSIVE
+
+
+# -- what is shown and returned -------------------------------------------------------------
+
+
+def whole(make_evidence: MakeEvidence) -> list[Record]:
+    """Every scenario of the criterion: the first one extrapolates, the others refute."""
+    (feature,) = (feature for feature in read_all() if PERF in feature.tag_line)
+    records = []
+    for scenario in feature.scenarios:
+        evidence = make_evidence(PERF, scenario=scenario.name, negative=scenario.negative)
+        if scenario.negative:
+            evidence.refute("files_equal", 0)
+        else:
+            extrapolate(evidence, 200, 300)
+            finish(evidence)
+        records.append(evidence.record)
+    return records
+
+
+def test_an_extrapolation_is_shown_plainly_and_fails_no_run(make_evidence: MakeEvidence) -> None:
+    found = report(*whole(make_evidence))
+    row = found.row(PERF)
+    assert (row.verdict, proof(row)) == (Verdict.EXTRAPOLATED, "caught 1/1")
+    assert "backup_duration 200 (100 to 300, from 0.25 GB) ≤ 900 s" in measured(row)
+    assert "EXTRAPOLATED" in markdown(found) and console_table(found).row_count
+    assert not_verified(found) == []
+
+
+def test_an_extrapolation_that_is_open_fails_the_run(make_evidence: MakeEvidence) -> None:
+    first, *others = whole(make_evidence)
+    found = report(first.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "error": "open"}), *others)
+    assert [row.id for row in not_verified(found)] == [PERF]
+
+
+def test_a_run_is_complete_with_extrapolations_but_not_of_them_alone(make_evidence: MakeEvidence) -> None:
+    found = report(*whole(make_evidence))
+    for row in found.criteria:
+        row.verdict = Verdict.VERIFIED if row.id != PERF else row.verdict
+    assert complete(found)
+    found.criteria = [found.row(PERF)]
+    assert not complete(found)
+
+
+# -- the conditions of a timing -------------------------------------------------------------
+
+
+def agent(name: str = "node-agent", **limit: str) -> Json:
+    return {"metadata": {"name": "a"}, "spec": {"containers": [{"name": name, "resources": {"limits": limit}}]}}
+
+
+def test_the_highest_limit_counts() -> None:
+    agents = [agent(cpu="500m", memory="512Mi"), agent(cpu="1", memory="256Mi")]
+    assert limits.highest(agents, "cpu") == 1
+    assert limits.highest(agents, "memory") == 512 * limits.MEBIBYTE
+
+
+@pytest.mark.parametrize("agents", [[], [agent("other", cpu="1")], [agent(cpu="1"), agent(memory="1Gi")]])
+def test_an_agent_without_a_limit_is_told(agents: list[Json]) -> None:
+    with pytest.raises(limits.Unlimited):
+        limits.highest(agents, "cpu")
+
+
+V1 = "nr_periods 112\nnr_throttled 59\nthrottled_time 4400000000\nnr_bursts 0\nburst_time 0\n"
+V2 = "usage_usec 1\nuser_usec 1\nsystem_usec 0\nnr_periods 112\nnr_throttled 59\nthrottled_usec 4400000\n"
+UNLIMITED = "nr_periods 0\nnr_throttled 0\nthrottled_time 0\n"
+
+
+@pytest.mark.parametrize("text", [V1, V2])
+def test_throttling_is_read_from_either_hierarchy(tmp_path: Path, text: str) -> None:
+    for folder, content in (("", UNLIMITED), ("agent", text), ("pause", UNLIMITED)):
+        place = tmp_path / "node1/kubepods/burstable/pod-of-another/../podu" / folder
+        (tmp_path / "node1/kubepods/burstable/pod-of-another").mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "cpu.stat").write_text(content)
+    found = cpu_time.of_pods(tmp_path, ["u"])
+    assert found == Throttling(112, 59, 4.4)
+    assert str(found.since(Throttling(12, 9, 0.4))) == "50 of 100 periods, 4.0 s"
+
+
+def test_where_the_nodes_are_elsewhere_it_is_not_known(tmp_path: Path) -> None:
+    assert cpu_time.of_pods(None, ["u"]) is None
+    assert cpu_time.of_pods(tmp_path, ["u"]) is None
+
+
+def test_without_room_nothing_is_begun_and_the_missing_space_is_named(tmp_path: Path) -> None:
+    access = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
+    place = Environment(
+        target=Target.LAB,
+        kubeconfig=tmp_path,
+        s3=access,
+        restic=tmp_path,
+        corpus=tmp_path,
+        corpus_image="x",
+        disk=tmp_path,
+    )
+    said: list[str] = []
+    watch = Stopwatch.__new__(Stopwatch)  # reaches no cluster, and must not be asked for one
+    run = TimedRun(watch, place, 10**18, 1e10, said.append)
+    with pytest.raises(Blocked, match=r"needs 3300000000\.0 GB at .*: \d+\.\d GB are missing; choose a smaller"):
+        run.result()
+    with pytest.raises(Blocked):  # the other criteria are told the same
+        run.result()
+    assert said == []
+
+
+def test_a_larger_volume_gets_more_patience() -> None:
+    timeouts = Timeouts()
+    longer = patient(timeouts, 10_000_000_000)
+    assert longer["backup_finished"] == timeouts["backup_finished"] + 10 * timeouts["gigabyte"]
+    assert longer["api_call"] == timeouts["api_call"]
+
+
+@pytest.mark.parametrize(("text", "size"), [("256MiB", 268_435_456), ("10GB", 10**10), ("10GiB", 10 * 2**30)])
+def test_a_data_size_has_a_unit(text: str, size: int) -> None:
+    assert Settings.read(data_size=text).data_size == size
+
+
+@pytest.mark.parametrize("text", ["lots", "", "1MB", "-1GB"])
+def test_a_data_size_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(Refusal, match="data_size: "):
+        Settings.read(data_size=text)
