@@ -11,7 +11,7 @@ from acceptance.corpus import Corpus
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Operation
 from acceptance.errors import AcceptanceError
-from acceptance.evidence.recorder import Evidence
+from acceptance.evidence.recorder import Blocked, Evidence
 from acceptance.settings import Environment
 from fixtures.oracle import Oracle
 from fixtures.scope import Scope
@@ -72,10 +72,9 @@ def compared(
     restore.require()
     copy, plan = workloads.in_namespace(scope.name(alias)), torture.manifest()
     copy.wait_ready()
-    oracle.restore(application, tmp_path)
     layers = Layers(
         plan.compare(application.workload.manifest()),
-        plan.compare(torture.read(tmp_path)),
+        plan.compare(oracle.manifest(application, torture, tmp_path)),
         plan.compare(copy.manifest()),
     )
     evidence.attach("layers.txt", layers.table())
@@ -83,6 +82,10 @@ def compared(
         evidence.observe(layer, count, "findings")
     for loss, paths in layers.restored.known.items():
         evidence.observe(f"documented, {loss.erratum}: {loss.name}", paths, "paths")
+    if never := [str(finding) for finding in layers.volume.findings if finding.known]:
+        raise Blocked(
+            "the volume's own file system does not keep what restic is to be tested with: " + "; ".join(never)
+        )
     return layers
 
 
@@ -126,8 +129,11 @@ def damage_seen(
     """A restore that fails may leave its pod waiting for data for ever: then there is nothing to read."""
     vigil.allow_errors(r"PodVolumeRestore|data path|[Rr]estic|pod volume restore")
     evidence.observe("phase of the restore", restore.phase)
+    workload = workloads.in_namespace(scope.name("target"))
     try:
-        found = workloads.in_namespace(scope.name("target")).manifest()
+        if restore.phase == "Completed":
+            workload.wait_ready()  # Velero says so before the pod has its data, and that would look like damage
+        found = workload.manifest()
     except AcceptanceError as error:
         percent, shown = 0.0, f"no data can be read: {error}"
     else:

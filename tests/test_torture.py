@@ -258,6 +258,14 @@ def test_each_layer_is_blamed_for_what_it_lost() -> None:
     assert "different by Velero alone: 1\n  changed   'c' mtime_ns: 1 became 0" in found.table()
 
 
+def test_what_the_volume_never_held_is_no_documented_loss() -> None:
+    expected, empty = Manifest({"s": replace(FILE, path="s", type="socket")}), Manifest({})
+    kept = layers.Layers(expected.compare(expected), expected.compare(empty), expected.compare(empty))
+    never = layers.Layers(*(expected.compare(empty) for _ in range(3)))
+    assert (kept.counts()[layers.VOLUME], kept.counts()[layers.RESTIC]) == (0, 0)
+    assert never.counts()[layers.VOLUME] == 1
+
+
 def test_layers_that_lose_the_same_differently_are_both_named() -> None:
     """restic alone gives another time, Velero none of the file: neither hides the other."""
     expected = Manifest({"a": FILE})

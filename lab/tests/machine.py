@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def look() -> dict[str, set[str]]:
     """Mounts, control groups, network, sysctls, processes' namespaces, folders and files of the machine."""
     return {
         "mounts": {" ".join(line.split()[:3]) for line in Path("/proc/self/mounts").read_text().splitlines()},
-        "control groups": _folders(Path("/sys/fs/cgroup")),
+        "control groups": _control_groups(),
         "network": _network(),
         "sysctls": {f"{name} = {Path('/proc/sys', name).read_text().strip()}" for name in SYSCTLS},
         "network namespaces": _namespaces("net"),
@@ -40,8 +41,10 @@ def differences(before: dict[str, set[str]], after: dict[str, set[str]]) -> list
     return found + gone
 
 
-def _folders(top: Path) -> set[str]:
-    return {folder for folder, _, _ in os.walk(top)}
+def _control_groups() -> set[str]:
+    """Every control group, but those of other labs: theirs come and go as they work."""
+    other = re.compile(rf"/velero-lab-(?!{LabSettings().name}(/|$))")
+    return {folder for folder, _, _ in os.walk("/sys/fs/cgroup") if not other.search(folder)}
 
 
 def _network() -> set[str]:
@@ -77,9 +80,11 @@ def _programs() -> set[str]:
 
 
 def _tree() -> set[str]:
-    """Every folder of the root file system outside the noise, the cache and the main lab."""
+    """Every folder of the root file system outside the noise, the cache and other labs."""
     root = os.stat("/").st_dev
-    noise = (*NOISE, str(cache_folder()), str(LabSettings(name="lab").state))
+    own = LabSettings().state
+    others = (str(state) for state in own.parent.glob("*") if state != own)
+    noise = (*NOISE, str(cache_folder()), *others)
     found: set[str] = set()
     for folder, below, _ in os.walk("/"):
         below[:] = [
