@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from acceptance.checks import agents
 from acceptance.checks.validity import Validation, judge
-from acceptance.drivers.flux import settled
+from acceptance.drivers.flux import Flux, settled
+from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.timeouts import Timeouts
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FREQUENCY = timedelta(seconds=10)
@@ -105,6 +107,22 @@ def test_ready_counts_for_the_present_generation_only(
     condition = {"type": "Ready", "status": ready, "observedGeneration": observed}
     item = {"metadata": {"generation": generation}, "status": {"conditions": [condition]}}
     assert settled(item) is is_settled
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        ({"conditions": [{"type": "Ready", "status": "True", "message": "stored artifact"}]}, ""),
+        ({"conditions": [{"type": "Ready", "status": "False", "message": "connection refused"}]}, "connection refused"),
+        ({}, "it has not fetched it yet"),
+    ],
+)
+def test_a_source_that_cannot_be_fetched_says_why(status: dict[str, Any], problem: str) -> None:
+    class Cluster:
+        def require(self, *_: object) -> dict[str, Any]:
+            return {"status": status}
+
+    assert Flux(cast(Kubernetes, Cluster()), Timeouts(), "flux-system", "home").source_problem() == problem
 
 
 def test_what_does_not_exist_is_not_settled() -> None:

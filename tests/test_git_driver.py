@@ -59,6 +59,13 @@ def test_the_history_keeps_what_was_taken_out(checkout: Checkout) -> None:
     assert "+a: secret" in checkout.history() and "-a: secret" in checkout.history()
 
 
+def test_a_remote_that_is_away_is_said_before_anything_is_changed(tmp_path: Path, checkout: Checkout) -> None:
+    checkout.require_remote()
+    (tmp_path / "bare").rename(tmp_path / "away")
+    with pytest.raises(AcceptanceError, match="git ls-remote in "):
+        checkout.require_remote()
+
+
 def test_gits_words_are_kept(tmp_path: Path, checkout: Checkout) -> None:
     subprocess.run(["rm", "-r", str(tmp_path / "bare")], check=True)
     with pytest.raises(AcceptanceError, match="git push in "):

@@ -355,3 +355,23 @@ def test_an_unreachable_cluster_is_refused(tmp_path: Path, server: str | None, s
     assert done.returncode == 4, done.stdout + done.stderr
     assert re.search(says, done.stdout + done.stderr)
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("profile", "ran", "verdict"),
+    [("exercise", {"Quick"}, "VERIFIED"), ("soak", {"Quick", "Long"}, "VERIFIED"), ("observe", set(), None)],
+)
+def test_a_profile_leaves_out_what_does_more(suite: Suite, profile: str, ran: set[str], verdict: str | None) -> None:
+    """The criterion's own profile is exercise; a scenario of @soak adds to its verdict."""
+    suite.write(HEAD + scenario("Quick", "it takes 3 units") + scenario("Long", "it takes 4 units", tag="@soak"))
+    done = suite.run(f"--profile={profile}")
+    assert done.returncode == (0 if ran else 5), done.stdout
+    if verdict:
+        assert {row["name"] for row in suite.row()["scenarios"]} == ran
+        assert suite.row()["verdict"] == verdict
+
+
+def test_what_a_lower_profile_leaves_out_is_missed(suite: Suite) -> None:
+    suite.write(HEAD + scenario("Quick", "it takes 3 units") + scenario("Rough", "it takes 4 units", tag="@disrupt"))
+    assert suite.run("--profile=exercise").returncode == 0
+    assert (suite.row()["verdict"], suite.row()["reason"]) == ("INCONCLUSIVE", "1 of 2 scenarios were run")

@@ -29,6 +29,11 @@ class Flux:
                 return False
             raise
 
+    def source_problem(self) -> str:
+        """Why Flux cannot fetch what it is to deploy, in its own words; empty when it can."""
+        found = condition(self.kubernetes.require(GIT_REPOSITORY, self.source, self.namespace), "Ready")
+        return "" if found.get("status") == "True" else str(found.get("message") or "it has not fetched it yet")
+
     def interval(self) -> str:
         """How often Flux looks into Git, as a Go duration."""
         return str(self.kubernetes.require(GIT_REPOSITORY, self.source, self.namespace)["spec"]["interval"])

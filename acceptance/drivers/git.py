@@ -72,6 +72,10 @@ class Checkout:
         """Whether there are changes to take back, of this or of a killed process."""
         return bool(self._git("for-each-ref", BASE))
 
+    def require_remote(self) -> None:
+        """Raise AcceptanceError when ``origin`` cannot be reached."""
+        self._git("ls-remote", "--quiet", "origin", "HEAD")
+
     def take_back(self) -> str | None:
         """Commit and push what there was before the first change; return the commit, None without changes."""
         if not self.changed():

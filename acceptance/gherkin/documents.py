@@ -54,6 +54,11 @@ class FeatureText:
     without_examples: tuple[str, ...]
     scenarios: tuple[ScenarioText, ...]
 
+    @property
+    def deciding(self) -> int:
+        """How many scenarios a verdict needs: those that take hours (@soak) add to it when they are run."""
+        return sum("soak" not in scenario.tags for scenario in self.scenarios) or len(self.scenarios)
+
 
 def read(path: Path) -> FeatureText:
     """Parse a feature file; raises MalformedFeature."""

@@ -136,8 +136,8 @@ def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]
 
     EXTRAPOLATED does not: less data was chosen than the register asks for, and the prediction holds.
     """
-    features = {tag: len(feature.scenarios) for feature in read_all() for tag in feature.tag_line}
-    whole = (row for row in report.criteria if row.scenarios and len(row.scenarios) == features.get(row.id))
+    features = {tag: feature.deciding for feature in read_all() for tag in feature.tag_line}
+    whole = (row for row in report.criteria if row.scenarios and len(row.scenarios) >= features.get(row.id, 0))
     return [row for row in whole if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)]
 
 

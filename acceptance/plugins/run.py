@@ -12,6 +12,7 @@ import pytest
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.gherkin.documents import FEATURES
 from acceptance.redaction import Redactor
+from acceptance.register.models import Profile
 from acceptance.settings import Environment, Settings, Target
 from acceptance.timeouts import Timeouts
 from acceptance.waiting import Deadline
@@ -105,6 +106,25 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         pytest.exit(f"refused: {error}", returncode=EXIT_USAGE)
     except AcceptanceError as error:
         pytest.exit(str(error), returncode=int(pytest.ExitCode.TESTS_FAILED))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the scenarios that may do more to the target than the profile allows."""
+    allowed = config.stash[RUN].settings.effective_profile.rank
+    above = [item for item in items if needed_rank(item) > allowed]
+    if above:
+        config.hook.pytest_deselected(items=above)
+        items[:] = [item for item in items if item not in above]
+
+
+def needed_rank(item: pytest.Item) -> int:
+    """The rank of the profile that a scenario needs: its criterion's, or the higher one it is tagged with."""
+    from acceptance.gherkin.collector import register
+
+    marks, criteria = {mark.name for mark in item.iter_markers()}, register().criteria
+    profiles = [criteria[name].verification.profile for name in marks if name in criteria]
+    return max((profile.rank for profile in [*profiles, *(p for p in Profile if p.value in marks)]), default=0)
 
 
 def is_worker(config: pytest.Config) -> bool:

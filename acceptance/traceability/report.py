@@ -129,7 +129,7 @@ def build(
     leaks: Sequence[str],
 ) -> Report:
     """Every row of the register with its verdict."""
-    counts = {tag: len(feature.scenarios) for feature in features for tag in feature.tag_line}
+    counts = {tag: feature.deciding for feature in features for tag in feature.tag_line}
     rows = [_row(register, name, counts.get(name, 0), records) for name in register.criteria]
     verdicts = [row.verdict for row in rows]
     requirements = [

@@ -46,7 +46,7 @@ Feature: A backup that S3 fails is called failed, and the next one works
     Given a namespace "source" whose volume holds the standard corpus
     And the way to S3 is slow
     When "source" is backed up, and S3 <fault> while its volume is uploaded
-    Then the backup is PartiallyFailed and names "<cause>" as the cause
+    Then the backup is Failed and names "<cause>" as the cause
     And Velero logged the failure of the backup
     And the next backup of "source" is Completed once S3 is back
 
