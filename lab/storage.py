@@ -15,6 +15,7 @@ import requests
 import urllib3
 from minio import Minio
 from minio.credentials.providers import StaticProvider
+from minio.error import S3Error, ServerError
 from minio.minioadmin import MinioAdmin
 
 from acceptance import timeouts
@@ -29,8 +30,8 @@ TOXIPROXY_PORT = 8474
 PROXY_NAME = "s3"
 POLICY = "velero-backups"
 POLICY_FILE = Path(__file__).parents[1] / "gitops/minio/velero-policy.json"
-# What urllib3 and requests raise while the server is still starting.
-NOT_UP = (requests.ConnectionError, urllib3.exceptions.HTTPError)
+# What is raised while the server is still starting: it refuses connections, then answers 503.
+NOT_UP = (requests.ConnectionError, urllib3.exceptions.HTTPError, ServerError, S3Error)
 
 
 @dataclass(frozen=True)
