@@ -25,6 +25,7 @@ pytest_plugins = [
     "fixtures.left_out",
     "fixtures.locations",
     "fixtures.living",
+    "fixtures.long_outage",
     "fixtures.oracle",
     "fixtures.packets",
     "fixtures.progress",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from acceptance.drivers.kinds import (
     BACKUP,
     BACKUP_REPOSITORY,
+    CLUSTER_ROLE_BINDING,
     DELETE_BACKUP_REQUEST,
     DOWNLOAD_REQUEST,
     NAMESPACE,
@@ -33,7 +34,7 @@ from acceptance.drivers.kinds import (
 )
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
-from acceptance.drivers.velero import BACKUP_LABEL, RESTORE_LABEL, Velero
+from acceptance.drivers.velero import BACKUP_LABEL, RESTORE_LABEL, VOLUME_NAMESPACE_LABEL, Velero
 from acceptance.errors import AcceptanceError
 from acceptance.naming import RUN_LABEL, SCENARIO_LABEL, belongs
 from acceptance.timeouts import Timeouts
@@ -51,6 +52,7 @@ LABELLED = {
     "pods": POD,
     "roles": ROLE,
     "role_bindings": ROLE_BINDING,
+    "cluster_role_bindings": CLUSTER_ROLE_BINDING,
     "namespaces": NAMESPACE,
 }
 
@@ -70,6 +72,8 @@ class Ledger:
     pods: set[str] = field(default_factory=set)
     roles: set[str] = field(default_factory=set)
     role_bindings: set[str] = field(default_factory=set)
+    # Of the whole cluster:
+    cluster_role_bindings: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
 
@@ -126,6 +130,7 @@ class Housekeeper:
             for folder in REPOSITORY_FOLDERS:
                 # Velero keeps repositories for ever; the names are ours alone.
                 self._bucket.delete_below(f"{self._prefix}{folder}/{name}/")
+            self._bucket.delete_below(f"{name}/")  # the prefix of a Velero of its own
         return problems
 
     def leftovers(self, run: str) -> list[str]:
@@ -204,5 +209,5 @@ def _owner(item: Json, run: str) -> str:
     labels = labels_of(item)
     # A DownloadRequest has no label, but the name of what it is for.
     target = item.get("spec", {}).get("target", {}).get("name")
-    names = (labels.get(BACKUP_LABEL), labels.get(RESTORE_LABEL), labels.get("velero.io/volume-namespace"), target)
+    names = (labels.get(BACKUP_LABEL), labels.get(RESTORE_LABEL), labels.get(VOLUME_NAMESPACE_LABEL), target)
     return next((name for name in names if name and belongs(name, run)), "")

@@ -33,6 +33,8 @@ DEFAULTS: dict[str, float] = {
     "schedule_fires": 75,
     "garbage_collected": 120,
     "repository_ready": 120,
+    # From a cut of the way to S3 to the end of the backup: restic tries for about six minutes
+    "uploader_gives_up": 900,
     # Added to a wait for each gigabyte (10^9 bytes) of data of a chosen size
     "gigabyte": 180,
     "cli_call": 60,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,8 +27,11 @@ from lab.settings import BUCKET, OTHER_BUCKET, LabSettings
 
 PROXIED_PORT = 9000
 DIRECT_PORT = 9001
+BUSY_PORT = 9003
 TOXIPROXY_PORT = 8474
 PROXY_NAME = "s3"
+# On the same port as the other, to the server that is always busy; the driver of toxiproxy knows it by this ending.
+BUSY_NAME = f"{PROXY_NAME}-busy"
 POLICY = "velero-backups"
 POLICY_FILE = Path(__file__).parents[1] / "gitops/minio/velero-policy.json"
 # What is raised while the server is still starting: it refuses connections, then answers 503.
@@ -57,7 +61,7 @@ class S3Credentials:
 
 
 def start(settings: LabSettings, processes: Processes, minio: Path, toxiproxy: Path) -> None:
-    """Start MinIO and toxiproxy."""
+    """Start MinIO, toxiproxy, and the server that is always busy."""
     keys = S3Credentials.of(settings)
     certificates = settings.state / "minio-certs"
     certificates.mkdir(parents=True, exist_ok=True)
@@ -76,12 +80,23 @@ def start(settings: LabSettings, processes: Processes, minio: Path, toxiproxy: P
         },
     )
     proxy = settings.state / "toxiproxy.json"
-    route = {"listen": f"{settings.s3}:{PROXIED_PORT}", "upstream": f"{settings.s3}:{DIRECT_PORT}"}
-    proxy.write_text(json.dumps([{"name": PROXY_NAME, "enabled": True, **route}]))
+    listen = f"{settings.s3}:{PROXIED_PORT}"
+    routes = [
+        {"name": PROXY_NAME, "enabled": True, "listen": listen, "upstream": f"{settings.s3}:{DIRECT_PORT}"},
+        {"name": BUSY_NAME, "enabled": False, "listen": listen, "upstream": f"{settings.s3}:{BUSY_PORT}"},
+    ]
+    proxy.write_text(json.dumps(routes))
     processes.start(
         "toxiproxy",
         [toxiproxy, f"-host={settings.s3}", f"-port={TOXIPROXY_PORT}", f"-config={proxy}"],
         netns="s3",
+    )
+    files = [settings.state / "pki" / name for name in ("s3.crt", "s3.key")]
+    processes.start(
+        "busy-s3",
+        [sys.executable, "-m", "lab.busy", str(settings.s3), str(BUSY_PORT), *files],
+        netns="s3",
+        environment={"PYTHONPATH": str(Path(__file__).parents[1])},
     )
 
 
