@@ -9,6 +9,7 @@ pytest_plugins = [
     "acceptance.gherkin.collector",
     "acceptance.gherkin.allure_steps",
     "acceptance.plugins.records",
+    "acceptance.plugins.without_faults",
     "acceptance.plugins.report",
     "fixtures.schedule_runs",
     "fixtures.audit",

@@ -16,7 +16,7 @@ from rich.console import Console
 from acceptance import figures
 from acceptance.evidence.records import load_all
 from acceptance.evidence.verdicts import Verdict
-from acceptance.gherkin.collector import register
+from acceptance.gherkin.collector import OPTION, register
 from acceptance.gherkin.documents import read_all
 from acceptance.plugins.run import RUN, Run, is_worker, runs_features
 from acceptance.redaction import Redactor
@@ -73,7 +73,8 @@ def _save(session: pytest.Session) -> None:
         elif run.records.exists():
             _save_leaks(run, "main")
             _redact(run.folder, run.redactor)
-            _write(session, run, int(session.exitstatus))
+            if not session.config.getoption(OPTION, False):
+                _write(session, run, int(session.exitstatus))
 
 
 def _redact(folder: Path, redactor: Redactor) -> None:
