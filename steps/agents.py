@@ -47,6 +47,12 @@ def agent_lost(application: Application, tainted: TaintedNode, vigil: Vigil) -> 
     return tainted.lose_agent(node)
 
 
+@when("the node of its volume keeps its node-agent", target_fixture="lost")
+def agent_kept(application: Application) -> LostAgent:
+    (node,) = agents.nodes_of(application.workload.volume())
+    return LostAgent(node, "none")
+
+
 @then("the DaemonSet calls itself complete")
 def daemon_set_complete(kubernetes: Kubernetes, velero: Velero, evidence: Evidence) -> None:
     status = kubernetes.require(DAEMON_SET, "node-agent", velero.namespace)["status"]

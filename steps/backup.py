@@ -103,6 +103,12 @@ def claims_left_out(scope: Scope, left_out: LeftOut, datatable: list[list[str]],
     return names
 
 
+@given(parsers.parse('a namespace "{alias}" with the claim "{claim}"'), target_fixture="claims")
+def claim_not_left_out(scope: Scope, left_out: LeftOut, alias: str, claim: str) -> list[str]:
+    left_out.deploy(scope, scope.namespace(alias), [claim])
+    return [claim]
+
+
 @then("Velero calls the backup Completed")
 def called_completed(backup: Operation) -> None:
     backup.require("Completed")

@@ -121,6 +121,11 @@ def wide_key(environment: Environment) -> Keys:
     return Keys(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
 
 
+@given("the key of Velero's secret", target_fixture="wide_key")
+def narrow_key(live_keys: LiveKeys) -> Keys:
+    return live_keys.keys
+
+
 @then("it is seen to open another bucket")
 def opens_other(environment: Environment, wide_key: Keys, timeouts: Timeouts, evidence: Evidence) -> None:
     allowed = wide_key.allowed_elsewhere(environment, timeouts)
@@ -134,6 +139,12 @@ def location_with_wrong_key(locations: Locations, vigil: Vigil) -> str:
     )
     wrong = locations.credential("wrong", "nobodys-access-key", "nobodys-secret-key")
     return locations.make("wrong key", credential=wrong)
+
+
+@given("a location with the right key", target_fixture="wrong_location")
+def location_with_right_key(locations: Locations, live_keys: LiveKeys) -> str:
+    keys = live_keys.keys
+    return locations.make("right key", credential=locations.credential("right", keys.access_key, keys.secret_key))
 
 
 @then("Velero calls that location unavailable for its key")

@@ -16,7 +16,7 @@ from acceptance.settings import Environment
 from fixtures.long_outage import Outage
 from fixtures.outages import Denial, Interrupted
 from fixtures.scope import Scope
-from fixtures.standard import Application
+from fixtures.standard import Application, Applications
 from fixtures.watchers import Vigil
 
 # A volume of the standard corpus is uploaded for about half a minute.
@@ -131,6 +131,17 @@ def next_completed(
     volumes = [volume["status"].get("phase") for volume in velero.volume_backups(following.name)]
     whole = following.phase == "Completed" and volumes == ["Completed"]
     evidence.measure("backups_failed_after_healing", int(not whole), artefact=f"{following.phase}, volumes {volumes}")
+
+
+@given("an application whose backup S3 has failed", target_fixture="application")
+def failed_application(
+    scope: Scope, applications: Applications, velero: Velero, denial: Denial, vigil: Vigil
+) -> Application:
+    vigil.allow_errors(EXPECTED)
+    workload = applications.deploy(scope, "failed")
+    denial.deny("data", workload.namespace)
+    name, namespaces = scope.backup_name("failed"), [workload.namespace]
+    return Application(workload, velero.backup(name, labels=scope.labels, includedNamespaces=namespaces), [], [])
 
 
 @then("the suite does not see a failure in its backup")

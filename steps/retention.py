@@ -157,6 +157,12 @@ def one_of_them_expires(velero: Velero, small_backups: dict[str, str], evidence:
     velero.expire(small_backups[name], stamp(datetime.now(UTC) - timedelta(hours=1)))
 
 
+@when(parsers.parse('the small backups "{one}" and "{other}" expire'))
+def both_expire(velero: Velero, small_backups: dict[str, str], evidence: Evidence, one: str, other: str) -> None:
+    for name in (other, one):
+        one_of_them_expires(velero, small_backups, evidence, name)
+
+
 @then(parsers.parse('the collector calls "{name}" expired and asks for its deletion'))
 def collector_identifies(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
     request = velero.wait_deletion_requested(small_backups[name])

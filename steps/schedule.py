@@ -76,17 +76,24 @@ class Copies:
 
 @given("three copies of the deployed schedule: due, due but paused, and not due", target_fixture="copies")
 def three_copies(scope: Scope, velero: Velero, environment: Environment, evidence: Evidence) -> Copies:
+    return _copies(scope, velero, environment, evidence, paused=True, days_early=0)
+
+
+@given("three copies of the deployed schedule, all of them due", target_fixture="copies")
+def three_due_copies(scope: Scope, velero: Velero, environment: Environment, evidence: Evidence) -> Copies:
+    return _copies(scope, velero, environment, evidence, paused=False, days_early=2)
+
+
+def _copies(
+    scope: Scope, velero: Velero, environment: Environment, evidence: Evidence, *, paused: bool, days_early: int
+) -> Copies:
     """Paused and early first: had they wanted to run, they would have before the due one did."""
     evidence.accelerate(LAST_RUN)
     spec = velero.schedule(environment.schedule)["spec"]
-    long_ago, just_now = (stamp(datetime.now(UTC) - timedelta(days=days)) for days in (2, 0))
     copies = Copies(*(scope.schedule_name(alias) for alias in ("due", "paused", "early")))
-    for name, last, paused in (
-        (copies.paused, long_ago, True),
-        (copies.early, just_now, False),
-        (copies.due, long_ago, False),
-    ):
-        velero.create_schedule(name, labels=scope.labels, spec={**spec, "paused": paused}, last_backup=last)
+    for name, days, stopped in ((copies.paused, 2, paused), (copies.early, days_early, False), (copies.due, 2, False)):
+        last = stamp(datetime.now(UTC) - timedelta(days=days))
+        velero.create_schedule(name, labels=scope.labels, spec={**spec, "paused": stopped}, last_backup=last)
     return copies
 
 
@@ -102,6 +109,7 @@ def only_due_fires(scope: Scope, velero: Velero, copies: Copies, evidence: Evide
     evidence.refute("trigger_delay", None, artefact=f"{copies.paused} and {copies.early} made no backup")
 
 
+@when("Velero makes a run of the deployed schedule", target_fixture="backup")
 @given("a run of the deployed schedule", target_fixture="scheduled_run")
 def scheduled_run(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pytest_bdd import given, then, when
 
 from acceptance.drivers.kinds import phase_of
-from acceptance.drivers.s3 import plain_status
+from acceptance.drivers.s3 import Bucket, plain_status
 from acceptance.drivers.velero import Velero
 from acceptance.evidence.recorder import Evidence, Inconclusive
 from acceptance.settings import Environment
@@ -54,6 +54,13 @@ def plain_refused(environment: Environment, timeouts: Timeouts, evidence: Eviden
     evidence.measure("plain_requests_answered", int(status is not None and status < 400), artefact=f"status {status}")
 
 
+@when("somebody asks S3 over HTTPS while packets are kept", target_fixture="plain_capture")
+def ask_over_https(packets: Packets, bucket: Bucket) -> Path:
+    with packets.capture("https") as capture:
+        bucket.state()
+    return capture.file
+
+
 @when("somebody asks S3 in plain HTTP while packets are kept", target_fixture="plain_capture")
 def ask_plainly(packets: Packets, environment: Environment, timeouts: Timeouts) -> Path:
     with packets.capture("plain") as capture:
@@ -76,6 +83,11 @@ def readable_seen(packets: Packets, plain_capture: Path, evidence: Evidence) -> 
 def distrusting_location(locations: Locations, vigil: Vigil) -> str:
     vigil.allow_errors(r"x509|unknown authority|available/unavailable/unknown|is in unavailable state")
     return locations.make("distrusting", storage={"caCert": foreign_authority()})
+
+
+@given("a location that trusts the authority of S3", target_fixture="distrusting")
+def trusting_location(locations: Locations) -> str:
+    return locations.make("trusting")
 
 
 @then("the plugin refuses the certificate of S3")

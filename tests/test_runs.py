@@ -46,7 +46,7 @@ def reachable(found):
 run._bring_lab_up = lambda: None
 run._reachable = reachable
 pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.gherkin.allure_steps",
-                  "acceptance.plugins.records", "acceptance.plugins.report"]
+                  "acceptance.plugins.records", "acceptance.plugins.without_faults", "acceptance.plugins.report"]
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_up(request):
@@ -90,8 +90,10 @@ def seen(evidence, taken): evidence.refute("initiation", taken)
 HEAD = "@AC-003-01\nFeature: A backup starts\n\n"
 
 
-def scenario(name: str, when: str, then: str = "it started in time", tag: str = "") -> str:
-    return f"  {tag}\n  Scenario: {name}\n    Given a start\n    When {when}\n    Then {then}\n\n"
+def scenario(name: str, when: str, then: str = "it started in time", tag: str = "", innocent: str = "") -> str:
+    """Without its fault a negative one reads *innocent* where it says *when*."""
+    mark = f"    # without the fault: {innocent or 'nothing is measured'}\n" if "@negative" in tag else ""
+    return f"  {tag}\n  Scenario: {name}\n    Given a start\n{mark}    When {when}\n    Then {then}\n\n"
 
 
 GREEN = (
@@ -191,6 +193,25 @@ def test_what_is_not_verified_fails_the_run(suite: Suite, when: str, verdict: st
     assert done.returncode == 1, done.stdout
     assert suite.row()["verdict"] == verdict
     assert says in suite.row()["reason"]
+
+
+def test_without_its_fault_a_negative_scenario_is_red_and_that_is_what_is_wanted(suite: Suite) -> None:
+    sound = scenario("Sound", "it takes 31 units", "the delay is seen", "@negative", "it takes 3 units")
+    suite.write(HEAD + scenario("Quick", "it takes 3 units") + sound)
+    done = suite.run("--without-faults")
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = suite.folder / "reports/r"
+    (row,) = [line for line in (folder / "without-faults.md").read_text().splitlines() if "sound" in line]
+    assert "Then the delay is seen" in row and "the seeded fault was not seen" in row
+    assert not (folder / "traceability.json").exists(), "nothing was verified"
+
+
+@pytest.mark.parametrize("innocent", ["it takes 32 units", "it raises error", "it is skipped"])
+def test_a_scenario_that_does_not_go_red_at_its_check_without_its_fault_fails(suite: Suite, innocent: str) -> None:
+    suite.write(HEAD + scenario("Blind", "it takes 31 units", "the delay is seen", "@negative", innocent))
+    done = suite.run("--without-faults")
+    assert (done.returncode == 1) == (innocent != "it is skipped"), done.stdout
+    assert "1 passed" not in done.stdout
 
 
 def test_a_seeded_fault_that_nobody_sees_is_red(suite: Suite) -> None:

@@ -107,18 +107,22 @@ def _denied(call: Callable[[], object]) -> bool:
 
 
 @contextmanager
-def bucket_kept_otherwise(access: S3Access, name: str, *, call_seconds: float) -> Iterator[None]:
-    """A bucket with versioning and a lifecycle rule, removed at the end; raises AcceptanceError without the right."""
+def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator[S3Client]:
+    """A new bucket, removed at the end; raises AcceptanceError without the right."""
     client = client_of(access, call_seconds=call_seconds)
     if _denied(lambda: client.create_bucket(Bucket=name)):
         raise AcceptanceError("the suite's credentials may not make a bucket")
     try:
-        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
-        client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
-        yield
+        yield client
     finally:
         client.delete_bucket(Bucket=name)
+
+
+def keep_otherwise(client: S3Client, name: str) -> None:
+    """Give a bucket versions and a lifecycle rule."""
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
 
 
 class Bucket:

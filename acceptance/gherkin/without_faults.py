@@ -6,7 +6,7 @@ A comment on the line above a step says how the scenario reads without the fault
     # without the fault: the account that may do everything
     And an account that may only read
 
-``nothing`` takes the step out, with its table. ``pytest features --without-faults`` runs the negative
+``nothing`` takes the step out; a table below it goes either way. ``pytest features --without-faults`` runs the negative
 scenarios so; one that stays green proves nothing, and fails that run.
 """
 
@@ -16,7 +16,8 @@ import re
 from collections.abc import Iterator
 
 MARK = re.compile(r"^\s*#\s*without the fault:\s*(?P<instead>.+?)\s*$")
-STEP = re.compile(r"^(?P<keyword>\s*(?:Given|When|Then|And|But|\*)\s+)")
+STEP = re.compile(r"^(?P<indent>\s*)(?P<keyword>Given|When|Then|And|But|\*)\s+(?P<text>.+)$")
+CONTINUING = ("And", "But")
 NOTHING = "nothing"
 
 
@@ -32,28 +33,33 @@ def without_faults(text: str) -> str:
     return "\n".join(_lines(text.split("\n")))
 
 
-def marked_lines(text: str) -> list[int]:
-    """The numbers of the lines with a mark, from 1."""
-    return [number for number, line in enumerate(text.split("\n"), start=1) if MARK.match(line)]
-
-
 def _lines(lines: list[str]) -> Iterator[str]:
-    instead, dropping = None, False
+    instead, keyword, dropping = None, None, False
     for number, line in enumerate(lines, start=1):
+        step, mark = STEP.match(line), MARK.match(line)
         dropping = dropping and line.lstrip().startswith("|")
-        if dropping:
-            yield ""
-        elif instead is not None:
-            step = STEP.match(line)
+        if instead is not None:
             if step is None:
                 raise MarkWithoutStep(f"line {number}: there is no step below 'without the fault: {instead}'")
-            dropping = instead == NOTHING
-            yield "" if dropping else step["keyword"] + instead
-            instead = None
-        elif mark := MARK.match(line):
-            instead = mark["instead"]
-            yield ""
+            if instead == NOTHING:
+                # Its keyword is that of the steps that go on from it.
+                keyword = keyword or step["keyword"]
+                yield ""
+            else:
+                yield f"{step['indent']}{_keyword(keyword, step)} {instead}"
+                keyword = None
+            instead, dropping = None, True
+        elif step:
+            yield f"{step['indent']}{_keyword(keyword, step)} {step['text']}"
+            keyword = None
         else:
-            yield line
+            instead = mark["instead"] if mark else None
+            yield "" if dropping or mark else line
     if instead is not None:
         raise MarkWithoutStep(f"the file ends below 'without the fault: {instead}'")
+
+
+def _keyword(before: str | None, step: re.Match[str]) -> str:
+    """The keyword of a step below one with the keyword *before* that was taken out."""
+    goes_on = step["keyword"] in CONTINUING and before not in (None, *CONTINUING)
+    return str(before if goes_on else step["keyword"])

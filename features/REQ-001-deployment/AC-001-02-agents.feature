@@ -13,6 +13,7 @@ Feature: Every node with a volume has a node-agent
   @exclusive @disrupt @negative
   Scenario: A node that lost its agent is noticed, though the DaemonSet says it is complete
     Given the standard application, backed up
+    # without the fault: the node of its volume keeps its node-agent
     When the node of its volume is tainted and its node-agent ends
     Then the DaemonSet calls itself complete
     And the node is seen to be without node-agent

@@ -13,7 +13,9 @@ Feature: Nobody but Velero can see the S3 credentials
   @negative
   Scenario: A pod that takes the secret, and a copy of a key, are found
     Given an empty namespace "elsewhere"
+    # without the fault: nothing
     When somebody gives the secret to a pod of their own
+    # without the fault: nothing
     And somebody keeps one of the keys in a ConfigMap in "elsewhere"
     Then the pod is seen to take the secret
     And the ConfigMap is seen to hold a key

@@ -12,6 +12,7 @@ Feature: S3 stays within reach while Velero runs
   @exclusive @disrupt @negative
   Scenario: An outage is noticed, and healing needs no restart
     Given the location is watched
+    # without the fault: nothing
     And S3 refuses connections
     Then Velero calls the location unavailable and says why
     And the outage is seen among the periods

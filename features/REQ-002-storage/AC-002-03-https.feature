@@ -9,11 +9,13 @@ Feature: Velero and restic reach S3 over HTTPS only
 
   @negative
   Scenario: A plain connection is seen among the others
+    # without the fault: somebody asks S3 over HTTPS while packets are kept
     When somebody asks S3 in plain HTTP while packets are kept
     Then the plain connection is seen
 
   @negative
   Scenario: A certificate of somebody else is refused by the plugin and by restic
+    # without the fault: a location that trusts the authority of S3
     Given a location that trusts another authority
     Then the plugin refuses the certificate of S3
     And restic refuses the certificate of S3

@@ -11,6 +11,7 @@ Feature: A completed backup holds every volume
 
   @negative
   Scenario: Claims that Velero leaves out in silence are named
+    # without the fault: a namespace "source" with the claim "ordinary"
     Given a namespace "source" with these claims
       | claim        | left out because                 |
       | on-host-path | its volume is a host path        |

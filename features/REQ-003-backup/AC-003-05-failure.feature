@@ -93,5 +93,6 @@ Feature: A backup that S3 fails is called failed, and the next one works
 
   @negative
   Scenario: A backup that nothing failed is not taken for a failed one
+    # without the fault: an application whose backup S3 has failed
     Given the standard application, backed up
     Then the suite does not see a failure in its backup

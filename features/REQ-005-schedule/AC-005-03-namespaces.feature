@@ -12,5 +12,6 @@ Feature: The daily backup holds the namespaces of the design, and no other
   @negative
   Scenario: What is missing, and what is too much, is named
     Given an empty namespace "plain"
+    # without the fault: Velero makes a run of the deployed schedule
     When "plain" and a namespace that does not exist are backed up
     Then the suite names what is missing, and "plain" as none of the design's

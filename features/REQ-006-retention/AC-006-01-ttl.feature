@@ -9,5 +9,6 @@ Feature: A backup carries its retention
   @negative
   Scenario: A backup with another retention is told apart
     Given an empty namespace "source"
+    # without the fault: "source" is backed up
     When "source" is backed up with a TTL of 72 hours
     Then the suite calls its retention wrong
