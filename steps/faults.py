@@ -32,7 +32,7 @@ FAULTS: dict[str, Callable[[Toxiproxy], None]] = {
 EXPECTED = (
     r"[Aa]ccess ?[Dd]enied|connection (refused|reset)|SlowDown|reduce your request rate|timed out waiting|"
     r"is in unavailable state|available/unavailable/unknown|"
-    r"[Bb]ackup repository is not ready|pod volume|PodVolumeBackup|podvolumebackup|restic|server starting|"
+    r"[Bb]ackup repository is not ready|pod volume|PVBs|PodVolumeBackup|podvolumebackup|restic|server starting|"
     r"[Ee]rror (backing up|putting|uploading|executing)"
 )
 
