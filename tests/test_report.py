@@ -64,7 +64,7 @@ def test_the_written_report_satisfies_the_published_schema(make_record: MakeReco
     write_json(report(*green(make_record), leaks=("a namespace",)), tmp_path / "t.json")
     content = json.loads((tmp_path / "t.json").read_text())
     jsonschema.validate(content, json.loads(SCHEMA_FILE.read_text()))
-    assert set(content) == {"schema_version", "run", "environment", "summary", "criteria"}
+    assert set(content) == {"schema_version", "run", "environment", "summary", "criteria", "controls"}
     row = next(row for row in content["criteria"] if row["id"] == "AC-003-01")
     assert {"requirement", "verdict", "scenarios", "measurements", "artefacts", "errata", "negative_proof"} <= set(row)
     assert {"name", "value", "unit", "comparator", "limit", "margin"} <= set(row["measurements"][0])

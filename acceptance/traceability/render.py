@@ -31,8 +31,7 @@ def console_table(report: Report) -> Table:
 
 def measured(row: CriterionRow) -> str:
     """Every threshold with its worst value, e.g. ``initiation 0.2 ≤ 30 s``."""
-    names = list(dict.fromkeys(measurement.name for measurement in row.measurements))
-    return ", ".join(_short(_worst(row, name)) for name in names)
+    return ", ".join(map(_short, row.decisive()))
 
 
 def proof(row: CriterionRow) -> str:
@@ -41,10 +40,6 @@ def proof(row: CriterionRow) -> str:
         return ""
     caught = row.negative_proof
     return f"caught {caught.killed}/{caught.seeded}" if caught.status == "PROVEN" else "UNPROVEN"
-
-
-def _worst(row: CriterionRow, name: str) -> MeasurementRow:
-    return min((m for m in row.measurements if m.name == name), key=lambda measurement: measurement.margin)
 
 
 def _short(measurement: MeasurementRow) -> str:
