@@ -160,6 +160,8 @@ def test_what_a_run_leaves(suite: Suite) -> None:
     shown = [json.loads(p.read_text()) for p in (folder / "allure-results").glob("*-result.json")]
     steps = {step["name"] for result in shown for step in result["steps"]}
     assert {"Given a start", "When it takes 3 units", "Then it started in time"} <= steps
+    files = [a["name"] for result in shown for step in result["steps"] for a in step.get("attachments", [])]
+    assert "initiation.txt" in files
     labels = {(label["name"], label["value"]) for result in shown for label in result["labels"]}
     assert ("requirement", "AC-003-01") in labels and ("epic", "REQ-003 PVC backup operations") in labels
 

@@ -115,11 +115,10 @@ def _proof(row: CriterionRow) -> str:
 def _moved(old: CriterionRow, new: MeasurementRow) -> Moved | None:
     """How the worst value of a threshold moved, when it did so noticeably."""
     was = next((m for m in old.decisive() if m.name == new.name), None)
-    if (
-        was is None
-        or was.holds == new.holds
-        and abs(new.value - was.value) <= MOVED * max(abs(new.limit), abs(was.value))
-    ):
+    if was is None:
+        return None
+    far = abs(new.value - was.value) > MOVED * max(abs(new.limit), abs(was.value))
+    if not far and was.holds == new.holds:
         return None
     trend = Trend.BETTER if new.margin > was.margin else Trend.WORSE
     return Moved(new.name, new.unit, was.value, new.value, trend)

@@ -24,7 +24,7 @@ from acceptance.traceability.report import CriterionRow, MeasurementRow, Report,
 
 FOLDER = Path(__file__).with_name("page")
 # Bounds of what one page shows; the whole is in traceability.json.
-TEXT, STEPS, SCENARIOS, LISTED = 4000, 60, 60, 80
+TEXT, LINE, STEPS, SCENARIOS, LISTED = 4000, 400, 60, 40, 80
 GOOD = (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)
 # The sign of each verdict, in the order of the overview: what holds, what was not looked at, what is not green.
 MARKS = {
@@ -163,11 +163,12 @@ def _templates() -> Environment:
         size=words.size,
         sign=words.sign,
         cut=lambda text: words.cut(text, TEXT),
+        line=lambda text: words.cut(text, LINE),
         spaced=lambda name: name.replace("_", " "),
         chart=chart,
         margin=margin,
         tightest=tightest,
-        href=lambda path: quote(path),
+        href=quote,
         mark=lambda verdict: MARKS[Verdict(verdict)],
         utc=lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         iso=lambda moment: moment.astimezone(UTC).isoformat(timespec="seconds"),
