@@ -7,8 +7,8 @@ pytest.register_assert_rewrite("fixtures", "steps")
 pytest_plugins = [
     "acceptance.plugins.run",
     "acceptance.gherkin.collector",
-    "acceptance.gherkin.allure_steps",
     "acceptance.plugins.records",
+    "acceptance.gherkin.allure_steps",
     "acceptance.plugins.report",
     "fixtures.schedule_runs",
     "fixtures.audit",

@@ -9,21 +9,24 @@ from acceptance.evidence.recorder import CriterionNotMet, Evidence
 from acceptance.evidence.records import Outcome, Record, StepTime, load_all
 from acceptance.gherkin.documents import read_all
 from acceptance.redaction import Redactor
-from acceptance.register import controls, load
+from acceptance.register import controls
+from acceptance.register.load import load
 from acceptance.register.waivers import Waivers
 from acceptance.traceability import outputs
 from acceptance.traceability.report import Report, Run, build
 
 STARTED = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+REGISTER, FEATURES = load(), read_all()
+CONTROLS = controls.load(REGISTER).controls
 
 
 def scenarios(
     folder: Path, criterion: str, value: float, *, started: datetime = STARTED, error: str = "", note: str = "seen"
 ) -> None:
     """Records of every scenario of *criterion*: *value* is measured, and a seeded fault is seen."""
-    known = load.load().criteria[criterion]
+    known = REGISTER.criteria[criterion]
     threshold = known.thresholds[0]
-    feature = next(feature for feature in read_all() if criterion in feature.tag_line)
+    feature = next(feature for feature in FEATURES if criterion in feature.tag_line)
     for number, scenario in enumerate(feature.scenarios):
         record = Record(
             node=f"features/{feature.path.name}::{number}",
@@ -65,10 +68,9 @@ def report_of(
     interrupted: bool = False,
 ) -> Report:
     """The report of the records in *folder*; its exit code follows the verdicts."""
-    register = load.load()
     report = build(
-        register,
-        read_all(),
+        REGISTER,
+        FEATURES,
         load_all(folder / "records"),
         run=Run(
             id=folder.name,
@@ -83,7 +85,7 @@ def report_of(
         ),
         environment=environment or {"Velero": "v1.16.2"},
         leaks=leaks,
-        controls=controls.load(register).controls,
+        controls=CONTROLS,
         waivers=waivers,
     )
     if leaks or any(row.verdict == "FAILED" for row in report.criteria):

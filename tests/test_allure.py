@@ -76,6 +76,14 @@ def test_a_registry_that_is_away_is_one_sentence(folder: Path, monkeypatch: pyte
         allure.generate(folder)
 
 
+def test_the_page_reaches_nobody() -> None:
+    page = allure._kept_offline('<html><head><title>x</title></head><script async src="https://a.example/x"></script>')
+    assert "a.example" not in page
+    assert page.startswith('<html><head><meta http-equiv="Content-Security-Policy" content="default-src \'unsafe')
+    with pytest.raises(AcceptanceError, match="without a head"):
+        allure._kept_offline("<html></html>")
+
+
 def test_a_run_that_has_nothing_to_show_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="holds no results"):
         allure.generate(tmp_path)

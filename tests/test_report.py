@@ -82,6 +82,20 @@ def test_a_report_with_an_unknown_verdict_breaks_the_schema(tmp_path: Path) -> N
         jsonschema.validate(content, json.loads(SCHEMA_FILE.read_text()))
 
 
+def test_the_short_form_fits_a_comment_and_cuts_what_is_green(make_record: MakeRecord) -> None:
+    first, *others = green(make_record)
+    red = first.model_copy(update={"outcome": Outcome.FAILED, "error": "lost data"})
+    many = [
+        make_record(criterion=name, scenario="y" * 5000, observations=[{"name": "x", "value": "z" * 9000}])
+        for name in load().criteria
+        if name != "AC-003-01"
+    ]
+    text = markdown(report(*many, red, *others, leaks=("l" * 5000,) * 200))
+    assert len(text) <= 65_000
+    assert "lost data" in text and "more criteria did not fit; traceability.html has them" in text
+    assert "- and 150 more" in text and "## Environment" in text
+
+
 def test_leaks_stand_in_the_report() -> None:
     assert "## Left behind\n\n- Backup x" in markdown(report(leaks=("Backup x",)))
 

@@ -105,9 +105,9 @@ def headline(report: Report) -> Headline:
 
 
 def tightest(row: CriterionRow) -> MeasurementRow | None:
-    """The measurement nearest to its limit, of those that have a margin."""
+    """The measurement that says most: one that breaks its limit, else a time, else the nearest to its limit."""
     ranged = [m for m in row.decisive() if m.comparator != "==" and m.decides]
-    return min(ranged, key=_share, default=None)
+    return min(ranged, key=lambda m: (m.holds, m.unit != "s", _share(m)), default=None)
 
 
 def margin(measurement: MeasurementRow) -> str:

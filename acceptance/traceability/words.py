@@ -28,6 +28,8 @@ def quantity(value: float, unit: str) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time: 0.04 s, 4.2 s, 42 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 0.005:
+        return "0 s"
     if seconds < 60:
         return f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -17,12 +17,14 @@ import pytest
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
 
 from acceptance.traceability import allure
 from lab.tests.browser import chromium, look
-from tests.sample_runs import run, scenarios
+from tests.sample_runs import REGISTER, run
 
 RED = "AC-003-01"
+CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,13 @@ def one(page: Chrome, selector: str) -> WebElement:
     return page.find_element(By.CSS_SELECTOR, selector)
 
 
+def asked(page: Chrome) -> list[str]:
+    """Every address that was asked for since the last look, those within the page left out."""
+    messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [address for address in sent if not address.startswith(("data:", "blob:"))]
+
+
 def shown(page: Chrome) -> list[str]:
     """The criteria that are shown."""
     rows = page.find_elements(By.CSS_SELECTOR, ".criterion")
@@ -73,18 +82,13 @@ def test_the_first_screen_answers_the_three_questions(page: Chrome) -> None:
 
 
 def test_nothing_is_asked_of_anybody_and_nothing_is_complained_about(page: Chrome, reports: Path) -> None:
-    asked = [
-        message["params"]["request"]["url"]
-        for entry in page.get_log("performance")
-        if (message := json.loads(entry["message"])["message"])["method"] == "Network.requestWillBeSent"
-    ]
-    assert asked == [(reports / "bad/traceability.html").as_uri()]
+    assert asked(page) == [(reports / "bad/traceability.html").as_uri()]
     assert page.get_log("browser") == []
 
 
 def test_filters_narrow_and_clear(page: Chrome) -> None:
     everything = shown(page)
-    assert len(everything) == 45 or len(everything) > 40
+    assert everything == list(REGISTER.criteria)
     one(page, '[data-verdict="FAILED"].chip').click()
     assert shown(page) == [RED]
     assert one(page, "#shown").text.startswith("1 of ")
@@ -144,8 +148,13 @@ def test_every_text_can_be_read(page: Chrome, theme: str) -> None:
     """Contrast of at least 4.5 to 1 (WCAG 2, AA) of every text against what is behind it."""
     look(page, width=1440, theme=theme)
     one(page, "#unfold").click()
-    poor = page.execute_script((Path(__file__).with_name("contrast.js")).read_text())
-    assert poor == []
+    assert page.execute_script(CONTRAST) == []
+
+
+def test_a_text_that_cannot_be_read_is_noticed(page: Chrome) -> None:
+    page.execute_script("document.querySelector('h1').style.color = 'rgb(240, 200, 200)'")
+    (poor,) = page.execute_script(CONTRAST)
+    assert poor.startswith("H1")
 
 
 @pytest.mark.parametrize("width", [390, 1440])
@@ -153,7 +162,10 @@ def test_nothing_is_wider_than_the_window(page: Chrome, width: int) -> None:
     look(page, width=width)
     one(page, "#unfold").click()
     page.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
-    assert page.execute_script("return document.documentElement.scrollWidth") == width
+    needed, there = page.execute_script(
+        "const root = document.documentElement; return [root.scrollWidth, root.clientWidth]"
+    )
+    assert needed <= there <= width
 
 
 def test_what_is_not_green_is_printed_whole(page: Chrome) -> None:
@@ -167,19 +179,18 @@ def test_what_is_not_green_is_printed_whole(page: Chrome) -> None:
 
 def test_old_evidence_is_called_old(browser: Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    folder = run(tmp_path, "old", started=datetime.now(UTC) - timedelta(days=31))
+    folder = run(tmp_path, "old", started=datetime.now(UTC) - timedelta(days=31, hours=1))
     browser.get((folder / "traceability.html").as_uri())
     assert one(browser, "[data-old]").is_displayed()
     assert "31 days old" in one(browser, ".facts time").text
 
 
 def test_allure_makes_one_file_and_keeps_its_history(browser: Chrome, reports: Path, tmp_path: Path) -> None:
-    """From results as allure-pytest writes them: a blocked, an inconclusive and a broken limit."""
+    """From results as allure-pytest writes them."""
     if shutil.which("node") is None:
         pytest.skip("Node is missing: there is no Allure report here")
     folder = tmp_path / "reports" / "r"
     shutil.copytree(reports / "bad", folder)
-    scenarios(folder, RED, 31)
     results = folder / allure.RESULTS
     results.mkdir()
     errors = {"passed": "", "broken": "acceptance.evidence.recorder.Blocked: no tcpdump"}
@@ -196,7 +207,7 @@ def test_allure_makes_one_file_and_keeps_its_history(browser: Chrome, reports: P
     allure.generate(folder)
     assert (tmp_path / "reports" / allure.HISTORY).read_text().splitlines() == history and len(history) == 1
     look(browser, width=1440)
-    browser.get_log("performance")
+    asked(browser)
     browser.get(made.as_uri())
-    browser.implicitly_wait(20)
-    assert "REQ-003" in one(browser, "[data-testid]").text or "REQ-003" in one(browser, "body").text
+    WebDriverWait(browser, 30).until(lambda page: {"REQ-003", RED} <= set(one(page, "body").text.splitlines()))
+    assert asked(browser) == [made.as_uri()]
