@@ -1,9 +1,14 @@
-"""Debian's Chromium without a window, for the pages that a run leaves."""
+"""Debian's Chromium without a window, for the pages that a run leaves.
+
+The picture in the README: ``python -m lab.tests.browser reports/latest/traceability.html docs/images/report.png``.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
@@ -24,6 +29,7 @@ def chromium() -> Iterator[Chrome]:
         "--headless=new",
         "--no-sandbox",  # which root has none of
         "--disable-dev-shm-usage",
+        "--hide-scrollbars",
         "--disable-background-networking",
         "--disable-component-update",
         "--proxy-server=127.0.0.1:1",
@@ -44,3 +50,17 @@ def look(browser: Chrome, *, width: int, height: int = 900, theme: str = "light"
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = [{"name": "prefers-color-scheme", "value": theme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def picture(page: Path, target: Path) -> None:
+    """Keep what the first screen of *page* shows as a PNG."""
+    with chromium() as browser:
+        look(browser, width=1280, height=880)
+        browser.get(page.resolve().as_uri())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not browser.save_screenshot(str(target)):
+            raise OSError(f"{target} was not written")
+
+
+if __name__ == "__main__":
+    picture(Path(sys.argv[1]), Path(sys.argv[2]))
