@@ -148,7 +148,8 @@ def _problems() -> Iterator[str]:
     from acceptance.register.load import load
 
     register = load()
-    controls.load(register), waivers.load(register)
+    controls.load(register)
+    waivers.load(register)
     yield from ears.problems(register)
     for module in sorted((SOURCE / "steps").glob("[a-z]*.py")):
         importlib.import_module(f"steps.{module.stem}")

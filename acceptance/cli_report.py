@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Reports of runs that are over.")
 # A file or a pipe has no width of its own.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
-RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="A report folder, or its name below reports/.")]
+RunFolder = Annotated[str, typer.Argument(help="A report folder, or its name below reports/.")]
 STYLES = {"worse": "red", "better": "green"}
 
 

@@ -159,6 +159,16 @@ def test_another_key_does_not_verify(folder: Path, tmp_path: Path, monkeypatch: 
     assert "another key" in checked(folder).problems[0]
 
 
+def test_a_run_before_of_another_key_ends_the_chain(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "another"))
+    third = run(folder.parent, "third", started=STARTED + timedelta(hours=2))
+    found = checked(third)
+    assert (found.problems, found.runs) == ([], 1)
+    assert found.notes == ["second was signed with another key: the chain is followed to it"]
+
+
 def test_a_folder_that_was_never_signed_is_refused(folder: Path) -> None:
     (folder / statement.FILE).unlink()
     with pytest.raises(Refusal, match="second is not signed: it holds no evidence"):

@@ -78,7 +78,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_configure(config: pytest.Config) -> None:
     try:
         criteria = register().criteria
-        mapping(), waived()
+        mapping()
+        waived()
     except Refusal as error:
         raise pytest.UsageError(str(error)) from None
     for tag in (*criteria, *sorted(KNOWN_TAGS)):

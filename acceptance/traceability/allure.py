@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -24,7 +25,7 @@ RESULTS, FILE, HISTORY = "allure-results", "allure.html", "allure-history.jsonl"
 POLICY = "default-src 'unsafe-inline' 'unsafe-eval' data: blob:; form-action 'none'"
 FOREIGN_SCRIPT = re.compile(r'<script\b[^>]*\bsrc="https?:[^>]*></script>')
 OLDEST_NODE = 20
-INSTALL_SECONDS, GENERATE_SECONDS = 600, 300
+NODE_SECONDS, INSTALL_SECONDS, GENERATE_SECONDS = 60, 600, 300
 
 
 def write_figures(report: Report, results: Path) -> None:
@@ -85,7 +86,11 @@ def _node() -> str:
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         raise Refusal(f"the Allure report needs Node {OLDEST_NODE} or later with npm, which is not installed")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30).stdout.strip()
+    version = ""
+    with suppress(subprocess.TimeoutExpired):
+        version = subprocess.run(
+            [node, "--version"], capture_output=True, text=True, timeout=NODE_SECONDS
+        ).stdout.strip()
     number = re.match(r"v(\d+)\.", version)
     if number is None or int(number[1]) < OLDEST_NODE:
         raise Refusal(

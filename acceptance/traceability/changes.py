@@ -34,13 +34,12 @@ class Moved:
 
 @dataclass(frozen=True)
 class Change:
-    """A criterion that is not as it was. *after* is None where the register no longer has it."""
+    """A criterion that is not as it was: its verdicts, or that a run's register does not have it."""
 
     criterion: str
     before: str
     after: str
     trend: Trend
-    reason: str = ""
     moved: list[Moved] = field(default_factory=list)
     # "3/3 to 2/3", when fewer or more seeded faults were caught.
     caught: str = ""
@@ -68,12 +67,11 @@ def compare(before: Report, after: Report) -> Changes:
     old = {row.id: row for row in before.criteria}
     new = {row.id: row for row in after.criteria}
     found = [_change(name, old.get(name), new.get(name)) for name in {**old, **new}]
-    order = list(Trend)
     changed = [change for change in found if change.trend is not Trend.SAME or change.moved or change.caught]
     return Changes(
         before=before.run.id,
         after=after.run.id,
-        criteria=sorted(changed, key=lambda change: order.index(change.trend)),
+        criteria=sorted(changed, key=lambda change: list(Trend).index(change.trend)),
         leaks=len(after.summary.leaks) - len(before.summary.leaks),
     )
 
@@ -85,13 +83,12 @@ def _change(name: str, old: CriterionRow | None, new: CriterionRow | None) -> Ch
         return Change(name, *verdicts, Trend.NOT_COMPARED)
     if not (old.ran and new.ran):
         trend = Trend.SAME if old.verdict is new.verdict else Trend.NOT_COMPARED
-        return Change(name, old.verdict, new.verdict, trend, new.reason)
+        return Change(name, old.verdict, new.verdict, trend)
     return Change(
         name,
         old.verdict,
         new.verdict,
         _trend(old, new),
-        new.reason,
         [moved for m in new.decisive() if (moved := _moved(old, m))],
         "" if _proof(old) == _proof(new) else f"{_proof(old)} to {_proof(new)}",
     )

@@ -210,4 +210,7 @@ def test_allure_makes_one_file_and_keeps_its_history(browser: Chrome, reports: P
     asked(browser)
     browser.get(made.as_uri())
     WebDriverWait(browser, 30).until(lambda page: {"REQ-003", RED} <= set(one(page, "body").text.splitlines()))
+    tab = "//*[self::button or @role='tab'][starts-with(normalize-space(.), 'Categories')]"
+    browser.find_element(By.XPATH, tab).click()
+    WebDriverWait(browser, 30).until(lambda page: "BLOCKED: a precondition is missing" in one(page, "body").text)
     assert asked(browser) == [made.as_uri()]
