@@ -7,9 +7,9 @@ pytest.register_assert_rewrite("fixtures", "steps")
 pytest_plugins = [
     "acceptance.plugins.run",
     "acceptance.gherkin.collector",
-    "acceptance.gherkin.allure_steps",
     "acceptance.plugins.records",
     "acceptance.plugins.without_faults",
+    "acceptance.gherkin.allure_steps",
     "acceptance.plugins.report",
     "fixtures.schedule_runs",
     "fixtures.audit",

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from acceptance import cli_report
 from acceptance.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 SOURCE = Path(__file__).parents[1]
 lab_app = typer.Typer(no_args_is_help=True, help="The embedded lab: a real Kubernetes on this machine.")
 app.add_typer(lab_app, name="lab")
+app.add_typer(cli_report.app, name="report")
+app.command()(cli_report.verify)
 console = Console(highlight=False)
 
 
@@ -141,10 +144,12 @@ def _open_secrets(files: list[Path] | None) -> Iterator[str]:
 def _problems() -> Iterator[str]:
     from acceptance.gherkin.documents import FEATURES, MalformedFeature, read
     from acceptance.gherkin.lint import definitions, lint_feature, lint_suite
-    from acceptance.register import ears
+    from acceptance.register import controls, ears, waivers
     from acceptance.register.load import load
 
     register = load()
+    controls.load(register)
+    waivers.load(register)
     yield from ears.problems(register)
     for module in sorted((SOURCE / "steps").glob("[a-z]*.py")):
         importlib.import_module(f"steps.{module.stem}")

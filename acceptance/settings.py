@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     data_size: Annotated[ByteSize, Field(ge=64 << 20)] = ByteSize(256 << 20)
     # Of the torture corpus's file of holes; restic writes every byte of it when it restores.
     sparse_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    # Where the metrics of a run are pushed to; a SecretStr because the address may hold a password.
+    pushgateway: SecretStr | None = None
     current: CurrentTarget = CurrentTarget()
 
     @classmethod

@@ -51,6 +51,11 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
+def test_the_picture_of_the_report_is_small() -> None:
+    picture = (ROOT / "docs/images/report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) < 200_000
+
+
 def test_the_report_in_the_readme_names_real_criteria() -> None:
     register = load().criteria
     readme = (ROOT / "README.md").read_text()

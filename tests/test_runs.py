@@ -43,10 +43,14 @@ def reachable(found):
     return Environment(target="lab", kubeconfig=place, s3=access, restic=place, corpus=place, corpus_image="x",
                        notes={{"velero": "v0"}})
 
+import acceptance.register.waivers as waivers
+own = Path(__file__).with_name("waivers.yaml")
+if own.exists():
+    waivers.load.__defaults__ = (own.parent,)
 run._bring_lab_up = lambda: None
 run._reachable = reachable
-pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.gherkin.allure_steps",
-                  "acceptance.plugins.records", "acceptance.plugins.without_faults", "acceptance.plugins.report"]
+pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.plugins.records",
+                  "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps", "acceptance.plugins.report"]
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_up(request):
@@ -134,13 +138,18 @@ class Suite:
         return next(row for row in self.report()["criteria"] if row["id"] == "AC-003-01")
 
 
-@pytest.fixture
-def suite(tmp_path: Path) -> Suite:
-    (tmp_path / "conftest.py").write_text(CONFTEST.format(root=str(ROOT)))
-    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-    found = Suite(tmp_path)
+def make_suite(folder: Path) -> Suite:
+    """The small project, with one green feature."""
+    (folder / "conftest.py").write_text(CONFTEST.format(root=str(ROOT)))
+    (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    found = Suite(folder)
     found.write(GREEN)
     return found
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return make_suite(tmp_path)
 
 
 def test_a_green_run(suite: Suite) -> None:
@@ -156,12 +165,17 @@ def test_a_green_run(suite: Suite) -> None:
 def test_what_a_run_leaves(suite: Suite) -> None:
     suite.run()
     folder = suite.folder / "reports/latest"
-    assert {p.name for p in folder.iterdir()} >= {"traceability.json", "traceability.md", "junit.xml", "allure-results"}
+    assert {p.name for p in folder.iterdir()} >= {
+        "traceability.json", "traceability.md", "traceability.html", "junit.xml", "allure-results", "acceptance.prom",
+        "evidence.intoto.jsonl",
+    }  # fmt: skip
     cases = list(ET.parse(folder / "junit.xml").getroot().iter("testcase"))
     assert [p.get("value") for p in cases[0].iter("property") if p.get("name") == "requirement"] == ["AC-003-01"]
     shown = [json.loads(p.read_text()) for p in (folder / "allure-results").glob("*-result.json")]
     steps = {step["name"] for result in shown for step in result["steps"]}
     assert {"Given a start", "When it takes 3 units", "Then it started in time"} <= steps
+    files = [a["name"] for result in shown for step in result["steps"] for a in step.get("attachments", [])]
+    assert "initiation.txt" in files
     labels = {(label["name"], label["value"]) for result in shown for label in result["labels"]}
     assert ("requirement", "AC-003-01") in labels and ("epic", "REQ-003 PVC backup operations") in labels
 
@@ -279,6 +293,7 @@ def test_an_interrupted_run_cleans_up_and_reports(suite: Suite, number: signal.S
         (("--profile=wild",), {}, "profile: Input should be 'observe'"),
         (("--run-id=A B",), {}, "run_id"),
         ((), {"ACCEPTANCE_TARGET": "mars"}, "target"),
+        ((), {"ACCEPTANCE_SIGNING_KEY": "/nonexistent"}, "the signing key /nonexistent cannot be read"),
         ((), {"ACCEPTANCE_TIMEOUT_FACTOR": "fast"}, "ACCEPTANCE_TIMEOUT_FACTOR must be a number"),
     ],
 )

@@ -19,6 +19,7 @@ from acceptance.errors import Refusal
 from acceptance.gherkin.documents import FEATURES, FeatureText, MalformedFeature, read, read_all
 from acceptance.gherkin.lint import KNOWN_TAGS, definitions, lint_feature, lint_suite
 from acceptance.gherkin.without_faults import without_faults
+from acceptance.register import controls, waivers
 from acceptance.register.load import Register, load
 
 MODULE = "from pytest_bdd import scenarios\nscenarios(feature)\n"
@@ -30,6 +31,18 @@ INNOCENT = pytest.StashKey[Path]()
 def register() -> Register:
     """The register, read once a process."""
     return load()
+
+
+@cache
+def mapping() -> controls.Mapping:
+    """The controls that criteria give evidence for, read once a process."""
+    return controls.load(register())
+
+
+@cache
+def waived() -> waivers.Waivers:
+    """The waivers, read once a process."""
+    return waivers.load(register())
 
 
 @cache
@@ -76,6 +89,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_configure(config: pytest.Config) -> None:
     try:
         criteria = register().criteria
+        mapping()
+        waived()
     except Refusal as error:
         raise pytest.UsageError(str(error)) from None
     for tag in (*criteria, *sorted(KNOWN_TAGS)):

@@ -16,21 +16,35 @@ from rich.console import Console
 from acceptance import figures
 from acceptance.evidence.records import load_all
 from acceptance.evidence.verdicts import Verdict
-from acceptance.gherkin.collector import OPTION, register
+from acceptance.gherkin.collector import OPTION, mapping, register, waived
 from acceptance.gherkin.documents import read_all
+from acceptance.plugins.records import EVIDENCE
 from acceptance.plugins.run import RUN, Run, is_worker, runs_features
 from acceptance.redaction import Redactor
+from acceptance.register.waivers import in_force
 from acceptance.settings import Target
 from acceptance.traceability import report as traceability
-from acceptance.traceability.render import console_table, markdown
+from acceptance.traceability.render import console_table
 
 TROUBLE = pytest.StashKey[str]()
 REPORT = pytest.StashKey[traceability.Report]()
+NOTES = pytest.StashKey[list[str]]()
 STARTED = pytest.StashKey[datetime]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[STARTED] = datetime.now(UTC)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a scenario of a waived criterion fail without failing the run, once everybody else saw its failure."""
+    report = yield
+    if report.failed and report.when != "teardown" and EVIDENCE in item.stash:
+        criterion = item.stash[EVIDENCE].criterion.id
+        if waiver := in_force(waived(), criterion, item.config.stash[STARTED].date()):
+            report.outcome, report.wasxfail = "skipped", waiver.sentence
+    return report
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -92,6 +106,8 @@ def _save_leaks(run: Run, who: str) -> None:
 
 
 def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
+    from acceptance.traceability import outputs  # collection must not pay for what it imports
+
     leaks = [leak for path in sorted(run.folder.glob("leaks-*.json")) for leak in json.loads(path.read_text())]
     started = session.config.stash[STARTED]
     environment = run.environment
@@ -112,12 +128,13 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
         ),
         environment=environment.notes if environment else {},
         leaks=leaks,
+        controls=mapping().controls,
+        waivers=waived(),
     )
     if exitstatus == pytest.ExitCode.OK and (leaks or not_verified(report)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         report.run.exit_status = int(session.exitstatus)
-    traceability.write_json(report, run.folder / "traceability.json")
-    (run.folder / "traceability.md").write_text(markdown(report))
+    session.config.stash[NOTES] = outputs.write_all(report, run.folder, run.settings.pushgateway)
     if run.clock and run.settings.target is Target.LAB and complete(report):
         figures.record("all features", run.clock.elapsed)
     latest = run.settings.reports / "latest"
@@ -170,6 +187,9 @@ def pytest_terminal_summary(
     counts = ", ".join(f"{count} {verdict}" for verdict, count in report.summary.verdicts.items())
     console.print(f"\n{report.summary.criteria} criteria: {counts}", markup=False)
     console.print(figures.table())
+    for note in config.stash[NOTES]:
+        console.print(note, markup=False)
     console.print(
-        f"report: {config.stash[RUN].folder}/traceability.md (and .json, junit.xml, allure-results)", markup=False
+        f"report: {config.stash[RUN].folder}/traceability.html (and .md, .json, junit.xml, allure-results)",
+        markup=False,
     )

@@ -62,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
             target=option.target, profile=option.profile, run_id=option.run_id, data_size=option.data_size
         )
         run = Run(settings, Timeouts.from_environment())
+        _check_signing_key()
     except Refusal as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
@@ -74,6 +75,14 @@ def pytest_configure(config: pytest.Config) -> None:
             option.allure_report_dir = str(run.folder / "allure-results")
     # CI cancels with SIGTERM, which would end the process without any clean-up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _check_signing_key() -> None:
+    """Refuse a key that cannot sign before the run, not after it."""
+    if os.environ.get("ACCEPTANCE_SIGNING_KEY"):
+        from acceptance.attestation.keys import signer
+
+        signer()
 
 
 def runs_features(config: pytest.Config) -> bool:
