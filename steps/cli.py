@@ -124,6 +124,7 @@ def asks_wrongly(commands: Commands, account: Account, application: Application,
         "a name that Kubernetes does not take": {"name": "Not_a_name"},
         "the name of the backup that there is": {"name": application.backup.name},
         "a location that does not exist": {"location": NOWHERE},
+        "no mistake": {},
     }
     return commands.backup(account, application.workload.namespace, "mistaken", **wrong[mistake])
 

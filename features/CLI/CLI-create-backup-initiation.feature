@@ -13,7 +13,7 @@ Feature: velero backup create starts a backup
   Scenario Outline: What cannot become a backup is an error at once
     Given the standard application, backed up
     And an account that may create backups and restores
-    # without the fault: the account backs up "source" with velero
+    # without the fault: the account asks velero for a backup with no mistake
     When the account asks velero for a backup with <mistake>
     Then the command fails and says "<reason>"
     And nothing was made by it
