@@ -119,14 +119,16 @@ def backs_up(scope: Scope, commands: Commands, account: Account, alias: str) -> 
 
 
 @when(parsers.parse("the account asks velero for a backup with {mistake}"), target_fixture="attempt")
-def asks_wrongly(commands: Commands, account: Account, application: Application, mistake: str) -> Attempt:
+def asks_wrongly(
+    scope: Scope, commands: Commands, account: Account, application: Application, mistake: str
+) -> Attempt:
     wrong = {
         "a name that Kubernetes does not take": {"name": "Not_a_name"},
         "the name of the backup that there is": {"name": application.backup.name},
         "a location that does not exist": {"location": NOWHERE},
         "no mistake": {},
     }
-    return commands.backup(account, application.workload.namespace, "mistaken", **wrong[mistake])
+    return commands.backup(account, scope.namespace("mistaken"), "mistaken", **wrong[mistake])
 
 
 @when("the account lists the backups with velero", target_fixture="attempt")
