@@ -78,6 +78,10 @@ class Environment(BaseModel):
     # Shown in the report, never decided on.
     notes: dict[str, str] = {}
 
+    def key(self, *parts: str) -> str:
+        """A key below the location's prefix, if it has one; with "" as the last part, that of a folder."""
+        return "/".join((*filter(None, [self.prefix.strip("/")]), *parts))
+
 
 class CurrentTarget(BaseModel):
     """The user's own cluster; every value can stand in ``acceptance.toml`` under ``[current]``."""

@@ -80,7 +80,7 @@ def claims_covered(
     application: Application, velero: Velero, bucket: Bucket, environment: Environment, evidence: Evidence
 ) -> None:
     name = application.backup.name
-    info = bucket.json(f"{environment.prefix}/backups/{name}/{name}-volumeinfo.json.gz")
+    info = bucket.json(environment.key("backups", name, f"{name}-volumeinfo.json.gz"))
     found = coverage.audit(application.claims, application.pods, velero.volume_backups(name), info)
     evidence.observe("claims in scope", len(found))
     assert found, "the application has no claim: nothing was checked"
@@ -90,7 +90,7 @@ def claims_covered(
 @then("the copy of its status in S3 says Completed")
 def copy_completed(application: Application, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
     """Velero can write Completed to the object although the copy in S3 was not updated."""
-    copy = bucket.json(f"{environment.prefix}/backups/{application.backup.name}/velero-backup.json")
+    copy = bucket.json(environment.key("backups", application.backup.name, "velero-backup.json"))
     phase = copy["status"]["phase"]
     evidence.measure("copies_not_completed", int(phase != "Completed"), artefact=f"phase of the copy: {phase}")
 
@@ -118,7 +118,7 @@ def claims_named(
     environment: Environment,
     evidence: Evidence,
 ) -> None:
-    info = bucket.json(f"{environment.prefix}/backups/{backup.name}/{backup.name}-volumeinfo.json.gz")
+    info = bucket.json(environment.key("backups", backup.name, f"{backup.name}-volumeinfo.json.gz"))
     found = coverage.audit(left_out.claims, left_out.pods, velero.volume_backups(backup.name), info)
     assert sorted(gap.claim for gap in coverage.gaps(found)) == sorted(claims), coverage.table(found)
     evidence.refute("claims_without_data", len(coverage.gaps(found)), artefact=coverage.table(found))

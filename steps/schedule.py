@@ -165,7 +165,7 @@ def missing_named(
 
 
 def _held(backup: Operation, bucket: Bucket, environment: Environment) -> set[str]:
-    key = f"{environment.prefix}/backups/{backup.name}/{backup.name}-resource-list.json.gz".lstrip("/")
+    key = environment.key("backups", backup.name, f"{backup.name}-resource-list.json.gz")
     return check.namespaces_in(bucket.json(key))
 
 

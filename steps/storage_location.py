@@ -36,7 +36,7 @@ def layout_exact(
 def objects_readable(
     standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
 ) -> None:
-    prefix = f"{environment.prefix}/"
+    prefix = environment.key("")
     keys = layout.backup_keys(prefix, standard.application.backup.name) | layout.restore_keys(prefix, copy.restore.name)
     bad = layout.unreadable({key: bucket.problem(key) for key in keys})
     evidence.observe("objects read", len(keys))
@@ -45,7 +45,7 @@ def objects_readable(
 
 @when("somebody puts an object beside the prefixes", target_fixture="stray")
 def stray_object(scope: Scope, bucket: Bucket, environment: Environment) -> Iterator[str]:
-    key = f"{environment.prefix}/{unique(scope.run)}/stray"
+    key = environment.key(unique(scope.run), "stray")
     scope.made.keys.add(key)
     bucket.put(key, b"not Velero's")
     yield key
@@ -149,7 +149,7 @@ def _findings(
 ) -> layout.LayoutFindings:
     return layout.inspect(
         bucket.keys(),
-        f"{environment.prefix}/",
+        environment.key(""),
         backup=standard.application.backup.name,
         restore=copy.restore.name,
         namespace=standard.application.workload.namespace,

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from acceptance.errors import Refusal
 from acceptance.register.models import Profile
 from acceptance.safety import allowed_context, environment
-from acceptance.settings import CurrentTarget, Settings, Target
+from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, Target
 
 
 @pytest.fixture
@@ -87,3 +87,20 @@ def test_only_the_own_lab_is_disrupted_by_default() -> None:
 
 def test_secrets_are_not_printed() -> None:
     assert "hidden" not in repr(CurrentTarget(s3_secret_key=SecretStr("hidden")))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "file", "folder"),
+    [
+        ("velero", "velero/backups/b/f", "velero/backups/b/"),
+        ("", "backups/b/f", "backups/b/"),
+        ("a/b/", "a/b/backups/b/f", "a/b/backups/b/"),
+    ],
+)
+def test_keys_are_below_the_prefix_if_there_is_one(prefix: str, file: str, folder: str) -> None:
+    place, access = Path("/nowhere"), S3Access(endpoint="e", access_key=SecretStr("a"), secret_key=SecretStr("b"))
+    found = Environment(
+        target=Target.CURRENT, kubeconfig=place, prefix=prefix, s3=access, restic=place, corpus=place, corpus_image="x"
+    )
+    assert (found.key("backups", "b", "f"), found.key("backups", "b", "")) == (file, folder)
+    assert found.key("") == (f"{prefix.strip('/')}/" if prefix else "")
