@@ -7,10 +7,11 @@ import base64
 from pytest_bdd import given, parsers, then, when
 
 from acceptance.checks import exposure
-from acceptance.drivers.kinds import ACCESS_REVIEW, CONFIG_MAP, POD, SECRET, SERVICE_ACCOUNT
+from acceptance.drivers.kinds import ACCESS_REVIEW, CONFIG_MAP, POD, SECRET, SERVICE_ACCOUNT, name_of
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.minio_trace import S3Trace
 from acceptance.drivers.velero import Velero
+from acceptance.drivers.velero_server import AGENT, SERVER
 from acceptance.evidence.recorder import Evidence
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
@@ -23,14 +24,15 @@ from fixtures.watchers import Vigil
 
 @then("Velero and node-agent read the credentials from a file")
 def mounted(velero: Velero, live_keys: LiveKeys, evidence: Evidence) -> None:
-    pods = [*velero.server_pods(), *velero.agent_pods()]
-    names = [pod["metadata"]["labels"]["name"] for pod in pods]
+    programs = {SERVER: velero.server_pods(), AGENT: velero.agent_pods()}
+    pods = [pod for found in programs.values() for pod in found]
     problems = [
         problem
-        for pod, name in zip(pods, names, strict=True)
+        for name, found in programs.items()
+        for pod in found
         if (problem := exposure.mount_problem(pod, name, live_keys.secret))
     ]
-    assert {"velero", "node-agent"} <= set(names), f"only these pods run: {names}"
+    assert all(programs.values()), f"only these pods run: {[name_of(pod) for pod in pods]}"
     evidence.observe("mode of the credentials file", ", ".join({exposure.file_mode(p, live_keys.secret) for p in pods}))
     evidence.measure("mounts_missing", len(problems), artefact="\n".join(problems) or "all of them mount it")
 
