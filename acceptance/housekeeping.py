@@ -194,7 +194,7 @@ class Housekeeper:
         for key in self._bucket.keys(self._prefix):
             if any(belongs(part, run) for part in key.split("/")):
                 yield f"s3://{self._bucket.name}/{key}"
-        for key in self._bucket.incomplete_uploads():
+        for key in self._bucket.incomplete_uploads() or []:
             if any(belongs(part, run) for part in key.split("/")):
                 yield f"incomplete upload of s3://{self._bucket.name}/{key}"
 

@@ -27,7 +27,9 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
     for node in kubernetes.list_all(NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
-        yield from _lift(Users(environment.s3))
+    users = Users(environment.s3)
+    if administrator := users.permitted():
+        yield from _lift(users)
     flux = flux_of(kubernetes, environment, timeouts)
     if not flux.installed():
         return
@@ -36,8 +38,7 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
         yield f"the suspension of HelmRelease {name_of(release)}"
     if environment.gitops and take_back(Checkout(environment.gitops), flux, timeouts):
         yield "changes committed to the deployed repository"
-        if environment.toxiproxy:  # our own S3
-            users = Users(environment.s3)
+        if administrator:
             for name in users.names():
                 if name.startswith(PREFIX):
                     users.remove(name)

@@ -98,6 +98,7 @@ def _current(current: CurrentTarget) -> Environment:
         context=context,
         velero_namespace=current.velero_namespace,
         location=current.location,
+        schedule=current.schedule,
         bucket=current.bucket,
         prefix=current.prefix,
         storage_class=current.storage_class,
@@ -118,12 +119,9 @@ def _current(current: CurrentTarget) -> Environment:
         restic=_program("restic"),
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,
-        velero_cli=Path(found) if (found := shutil.which("velero")) else None,
+        velero_cli=_program("velero"),
     )
 
 
-def _program(name: str) -> Path:
-    found = shutil.which(name)
-    if found is None:
-        raise Refusal(f"{name} is missing in PATH: `acceptance lab up` builds or unpacks it, or install it")
-    return Path(found)
+def _program(name: str) -> Path | None:
+    return Path(found) if (found := shutil.which(name)) else None

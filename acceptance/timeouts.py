@@ -21,6 +21,8 @@ DEFAULTS: dict[str, float] = {
     "pod_ready": 120,
     "workload_ready": 120,
     "exec": 120,
+    # A node renews its Lease every ten seconds
+    "clocks_compared": 25,
     # Velero
     "backup_started": 60,
     "backup_finished": 300,

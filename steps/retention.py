@@ -12,10 +12,9 @@ from acceptance.corpus import Corpus
 from acceptance.drivers.kinds import name_of
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
-from acceptance.settings import Environment
 from fixtures.expiry import Expired, Expiry
 from fixtures.gitops import ValueChange
-from fixtures.schedule_runs import stamp
+from fixtures.schedule_runs import copied, stamp
 from fixtures.scope import Scope
 from fixtures.standard import Application, Applications, Restores
 from fixtures.watchers import Vigil
@@ -27,10 +26,10 @@ COLLECTOR = "garbage collection frequency"
 
 
 @given("a backup made by a copy of the deployed schedule", target_fixture="scheduled_backup")
-def scheduled(scope: Scope, velero: Velero, environment: Environment, evidence: Evidence) -> Operation:
+def scheduled(scope: Scope, velero: Velero, deployed_schedule: str, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     name = scope.schedule_name("retention")
-    spec = velero.schedule(environment.schedule)["spec"]
+    spec = copied(velero.schedule(deployed_schedule), scope.namespace("scheduled"))
     velero.create_schedule(
         name, labels=scope.labels, spec=spec, last_backup=stamp(datetime.now(UTC) - timedelta(days=2))
     )
@@ -151,7 +150,9 @@ def two_small_backups(scope: Scope, velero: Velero, alias: str, old: str, kept: 
 
 
 @when(parsers.parse('the small backup "{name}" expires'))
-def one_of_them_expires(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
+def one_of_them_expires(
+    velero: Velero, small_backups: dict[str, str], collector: str, evidence: Evidence, name: str
+) -> None:
     evidence.accelerate(EXPIRATION)
     evidence.accelerate(COLLECTOR)
     velero.expire(small_backups[name], stamp(datetime.now(UTC) - timedelta(hours=1)))

@@ -14,11 +14,11 @@ from acceptance.drivers.audit import AuditLog, Request
 from acceptance.drivers.kinds import BACKUP, Json, name_of, phase_of
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import SCHEDULE_LABEL, Operation, Velero
-from acceptance.evidence.recorder import Blocked, Evidence
+from acceptance.evidence.recorder import Evidence
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 from fixtures.outages import Denial
-from fixtures.schedule_runs import ScheduleRuns, stamp
+from fixtures.schedule_runs import ScheduleRuns, copied, stamp
 from fixtures.scope import Scope
 from fixtures.watchers import Vigil
 
@@ -29,15 +29,12 @@ LAST_RUN = "Schedule.status.lastBackup"
 
 
 @given("the deployed schedule is enabled and its clock is UTC", target_fixture="schedule")
-def deployed_schedule(velero: Velero, environment: Environment, evidence: Evidence) -> Json:
+def enabled_in_utc(velero: Velero, deployed_schedule: str, evidence: Evidence) -> Json:
     """Cron runs in the server's time zone: UTC unless a TZ is set, and Velero's log says which."""
-    schedule = velero.schedule(environment.schedule)
-    if phase_of(schedule) != "Enabled" or schedule["spec"].get("paused"):
-        raise Blocked(f"the schedule {environment.schedule} is not enabled: {schedule.get('status')}")
     zone = velero.time_zone()
     assert zone == "UTC", f"the server's clock is {zone}"
     evidence.observe("time zone of the server", zone)
-    return schedule
+    return velero.schedule(deployed_schedule)
 
 
 @when("its last run is moved to two days ago", target_fixture="known_runs")
@@ -75,10 +72,10 @@ class Copies:
 
 
 @given("three copies of the deployed schedule: due, due but paused, and not due", target_fixture="copies")
-def three_copies(scope: Scope, velero: Velero, environment: Environment, evidence: Evidence) -> Copies:
+def three_copies(scope: Scope, velero: Velero, deployed_schedule: str, evidence: Evidence) -> Copies:
     """Paused and early first: had they wanted to run, they would have before the due one did."""
     evidence.accelerate(LAST_RUN)
-    spec = velero.schedule(environment.schedule)["spec"]
+    spec = copied(velero.schedule(deployed_schedule), scope.namespace("scheduled"))
     long_ago, just_now = (stamp(datetime.now(UTC) - timedelta(days=days)) for days in (2, 0))
     copies = Copies(*(scope.schedule_name(alias) for alias in ("due", "paused", "early")))
     for name, last, paused in (
@@ -170,13 +167,11 @@ def _held(backup: Operation, bucket: Bucket, environment: Environment) -> set[st
 
 
 @given(parsers.parse('a copy of the deployed schedule for "{alias}"'), target_fixture="copy_runs")
-def copy_for(scope: Scope, velero: Velero, environment: Environment, alias: str) -> ScheduleRuns:
+def copy_for(scope: Scope, velero: Velero, deployed_schedule: str, alias: str) -> ScheduleRuns:
     """Not due yet."""
     name = scope.schedule_name("copy")
-    spec = velero.schedule(environment.schedule)["spec"]
-    template = {**spec["template"], "includedNamespaces": [scope.name(alias)]}
-    now = stamp(datetime.now(UTC))
-    velero.create_schedule(name, labels=scope.labels, spec={**spec, "template": template}, last_backup=now)
+    spec = copied(velero.schedule(deployed_schedule), scope.name(alias))
+    velero.create_schedule(name, labels=scope.labels, spec=spec, last_backup=stamp(datetime.now(UTC)))
     return ScheduleRuns(velero, name, scope)
 
 

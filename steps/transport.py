@@ -21,7 +21,7 @@ UNTRUSTED = ("x509", "certificate signed by unknown authority")
 
 
 @then("every connection to S3 began with a TLS handshake")
-def all_tls(packets: Packets, evidence: Evidence) -> None:
+def all_tls(packets: Packets, capture_command: list[str], evidence: Evidence) -> None:
     seen = packets.transport()
     evidence.measure("tls_streams", len(seen.tls), artefact=seen.table())
     evidence.measure("plaintext_streams", len(seen.plaintext), artefact=seen.table())
@@ -29,7 +29,7 @@ def all_tls(packets: Packets, evidence: Evidence) -> None:
 
 
 @then("no S3 request was readable on any connection")
-def nothing_readable(packets: Packets, evidence: Evidence) -> None:
+def nothing_readable(packets: Packets, capture_command: list[str], evidence: Evidence) -> None:
     """On no port: S3 in the clear would show its signature wherever it went."""
     evidence.measure("readable_bytes", packets.transport().readable_bytes)
 
@@ -55,7 +55,7 @@ def plain_refused(environment: Environment, timeouts: Timeouts, evidence: Eviden
 
 
 @when("somebody asks S3 in plain HTTP while packets are kept", target_fixture="plain_capture")
-def ask_plainly(packets: Packets, environment: Environment, timeouts: Timeouts) -> Path:
+def ask_plainly(packets: Packets, capture_command: list[str], environment: Environment, timeouts: Timeouts) -> Path:
     with packets.capture("plain") as capture:
         plain_status(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
     return capture.file

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -159,6 +161,11 @@ class Kubernetes:
     def version(self) -> str:
         """The API server's version; the cheapest proof that it can be reached."""
         return str(self._json("GET", "/version")["gitVersion"])
+
+    @transient_retry
+    def server_time(self) -> datetime:
+        """The API server's clock, in whole seconds, as its answer to the cheapest question says."""
+        return parsedate_to_datetime(self._call("GET", "/version").headers["Date"])
 
     # -- watching ------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class VeleroServer:
     def argument(self, flag: str, default: str) -> str:
         """What the server was started with for *flag* (``--…``); *default* when it was not given."""
         (container, *_) = self.deployment()["spec"]["template"]["spec"]["containers"]
-        words = [*container.get("command", []), *container.get("args", [])]
+        words: list[str] = [*container.get("command", []), *container.get("args", [])]
         for word, following in zip(words, [*words[1:], ""], strict=True):
             name, given, value = word.partition("=")
             if name == flag:

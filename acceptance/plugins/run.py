@@ -6,6 +6,7 @@ import os
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from acceptance.register.models import Profile
 from acceptance.settings import Environment, Settings, Target
 from acceptance.timeouts import Timeouts
 from acceptance.waiting import Deadline
+
+if TYPE_CHECKING:
+    from acceptance.clocks import Clocks
 
 EXIT_USAGE = int(pytest.ExitCode.USAGE_ERROR)
 
@@ -29,6 +33,7 @@ class Run:
     redactor: Redactor = field(default_factory=Redactor)
     environment: Environment | None = None
     leaks: list[str] = field(default_factory=list)
+    clocks: Clocks | None = None
     # Runs from the moment the target is up, so that it times the scenarios alone.
     clock: Deadline | None = None
 
