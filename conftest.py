@@ -10,6 +10,7 @@ pytest_plugins = [
     "acceptance.gherkin.allure_steps",
     "acceptance.plugins.records",
     "acceptance.plugins.report",
+    "acceptance.plugins.guard",
     "fixtures.schedule_runs",
     "fixtures.audit",
     "fixtures.outages",

@@ -179,17 +179,32 @@ def requirements(
 
 
 @app.command()
+def unlock(
+    run: Annotated[str | None, typer.Option(help="The run that holds the lock, if you know that it is dead.")] = None,
+) -> None:
+    """Remove the run lock of the target: one that has expired, or that of a run that is named."""
+    from acceptance.drivers.kubernetes import Kubernetes
+    from acceptance.lock import unlock as unlocked
+    from acceptance.safety import environment
+    from acceptance.settings import Settings
+
+    found = environment(Settings.read())
+    console.print(unlocked(Kubernetes(found.kubeconfig, found.context), found.velero_namespace, run))
+
+
+@app.command()
 def sweep(
     run: Annotated[str | None, typer.Option(help="Only this run; without it every run that left something.")] = None,
+    expired: Annotated[bool, typer.Option("--expired", help="Only what is past the expiry on its label.")] = False,
 ) -> None:
-    """Remove what killed runs left on the target, by label and run id. Not beside a run at work."""
+    """Remove what killed runs left on the target, by label and run id, but nothing of a run at work."""
     from acceptance.safety import environment
     from acceptance.settings import Settings
     from acceptance.sweep import sweep as swept
     from acceptance.timeouts import Timeouts
 
     count = 0
-    for line in swept(environment(Settings.read()), Timeouts.from_environment(), run):
+    for line in swept(environment(Settings.read()), Timeouts.from_environment(), run, expired=expired):
         print(line)
         count += 1
     console.print(f"{count} things swept." if count else "Nothing to sweep.")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import SecretStr
 
 from acceptance.errors import Refusal
 from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, Target
+
+# What a kubeconfig may name by a path from its own folder.
+FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
 
 
 def environment(settings: Settings) -> Environment:
@@ -66,6 +71,13 @@ def allowed_context(current: CurrentTarget) -> str:
 
     Nobody runs a test against the wrong cluster by a forgotten ``kubectl config use-context``.
     """
+    if not current.allowed_contexts:
+        raise Refusal(
+            "no context is on the allow-list: write acceptance.toml with allowed_contexts under [current] "
+            "(see docs/usage.md), which names every cluster that the suite may touch"
+        )
+    if os.pathsep in str(current.kubeconfig):
+        raise Refusal(f"KUBECONFIG names several files ({current.kubeconfig}): set current.kubeconfig to one of them")
     try:
         content = yaml.safe_load(current.kubeconfig.read_text()) or {}
     except OSError as error:
@@ -80,9 +92,35 @@ def allowed_context(current: CurrentTarget) -> str:
     if context not in current.allowed_contexts:
         raise Refusal(
             f"the context {context} is not on the allow-list: "
-            f"add it to allowed_contexts under [current] in acceptance.toml if the suite may write to that cluster"
+            f"add it to allowed_contexts under [current] in acceptance.toml if the suite may touch that cluster"
         )
     return str(context)
+
+
+def private_kubeconfig(environment: Environment, folder: Path) -> Path:
+    """A kubeconfig of mode 0600 in *folder* that knows the environment's context and no other."""
+    content = yaml.safe_load(environment.kubeconfig.read_text())
+    here = environment.kubeconfig.absolute().parent
+    context = next((c for c in content.get("contexts") or [] if c["name"] == environment.context), None)
+    if context is None:
+        raise Refusal(f"the kubeconfig {environment.kubeconfig} has no context {environment.context}")
+    kept = {"clusters": context["context"].get("cluster"), "users": context["context"].get("user")}
+    entries = {
+        kind: [_absolute(dict(entry), here) for entry in content.get(kind) or [] if entry["name"] == name]
+        for kind, name in kept.items()
+    }
+    path = folder / "kubeconfig"
+    path.touch(mode=0o600)
+    whole = {"apiVersion": "v1", "kind": "Config", **entries, "contexts": [context], "current-context": context["name"]}
+    path.write_text(yaml.safe_dump(whole))
+    return path
+
+
+def _absolute(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A cluster or user whose files are named from the root, not from the kubeconfig's folder."""
+    kind = next(key for key in entry if key != "name")
+    values = {key: str(folder / value) if key in FILES else value for key, value in (entry[kind] or {}).items()}
+    return {**entry, kind: values}
 
 
 def _current(current: CurrentTarget) -> Environment:

@@ -18,6 +18,7 @@ DEFAULTS: dict[str, float] = {
     "api_call": 30,
     "namespace_gone": 120,
     "object_gone": 60,
+    "quota_counted": 30,
     "pod_ready": 120,
     "workload_ready": 120,
     "exec": 120,

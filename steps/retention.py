@@ -41,8 +41,12 @@ def scheduled(scope: Scope, velero: Velero, deployed_schedule: str, evidence: Ev
 @then("both are kept as long as the design says, counted from their start")
 def kept_as_designed(application: Application, scheduled_backup: Operation, evidence: Evidence) -> None:
     for backup in (application.backup, scheduled_backup):
-        evidence.measure("retention", retention.retention(backup.item))
-        evidence.measure("expiration_error", retention.expiration_error(backup.item), artefact=str(backup.status))
+        _measure_retention(backup, evidence)
+
+
+def _measure_retention(backup: Operation, evidence: Evidence) -> None:
+    evidence.measure("retention", retention.retention(backup.item))
+    evidence.measure("expiration_error", retention.expiration_error(backup.item), artefact=str(backup.status))
 
 
 @when(parsers.parse('"{alias}" is backed up with a TTL of {hours:d} hours'), target_fixture="backup")
@@ -111,9 +115,10 @@ def neighbour_whole(
 
 @given("the location is read-only")
 def location_read_only(velero: Velero) -> Iterator[None]:
+    mode = velero.location()["spec"].get("accessMode")
     velero.set_access("ReadOnly")
     yield
-    velero.set_access("ReadWrite")
+    velero.set_access(mode)
 
 
 @when("the small backup expires", target_fixture="expired")
@@ -176,6 +181,11 @@ def collector_leaves(velero: Velero, small_backups: dict[str, str], evidence: Ev
 def passed_over(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
     velero.wait_deletion_requested(small_backups["old"])
     evidence.refute("expired_not_identified", int(not velero.is_collected(small_backups[name])))
+
+
+@then("the run is kept as long as the design says, counted from its start")
+def run_kept(scheduled_run: Operation, evidence: Evidence) -> None:
+    _measure_retention(scheduled_run, evidence)
 
 
 @then("the backup is kept as long as the design says")

@@ -14,7 +14,8 @@ from acceptance.drivers.audit import AuditLog, Request
 from acceptance.drivers.kinds import BACKUP, Json, name_of, phase_of
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import SCHEDULE_LABEL, Operation, Velero
-from acceptance.evidence.recorder import Evidence
+from acceptance.evidence.recorder import Evidence, Inconclusive
+from acceptance.naming import RUN_LABEL
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 from fixtures.outages import Denial
@@ -103,6 +104,15 @@ def only_due_fires(scope: Scope, velero: Velero, copies: Copies, evidence: Evide
 def scheduled_run(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     return schedule_runs.run
+
+
+@given("the newest run of the deployed schedule", target_fixture="scheduled_run")
+def newest_run(velero: Velero, deployed_schedule: str) -> Operation:
+    """One that came about without the suite."""
+    found = velero.newest_completed(f"{SCHEDULE_LABEL}={deployed_schedule},!{RUN_LABEL}")
+    if found is None:
+        raise Inconclusive(f"the schedule {deployed_schedule} has no completed run to look at")
+    return found
 
 
 @then("the API server saw Velero's own account make it, and nobody else")

@@ -39,13 +39,25 @@ def https_configured(velero: Velero, standard: Standard, evidence: Evidence) -> 
     config = velero.location()["spec"].get("config", {})
     repositories = velero.repositories(standard.application.workload.namespace)
     identifiers = [repository["spec"]["resticIdentifier"] for repository in repositories]
-    wrong = [f"{name} is {config[name]}" for name in ("s3Url", "publicUrl") if not _https(config.get(name))]
+    wrong = _insecure(config)
     wrong += [f"resticIdentifier is {name}" for name in identifiers if not name.startswith("s3:https://")]
-    if config.get("insecureSkipTLSVerify") == "true":
-        wrong.append("insecureSkipTLSVerify is set")
     evidence.measure("plugin_connects", int(phase_of(velero.location()) == "Available"))
     evidence.measure("restic_connects", int(bool(repositories) and all(phase_of(r) == "Ready" for r in repositories)))
     evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or f"{config}\n{identifiers}")
+
+
+@then("the location asks for HTTPS with verification")
+def location_https(velero: Velero, evidence: Evidence) -> None:
+    location = velero.location()
+    wrong = _insecure(location["spec"].get("config", {}))
+    evidence.measure("plugin_connects", int(phase_of(location) == "Available"))
+    evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or "all of them ask for HTTPS")
+
+
+def _insecure(config: dict[str, str]) -> list[str]:
+    """The settings of a location that let S3 be reached without TLS, or without its verification."""
+    wrong = [f"{name} is {config[name]}" for name in ("s3Url", "publicUrl") if not _https(config.get(name))]
+    return [*wrong, *(["insecureSkipTLSVerify is set"] if config.get("insecureSkipTLSVerify") == "true" else [])]
 
 
 @then("S3 refuses plain HTTP")

@@ -163,8 +163,12 @@ class Bucket:
 
     def keys(self, prefix: str = "") -> dict[str, int]:
         """Size in bytes of every object below *prefix*, by key."""
+        return {key: size for key, (size, _) in self.listing(prefix).items()}
+
+    def listing(self, prefix: str = "") -> dict[str, tuple[int, str]]:
+        """Size in bytes and S3's own checksum (ETag) of every object below *prefix*, by key."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+        return {item["Key"]: (item["Size"], item["ETag"]) for page in pages for item in page.get("Contents", [])}
 
     def top_level(self, prefix: str) -> set[str]:
         """The names directly below *prefix*."""

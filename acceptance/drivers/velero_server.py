@@ -107,8 +107,8 @@ class VeleroServer:
             timeout=self._timeouts["velero_restarted"],
         )
 
-    def set_access(self, mode: str) -> None:
-        """Make the location ``ReadOnly`` or ``ReadWrite``."""
+    def set_access(self, mode: str | None) -> None:
+        """Make the location ``ReadOnly`` or ``ReadWrite``; None: what it is when nobody says."""
         self._kubernetes.patch(STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}})
 
     def server_pods(self) -> list[Json]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from pytest_bdd.parser import Step
 
+from acceptance.drivers.kubernetes import ApiError
 from acceptance.evidence.recorder import Blocked, Evidence, Inconclusive
 from acceptance.evidence.records import Outcome, Record, StepTime
 from acceptance.gherkin.collector import FeatureModule, register
@@ -51,6 +52,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         feature=item.path.name,
         scenario=item.name,
         negative=item.get_closest_marker("negative") is not None,
+        passive=item.get_closest_marker("passive") is not None,
         started=datetime.now(UTC),
     )
     item.user_properties.append(("requirement", criterion.id))
@@ -100,7 +102,8 @@ def pytest_runtest_makereport(
 
 
 def _outcome(error: BaseException | None) -> Outcome:
-    if isinstance(error, Blocked):
+    forbidden = isinstance(error, ApiError) and error.status in (401, 403)
+    if isinstance(error, Blocked) or forbidden:  # the account lacks a right: nothing is known of the criterion
         return Outcome.BLOCKED
     return Outcome.INCONCLUSIVE if isinstance(error, Inconclusive) else Outcome.FAILED
 

@@ -84,6 +84,8 @@ def markdown(report: Report) -> str:
     ]
     if summary.leaks:
         lines += ["## Left behind", "", *(f"- {leak}" for leak in summary.leaks), ""]
+    if summary.foreign_changes:
+        lines += ["## Changed, and not the suite's own", "", *(f"- {change}" for change in summary.foreign_changes), ""]
     shown = [row for row in report.criteria if row.scenarios]
     for row in shown:
         lines += _details(row)

@@ -46,6 +46,7 @@ class ScenarioRow(Row):
     outcome: Outcome
     seconds: float
     negative: bool
+    passive: bool
     error: str
     steps: list[StepTime]
     accelerators: list[str]
@@ -86,12 +87,13 @@ class RequirementRow(Row):
 
 
 class Summary(Row):
-    """Counts, computed. *leaks* are objects and keys that the run left behind."""
+    """Counts, computed. *leaks*: what the run left behind; *foreign_changes*: what it changed and is not its own."""
 
     criteria: int
     verdicts: dict[str, int]
     requirements: list[RequirementRow]
     leaks: list[str]
+    foreign_changes: list[str]
 
 
 class Run(Row):
@@ -127,6 +129,7 @@ def build(
     run: Run,
     environment: Mapping[str, str],
     leaks: Sequence[str],
+    foreign_changes: Sequence[str] = (),
 ) -> Report:
     """Every row of the register with its verdict."""
     counts = {tag: feature.deciding for feature in features for tag in feature.tag_line}
@@ -145,6 +148,7 @@ def build(
         verdicts={verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts},
         requirements=requirements,
         leaks=list(leaks),
+        foreign_changes=list(foreign_changes),
     )
     return Report(run=run, environment=dict(environment), summary=summary, criteria=rows)
 
@@ -172,7 +176,7 @@ def _row(register: Register, name: str, scenarios: int, records: Sequence[Record
 
 
 def _scenario(record: Record) -> ScenarioRow:
-    shared = {"node", "outcome", "seconds", "negative", "error", "steps", "accelerators", "observations"}
+    shared = {"node", "outcome", "seconds", "negative", "passive", "error", "steps", "accelerators", "observations"}
     return ScenarioRow(name=record.scenario, **{key: getattr(record, key) for key in shared})
 
 
