@@ -35,7 +35,11 @@ def _lab() -> Environment:
     return Environment(
         target=Target.LAB,
         kubeconfig=facts.kubeconfig,
+        velero_namespace=facts.velero_namespace,
+        location=facts.location,
+        schedule=facts.schedule,
         bucket=facts.bucket,
+        prefix=facts.prefix,
         storage_class=facts.storage_class,
         s3=S3Access(
             endpoint=facts.s3_direct_endpoint,

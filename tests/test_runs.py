@@ -45,6 +45,7 @@ def reachable(found):
 
 run._bring_lab_up = lambda: None
 run._reachable = reachable
+run._begin = lambda *_: None
 pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.gherkin.allure_steps",
                   "acceptance.plugins.records", "acceptance.plugins.report"]
 
