@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 refused (bad input or an unfit machine), 130 int
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -176,6 +177,28 @@ def requirements(
             criterion.id, how.method, how.profile, "planned" if criterion.planned else "yes", criterion.ears.text
         )
     console.print(table)
+
+
+@app.command()
+def doctor(
+    target: Annotated[str | None, typer.Option(help="lab or current; without it as a run would choose.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look at the target, write nothing, and tell which criteria can be verified there.
+
+    Exit code 1: something that every run needs is broken. Criteria that cannot be verified there are no failure.
+    """
+    from acceptance.doctor.diagnosis import diagnose
+    from acceptance.doctor.render import show
+    from acceptance.settings import Settings
+    from acceptance.timeouts import Timeouts
+
+    found = diagnose(Settings.read(target=target), Timeouts.from_environment())
+    if as_json:
+        print(json.dumps(found.as_json(), indent=1))
+    else:
+        show(found, console)
+    raise typer.Exit(found.exit_code)
 
 
 @app.command()

@@ -13,6 +13,8 @@ SCENARIO_LABEL = "velero-acceptance.io/scenario"
 EXPIRY_LABEL = "velero-acceptance.io/expires"
 # Marks what was done to objects that are not ours: a taint, a suspension.
 FAULT = "velero-acceptance.io/fault"
+# On Velero's namespace: Velero and S3 may fail for some time.
+DISRUPT_LABEL, DISRUPT_VALUE = "velero-acceptance.io/disrupt", "allowed"
 EXPIRY = "%Y%m%dT%H%M%SZ"
 LIFETIME = timedelta(hours=6)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)

@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import SecretStr
 
+from acceptance.drivers.kinds import NAMESPACE, labels_of
 from acceptance.errors import Refusal
+from acceptance.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, Target
+
+if TYPE_CHECKING:
+    from acceptance.drivers.kubernetes import Kubernetes
 
 # What a kubeconfig may name by a path from its own folder.
 FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
 
 
-def environment(settings: Settings) -> Environment:
-    """The environment of the run's target; raises Refusal when it may not be touched or is incomplete."""
-    return _lab() if settings.target is Target.LAB else _current(settings.current)
+def environment(settings: Settings, *, complete: bool = True) -> Environment:
+    """The environment of the run's target; raises Refusal when it may not be touched.
+
+    A run needs it to be *complete*: without S3's address and keys it is refused too.
+    """
+    return _lab() if settings.target is Target.LAB else _current(settings.current, complete)
 
 
 def _lab() -> Environment:
@@ -101,6 +109,18 @@ def allowed_context(current: CurrentTarget) -> str:
     return str(context)
 
 
+def require_opt_in(kubernetes: Kubernetes, namespace: str) -> None:
+    """Raise Refusal unless Velero's namespace is labelled as one whose cluster may be disrupted."""
+    found = kubernetes.get(NAMESPACE, namespace)
+    if found is None:
+        raise Refusal(f"Velero's namespace {namespace} does not exist: set current.velero_namespace")
+    if labels_of(found).get(DISRUPT_LABEL) != DISRUPT_VALUE:
+        raise Refusal(
+            "this cluster has not agreed to be disrupted: choose --profile exercise, or, if Velero and S3 may fail "
+            f"for some time, `kubectl label namespace {namespace} {DISRUPT_LABEL}={DISRUPT_VALUE}`"
+        )
+
+
 def private_kubeconfig(environment: Environment, folder: Path) -> Path:
     """A kubeconfig of mode 0600 in *folder* that knows the environment's context and no other."""
     content = yaml.safe_load(environment.kubeconfig.read_text())
@@ -127,9 +147,9 @@ def _absolute(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**entry, kind: values}
 
 
-def _current(current: CurrentTarget) -> Environment:
+def _current(current: CurrentTarget, complete: bool) -> Environment:
     context = allowed_context(current)
-    if current.s3_endpoint is None or current.s3_access_key is None or current.s3_secret_key is None:
+    if complete and not (current.s3_endpoint and current.s3_access_key and current.s3_secret_key):
         raise Refusal(
             "current.s3_endpoint, current.s3_access_key and current.s3_secret_key are needed to look into the bucket: "
             "set them in acceptance.toml or as ACCEPTANCE_CURRENT__S3_ENDPOINT, …"
@@ -145,9 +165,9 @@ def _current(current: CurrentTarget) -> Environment:
         prefix=current.prefix,
         storage_class=current.storage_class,
         s3=S3Access(
-            endpoint=current.s3_endpoint,
-            access_key=current.s3_access_key,
-            secret_key=current.s3_secret_key,
+            endpoint=current.s3_endpoint or "",
+            access_key=current.s3_access_key or SecretStr(""),
+            secret_key=current.s3_secret_key or SecretStr(""),
             authority=current.s3_authority,
         ),
         foreign_bucket=current.foreign_bucket,

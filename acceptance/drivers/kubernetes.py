@@ -92,6 +92,11 @@ class Kubernetes:
         settings.retries = False
         self._api = client.ApiClient(settings)
 
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return str(self._api.configuration.host)
+
     # -- objects -------------------------------------------------------------------------
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:

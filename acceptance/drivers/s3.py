@@ -168,7 +168,10 @@ class Bucket:
     def listing(self, prefix: str = "") -> dict[str, tuple[int, str]]:
         """Size in bytes and S3's own checksum (ETag) of every object below *prefix*, by key."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        return {item["Key"]: (item["Size"], item["ETag"]) for page in pages for item in page.get("Contents", [])}
+        try:
+            return {item["Key"]: (item["Size"], item["ETag"]) for page in pages for item in page.get("Contents", [])}
+        except (ClientError, BotoCoreError) as error:
+            raise AcceptanceError(f"the keys of {self.name} cannot be listed: {error}") from None
 
     def top_level(self, prefix: str) -> set[str]:
         """The names directly below *prefix*."""

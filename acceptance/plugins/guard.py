@@ -9,7 +9,6 @@ import pytest
 
 from acceptance.checks.fingerprint import Comparison, Fingerprint
 from acceptance.clocks import Clocks
-from acceptance.drivers.kinds import NAMESPACE, labels_of
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
 from acceptance.errors import AcceptanceError, Refusal
@@ -18,10 +17,10 @@ from acceptance.lock import RunLock
 from acceptance.plugins.report import TROUBLE
 from acceptance.plugins.run import Run, is_worker
 from acceptance.register.models import Profile
+from acceptance.safety import require_opt_in
 from acceptance.settings import Environment, Target
 from acceptance.sweep import sweep
 
-OPT_IN = ("velero-acceptance.io/disrupt", "allowed")
 SHOWN = 5
 
 
@@ -48,6 +47,10 @@ class Guard:
         if self.run.settings.effective_profile is not Profile.OBSERVE:
             self._lock.acquire()
             self._lock.keep(self._stop)
+        elif sweeps:
+            raise Refusal(
+                "the profile observe writes nothing: sweep with `acceptance sweep`, or choose another profile"
+            )
         if sweeps:
             for line in sweep(self._environment, self.run.timeouts, keep=self.run.settings.run_id):
                 print(f"swept: {line}")
@@ -98,19 +101,6 @@ def begin(session: pytest.Session, run: Run) -> None:
     if not is_worker(session.config):
         guard = session.config.stash[GUARD] = Guard(session, run, environment)
         guard.begin(sweeps=session.config.option.sweep)
-
-
-def require_opt_in(kubernetes: Kubernetes, namespace: str) -> None:
-    """Raise Refusal unless Velero's namespace is labelled as one whose cluster may be disrupted."""
-    label, value = OPT_IN
-    found = kubernetes.get(NAMESPACE, namespace)
-    if found is None:
-        raise Refusal(f"Velero's namespace {namespace} does not exist: set current.velero_namespace")
-    if labels_of(found).get(label) != value:
-        raise Refusal(
-            "this cluster has not agreed to be disrupted: choose --profile exercise, or, if Velero and S3 may fail "
-            f"for some time, `kubectl label namespace {namespace} {label}={value}`"
-        )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

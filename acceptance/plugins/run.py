@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,6 +121,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the scenarios that may do more to the target than the profile allows."""
     from acceptance.gherkin.collector import register
+    from acceptance.gherkin.selection import selected
 
     profile, criteria = config.stash[RUN].settings.effective_profile, register().criteria
     left_out = []
@@ -133,18 +133,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-
-
-def selected(tags: AbstractSet[str], own: Profile, profile: Profile) -> bool:
-    """Whether a run of *profile* has a scenario with *tags*, of a criterion whose own profile is *own*.
-
-    The profile it is tagged with counts, else its criterion's. What is @passive has nothing to add to a run that
-    may write: there the other scenarios see more.
-    """
-    if "passive" in tags:
-        return profile is Profile.OBSERVE
-    tagged = [found for found in Profile if found.value in tags]
-    return max((found.rank for found in tagged), default=own.rank) <= profile.rank
 
 
 def is_worker(config: pytest.Config) -> bool:
