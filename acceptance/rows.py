@@ -82,17 +82,18 @@ def _prospect(
         return Prospect(0, 0, 0, ())
     own = criterion.verification.profile
     chosen = [scenario for scenario in feature.scenarios if selected(scenario.tags, own, profile)]
-    reasons = [_reason(scenario, criterion, graph, lacking, refusal) for scenario in chosen]
-    able = [scenario for scenario, reason in zip(chosen, reasons, strict=True) if not reason]
+    reasons = [_reasons(scenario, criterion, graph, lacking, refusal) for scenario in chosen]
+    able = [scenario for scenario, found in zip(chosen, reasons, strict=True) if not found]
     passive = sum(PASSIVE in scenario.tags for scenario in able)
-    return Prospect(feature.deciding, len(able) - passive, passive, tuple(dict.fromkeys(filter(None, reasons))))
+    every = dict.fromkeys(reason for found in reasons for reason in found)
+    return Prospect(feature.deciding, len(able) - passive, passive, tuple(every))
 
 
-def _reason(
+def _reasons(
     scenario: ScenarioText, criterion: Criterion, graph: Needs, lacking: Mapping[str, str], refusal: str
-) -> str:
+) -> list[str]:
     """Why a scenario cannot run; empty when it can."""
-    return refusal or next((lacking[need] for need in graph.of(scenario, criterion) if lacking.get(need)), "")
+    return list(filter(None, [refusal, *(lacking.get(need, "") for need in graph.of(scenario, criterion))]))
 
 
 def graph() -> Needs:
