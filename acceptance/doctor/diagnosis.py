@@ -84,10 +84,18 @@ def diagnose(settings: Settings, timeouts: Timeouts) -> Diagnosis:
     look = Look(place, kubernetes, velero, timeouts, clocks)
     s3 = _s3_problem(look)
     lacking = {need: s3 if need in OF_S3 and s3 else _reason(need, look) for need in NEEDS}
-    denied = {p: rights.refused(kubernetes, rights.wanted(p, place.velero_namespace)) for p in Profile}
+    denied = _denied(kubernetes, place.velero_namespace)
     refusals = {profile: _refusal(profile, look, denied[profile], s3) for profile in Profile}
     found = rows.prospects(load(), read_all(), rows.graph(), lacking, refusals)
     return Diagnosis(place.target, list(findings(look, s3)), lacking, denied, found)
+
+
+def _denied(kubernetes: Kubernetes, velero: str) -> dict[Profile, list[Right]]:
+    """The rights that the account lacks for each profile; what several need is asked once."""
+    wanted = {profile: rights.wanted(profile, velero) for profile in Profile}
+    every = list(dict.fromkeys(right for listed in wanted.values() for right in listed))
+    lacking = set(rights.refused(kubernetes, every))
+    return {profile: [right for right in listed if right in lacking] for profile, listed in wanted.items()}
 
 
 def _s3_problem(look: Look) -> str:
