@@ -120,11 +120,16 @@ class Home:
         path.write_text(yaml.safe_dump(token_kubeconfig(self.facts.kubeconfig, None, SecretStr(token))))
         return path
 
-    def settings(self, folder: Path, kubeconfig: Path) -> None:
+    @property
+    def context(self) -> str:
+        """The context of its owner's kubeconfig."""
+        return str(yaml.safe_load(self.facts.kubeconfig.read_text())["current-context"])
+
+    def settings(self, folder: Path, kubeconfig: Path, context: str = CONTEXT) -> None:
         """Write the acceptance.toml that docs/usage.md shows, for this cluster."""
         current = {
             "kubeconfig": kubeconfig,
-            "context": CONTEXT,
+            "context": context,
             "velero_namespace": VELERO,
             "location": "home-s3",
             "schedule": "nightly",
@@ -135,7 +140,7 @@ class Home:
             "s3_authority": self.facts.authority,
         }
         lines = [f'{key} = "{value}"' for key, value in current.items()]
-        text = ['target = "current"', "[current]", f'allowed_contexts = ["{CONTEXT}"]', *lines]
+        text = ['target = "current"', "[current]", f'allowed_contexts = ["{context}"]', *lines]
         (folder / "acceptance.toml").write_text("\n".join(text) + "\n")
 
     def call(self, folder: Path, *program: str) -> subprocess.CompletedProcess[str]:
@@ -146,6 +151,7 @@ class Home:
         environment = {
             **plain,
             "PATH": ":".join([*map(str, tools), f"{sys.prefix}/bin", os.environ["PATH"]]),
+            "KUBECONFIG": str(self.facts.kubeconfig),
             "ACCEPTANCE_CURRENT__S3_ACCESS_KEY": keys.suite_access_key,
             "ACCEPTANCE_CURRENT__S3_SECRET_KEY": keys.suite_secret_key,
         }

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lab.tests.home import ROOT, SETTINGS, VELERO, Home, command, report
+from tests.commands import commands
 
 FEATURES = str(ROOT / "features")
 # A handful of rows for which nothing but Velero and a volume is needed.
@@ -97,6 +98,15 @@ def test_exercise_verifies_and_leaves_the_cluster_as_it_was(home: Home, tmp_path
     assert (summary["leaks"], summary["foreign_changes"]) == ([], [])
     assert home.own_objects() == []
     assert report(tmp_path)["run"]["profile"] == "exercise"
+
+
+@pytest.mark.parametrize("line", commands("current"))
+def test_the_commands_of_the_docs(home: Home, tmp_path: Path, line: str) -> None:
+    """As the owner of the cluster, whose Velero is in the namespace that the docs take as their example."""
+    home.settings(tmp_path, home.facts.kubeconfig, home.context)
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    done = home.call(tmp_path, "sh", "-c", line)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
