@@ -249,8 +249,9 @@ def test_the_profile_of_a_scenario_counts_before_that_of_its_criterion(suite: Su
 
 def test_a_right_that_is_missing_is_a_precondition(suite: Suite) -> None:
     suite.write(HEAD + scenario("Forbidden", "it raises forbidden"))
-    assert suite.run().returncode == 1
-    assert suite.row()["verdict"] == "BLOCKED"
+    done = suite.run()
+    assert (done.returncode, suite.row()["verdict"]) == (1, "BLOCKED")
+    assert "BLOCKED: it was [redacted]" in done.stdout and "conftest.py:" not in done.stdout
 
 
 def test_a_part_of_the_scenarios_verifies_nothing_and_fails_nothing(suite: Suite) -> None:

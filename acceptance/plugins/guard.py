@@ -74,7 +74,7 @@ class Guard:
         if found.by_others:
             notes["changed by others meanwhile"] = _shown(found.by_others)
         if after.unseen:
-            notes["not in the fingerprint"] = _shown(sorted(after.unseen))
+            notes["not in the fingerprint"] = "may not be listed: " + ", ".join(sorted(after.unseen))
         if self._bucket.incomplete_uploads() is None:
             notes["incomplete uploads"] = "not looked for: the suite's keys may not list them"
 

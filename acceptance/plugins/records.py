@@ -92,6 +92,8 @@ def pytest_runtest_makereport(
         if report.failed and record.outcome in (Outcome.INTERRUPTED, Outcome.PASSED):
             record.outcome = _outcome(call.excinfo.value if call.excinfo else None)
             record.error = redactor.text(str(call.excinfo.value) if call.excinfo else "")
+            if record.outcome is Outcome.BLOCKED:  # the reason is all there is to read, not the way to it
+                report.longrepr = f"BLOCKED: {record.error}"
         elif report.skipped:
             record.outcome = Outcome.SKIPPED
         elif report.when == "call":
