@@ -229,7 +229,7 @@ def test_what_only_looks_on_verifies_nothing_and_runs_only_there(suite: Suite) -
     assert [row["name"] for row in suite.row()["scenarios"]] == ["From outside"]
     assert suite.row()["verdict"] == "INCONCLUSIVE" and "only seen from outside" in suite.row()["reason"]
     assert [m["value"] for m in suite.row()["measurements"]] == [3]
-    assert suite.run().returncode == 0
+    assert suite.run("--run-id=another").returncode == 0
     assert {row["name"] for row in suite.row()["scenarios"]} == {"Quick", "Slow"}
     assert suite.row()["verdict"] == "VERIFIED"
 
