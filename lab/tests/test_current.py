@@ -91,7 +91,7 @@ def test_observe_claims_no_more_than_it_saw(observed: Path) -> None:
 
 def test_exercise_verifies_and_leaves_the_cluster_as_it_was(home: Home, tmp_path: Path) -> None:
     home.settings(tmp_path, home.account("exercise"))
-    done = home.call(tmp_path, "pytest", FEATURES, "-m", " or ".join(EXERCISED))
+    done = home.call(tmp_path, "pytest", FEATURES, "-m", " or ".join(EXERCISED), "-n", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     found, summary = rows(tmp_path), report(tmp_path)["summary"]
     assert {name: found[name]["verdict"] for name in EXERCISED} == dict.fromkeys(EXERCISED, "VERIFIED")
