@@ -9,7 +9,7 @@ from pytest_bdd import given, parsers, then, when
 
 from acceptance.checks import retention
 from acceptance.corpus import Corpus
-from acceptance.drivers.kinds import name_of
+from acceptance.drivers.kinds import Json, name_of
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
 from fixtures.expiry import Expired, Expiry
@@ -26,10 +26,10 @@ COLLECTOR = "garbage collection frequency"
 
 
 @given("a backup made by a copy of the deployed schedule", target_fixture="scheduled_backup")
-def scheduled(scope: Scope, velero: Velero, deployed_schedule: str, evidence: Evidence) -> Operation:
+def scheduled(scope: Scope, velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     name = scope.schedule_name("retention")
-    spec = copied(velero.schedule(deployed_schedule), scope.namespace("scheduled"))
+    spec = copied(deployed_schedule, scope.namespace("scheduled"))
     velero.create_schedule(
         name, labels=scope.labels, spec=spec, last_backup=stamp(datetime.now(UTC) - timedelta(days=2))
     )

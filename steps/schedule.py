@@ -30,12 +30,12 @@ LAST_RUN = "Schedule.status.lastBackup"
 
 
 @given("the deployed schedule is enabled and its clock is UTC", target_fixture="schedule")
-def enabled_in_utc(velero: Velero, deployed_schedule: str, evidence: Evidence) -> Json:
+def enabled_in_utc(velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Json:
     """Cron runs in the server's time zone: UTC unless a TZ is set, and Velero's log says which."""
     zone = velero.time_zone()
     assert zone == "UTC", f"the server's clock is {zone}"
     evidence.observe("time zone of the server", zone)
-    return velero.schedule(deployed_schedule)
+    return deployed_schedule
 
 
 @when("its last run is moved to two days ago", target_fixture="known_runs")
@@ -73,10 +73,10 @@ class Copies:
 
 
 @given("three copies of the deployed schedule: due, due but paused, and not due", target_fixture="copies")
-def three_copies(scope: Scope, velero: Velero, deployed_schedule: str, evidence: Evidence) -> Copies:
+def three_copies(scope: Scope, velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Copies:
     """Paused and early first: had they wanted to run, they would have before the due one did."""
     evidence.accelerate(LAST_RUN)
-    spec = copied(velero.schedule(deployed_schedule), scope.namespace("scheduled"))
+    spec = copied(deployed_schedule, scope.namespace("scheduled"))
     long_ago, just_now = (stamp(datetime.now(UTC) - timedelta(days=days)) for days in (2, 0))
     copies = Copies(*(scope.schedule_name(alias) for alias in ("due", "paused", "early")))
     for name, last, paused in (
@@ -107,11 +107,12 @@ def scheduled_run(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
 
 
 @given("the newest run of the deployed schedule", target_fixture="scheduled_run")
-def newest_run(velero: Velero, deployed_schedule: str) -> Operation:
+def newest_run(velero: Velero, deployed_schedule: Json) -> Operation:
     """One that came about without the suite."""
-    found = velero.newest_completed(f"{SCHEDULE_LABEL}={deployed_schedule},!{RUN_LABEL}")
+    name = name_of(deployed_schedule)
+    found = velero.newest_completed(f"{SCHEDULE_LABEL}={name},!{RUN_LABEL}")
     if found is None:
-        raise Inconclusive(f"the schedule {deployed_schedule} has no completed run to look at")
+        raise Inconclusive(f"the schedule {name} has no completed run to look at")
     return found
 
 
@@ -177,10 +178,10 @@ def _held(backup: Operation, bucket: Bucket, environment: Environment) -> set[st
 
 
 @given(parsers.parse('a copy of the deployed schedule for "{alias}"'), target_fixture="copy_runs")
-def copy_for(scope: Scope, velero: Velero, deployed_schedule: str, alias: str) -> ScheduleRuns:
+def copy_for(scope: Scope, velero: Velero, deployed_schedule: Json, alias: str) -> ScheduleRuns:
     """Not due yet."""
     name = scope.schedule_name("copy")
-    spec = copied(velero.schedule(deployed_schedule), scope.name(alias))
+    spec = copied(deployed_schedule, scope.name(alias))
     velero.create_schedule(name, labels=scope.labels, spec=spec, last_backup=stamp(datetime.now(UTC)))
     return ScheduleRuns(velero, name, scope)
 
