@@ -145,17 +145,25 @@ class Home:
 
     def call(self, folder: Path, *program: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the suite in *folder*, which has an acceptance.toml, with the suite's own least S3 keys."""
+        environment = self._environment()
+        return subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+
+    def start(self, folder: Path, *program: str) -> subprocess.Popen[str]:
+        """Start a program as :meth:`call` runs one; what it says is not kept."""
+        nowhere = subprocess.DEVNULL
+        return subprocess.Popen(program, cwd=folder, env=self._environment(), stdout=nowhere, stderr=nowhere, text=True)
+
+    def _environment(self) -> dict[str, str]:
         keys = self.facts.credentials()
         tools = [self.facts.restic.parent, self.facts.corpus.parent, self.facts.velero_cli.parent]
         plain = {name: value for name, value in os.environ.items() if not name.startswith("ACCEPTANCE_LAB_")}
-        environment = {
+        return {
             **plain,
             "PATH": ":".join([*map(str, tools), f"{sys.prefix}/bin", os.environ["PATH"]]),
             "KUBECONFIG": str(self.facts.kubeconfig),
             "ACCEPTANCE_CURRENT__S3_ACCESS_KEY": keys.suite_access_key,
             "ACCEPTANCE_CURRENT__S3_SECRET_KEY": keys.suite_secret_key,
         }
-        return subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
 
     def requests_of(self, account: str) -> list[tuple[str, str]]:
         """What an account of deploy/rbac has asked the API server for, by its audit log: verb and resource."""

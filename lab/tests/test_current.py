@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from acceptance.waiting import poll
 from lab.tests.home import ROOT, SETTINGS, VELERO, Home, command, report
 from tests.commands import commands
 
@@ -98,6 +99,28 @@ def test_exercise_verifies_and_leaves_the_cluster_as_it_was(home: Home, tmp_path
     assert (summary["leaks"], summary["foreign_changes"]) == ([], [])
     assert home.own_objects() == []
     assert report(tmp_path)["run"]["profile"] == "exercise"
+
+
+def test_what_a_killed_run_left_is_swept_and_not_before_it_is_known_to_be_dead(home: Home, tmp_path: Path) -> None:
+    home.settings(tmp_path, home.account("exercise"))
+    feature = f"{FEATURES}/REQ-003-backup/AC-003-01-initiation.feature"
+    running = home.start(tmp_path, "pytest", feature, "--run-id", "killed")
+    poll(
+        home.own_objects,
+        until=lambda names: any(name.startswith("acc-killed-") for name in names),
+        terminal=lambda _: "the run ended" if running.poll() is not None else None,
+        event="the run has made something",
+        timeout=120,
+        interval=0.2,
+    )
+    running.kill()
+    running.wait()
+    assert "killed: left alone, it is at work" in home.call(tmp_path, "acceptance", "sweep").stdout
+    assert home.own_objects() != []
+    assert home.call(tmp_path, "acceptance", "unlock", "--run", "killed").returncode == 0
+    done = home.call(tmp_path, "acceptance", "sweep", "--run", "killed")
+    assert done.returncode == 0 and "left:" not in done.stdout, done.stdout + done.stderr
+    assert home.own_objects() == []
 
 
 @pytest.mark.parametrize("line", commands("current"))
