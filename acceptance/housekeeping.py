@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 
 from acceptance.drivers.kinds import (
     BACKUP,
@@ -36,7 +37,7 @@ from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import BACKUP_LABEL, RESTORE_LABEL, VOLUME_NAMESPACE_LABEL, Velero
 from acceptance.errors import AcceptanceError
-from acceptance.naming import RUN_LABEL, SCENARIO_LABEL, belongs
+from acceptance.naming import LONG_AGO, RUN_LABEL, SCENARIO_LABEL, belongs, expiry_of
 from acceptance.timeouts import Timeouts
 from acceptance.waiting import Deadline, poll
 
@@ -78,16 +79,23 @@ class Ledger:
     keys: set[str] = field(default_factory=set)
 
     def add(self, other: Ledger) -> None:
-        for entry in fields(self):
+        for entry in fields(Ledger):
             getattr(self, entry.name).update(getattr(other, entry.name))
 
     @property
     def names(self) -> set[str]:
         """Every name in it, of whatever kind."""
-        return set().union(*(getattr(self, entry.name) for entry in fields(self)))
+        return set().union(*(getattr(self, entry.name) for entry in fields(Ledger)))
 
     def __bool__(self) -> bool:
         return bool(self.names)
+
+
+@dataclass
+class Found(Ledger):
+    """What a run has on the cluster, and from when on anybody may remove all of it."""
+
+    expires: datetime = LONG_AGO
 
 
 class Housekeeper:
@@ -149,12 +157,14 @@ class Housekeeper:
             return list(found)
         return []
 
-    def runs(self) -> dict[str, Ledger]:
+    def runs(self) -> dict[str, Found]:
         """What labelled runs have on the cluster, by run id."""
-        found: dict[str, Ledger] = {}
+        found: dict[str, Found] = {}
         for entry, kind in LABELLED.items():
             for item in self._kubernetes.list_all(kind, labels=RUN_LABEL):
-                getattr(found.setdefault(labels_of(item)[RUN_LABEL], Ledger()), entry).add(name_of(item))
+                of_run = found.setdefault(labels_of(item)[RUN_LABEL], Found())
+                getattr(of_run, entry).add(name_of(item))
+                of_run.expires = max(of_run.expires, expiry_of(labels_of(item)))
         return found
 
     def _remaining(self, kind: Kind, names: set[str], deadline: Deadline) -> set[str]:
@@ -199,7 +209,7 @@ class Housekeeper:
         for key in self._bucket.keys(self._prefix):
             if any(belongs(part, run) for part in key.split("/")):
                 yield f"s3://{self._bucket.name}/{key}"
-        for key in self._bucket.incomplete_uploads():
+        for key in self._bucket.incomplete_uploads() or []:
             if any(belongs(part, run) for part in key.split("/")):
                 yield f"incomplete upload of s3://{self._bucket.name}/{key}"
 

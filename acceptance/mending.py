@@ -25,9 +25,9 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
     for node in kubernetes.list_all(NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
-    if environment.toxiproxy:  # our own S3, and we are its administrator
-        yield from _mend_route(environment.toxiproxy, environment.proxy)
-        yield from _lift(Users(environment.s3))
+    users = Users(environment.s3)
+    if administrator := users.permitted():
+        yield from _lift(users)
     flux = flux_of(kubernetes, environment, timeouts)
     if flux.installed():
         for release in kubernetes.list_all(HELM_RELEASE, labels=FAULT):
@@ -35,8 +35,8 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
             yield f"the suspension of HelmRelease {name_of(release)}"
         if environment.gitops and take_back(Checkout(environment.gitops), flux, timeouts):
             yield "changes committed to the deployed repository"
-    if environment.toxiproxy:  # only now: until the commits are taken back, Velero may still use them
-        yield from _remove_users(Users(environment.s3))
+    if administrator:  # only now: until the commits are taken back, Velero may still use them
+        yield from _remove_users(users)
 
 
 def _mend_route(server: str, route: str) -> Iterator[str]:

@@ -66,9 +66,9 @@ class Environment(BaseModel):
     # The command that runs tcpdump at the S3 host, and the ports of S3 there.
     capture: list[str] = []
     s3_ports: list[int] = [443]
-    # The suite's own programs on this machine, and the images its workloads run.
-    restic: Path
-    corpus: Path
+    # The suite's own programs on this machine, where there are any, and the image that its workloads run.
+    restic: Path | None = None
+    corpus: Path | None = None
     corpus_image: str
     # The `velero` command, where there is one.
     velero_cli: Path | None = None
@@ -77,6 +77,10 @@ class Environment(BaseModel):
     cgroups: Path | None = None
     # Shown in the report, never decided on.
     notes: dict[str, str] = {}
+
+    def key(self, *parts: str) -> str:
+        """A key below the location's prefix, if it has one; with "" as the last part, that of a folder."""
+        return "/".join((*filter(None, [self.prefix.strip("/")]), *parts))
 
 
 class CurrentTarget(BaseModel):
@@ -87,6 +91,7 @@ class CurrentTarget(BaseModel):
     allowed_contexts: list[str] = []
     velero_namespace: str = "velero"
     location: str = "default"
+    schedule: str = "daily-backup"
     bucket: str = "velero-backups"
     prefix: str = ""
     storage_class: str = "openebs-hostpath"

@@ -18,9 +18,12 @@ DEFAULTS: dict[str, float] = {
     "api_call": 30,
     "namespace_gone": 120,
     "object_gone": 60,
+    "quota_counted": 30,
     "pod_ready": 120,
     "workload_ready": 120,
     "exec": 120,
+    # A node renews its Lease every ten seconds
+    "clocks_compared": 25,
     # Velero
     "backup_started": 60,
     "backup_finished": 300,

@@ -59,7 +59,7 @@ def _probe(scope: Scope, velero: Velero, bucket: Bucket, environment: Environmen
     """A backup of an empty namespace, and whether it is Completed and its tarball in S3."""
     namespace = scope.namespace("probe")
     backup = velero.backup(scope.backup_name("probe"), labels=scope.labels, includedNamespaces=[namespace])
-    keys = bucket.keys(f"{environment.prefix}/backups/{backup.name}/")
+    keys = bucket.keys(environment.key("backups", backup.name, ""))
     return backup, backup.phase == "Completed" and any(key.endswith(".tar.gz") for key in keys)
 
 

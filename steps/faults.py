@@ -12,7 +12,6 @@ from acceptance.drivers.kinds import Json
 from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
-from acceptance.settings import Environment
 from fixtures.long_outage import Outage
 from fixtures.outages import Denial, Interrupted
 from fixtures.scope import Scope
@@ -96,10 +95,8 @@ def backed_up_with_little_patience(scope: Scope, velero: Velero, alias: str) -> 
 
 
 @then(parsers.parse('the backup is {phase} and names "{cause}" as the cause'))
-def failure_reported(
-    backup: Operation, interrupted: Interrupted, environment: Environment, evidence: Evidence, phase: str, cause: str
-) -> None:
-    words = interrupted.words(backup, environment.prefix)
+def failure_reported(backup: Operation, interrupted: Interrupted, evidence: Evidence, phase: str, cause: str) -> None:
+    words = interrupted.words(backup)
     missing = failure.unreported(backup.phase, phase, cause, words)
     evidence.observe("from the backup's creation to its end", round(backup.transitions[-1].seconds, 1), "s")
     evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))
@@ -145,11 +142,9 @@ def failed_application(
 
 
 @then("the suite does not see a failure in its backup")
-def no_failure(
-    application: Application, interrupted: Interrupted, environment: Environment, evidence: Evidence
-) -> None:
+def no_failure(application: Application, interrupted: Interrupted, evidence: Evidence) -> None:
     """As the check would, had a fault missed it: a backup that is Completed reports nothing."""
-    words = interrupted.words(application.backup, environment.prefix)
+    words = interrupted.words(application.backup)
     missing = failure.unreported(application.backup.phase, "PartiallyFailed", "Access Denied", words)
     evidence.refute("faults_not_reported", int(bool(missing)), artefact="\n".join(missing))
 

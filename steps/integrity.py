@@ -12,7 +12,6 @@ from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Operation
 from acceptance.errors import AcceptanceError
 from acceptance.evidence.recorder import Blocked, Evidence
-from acceptance.settings import Environment
 from fixtures.oracle import Oracle
 from fixtures.scope import Scope
 from fixtures.standard import Application, RestoredCopy, Standard
@@ -102,11 +101,9 @@ def repository_equal(layers: Layers, application: Application, oracle: Oracle, e
 
 
 @when("a byte of its data in S3 is flipped")
-def byte_flipped(
-    application: Application, bucket: Bucket, environment: Environment, oracle: Oracle, evidence: Evidence
-) -> None:
+def byte_flipped(application: Application, bucket: Bucket, oracle: Oracle, evidence: Evidence) -> None:
     """In the largest pack, which holds file contents."""
-    key = oracle.largest_pack(application, bucket, environment.prefix)
+    key = oracle.largest_pack(application, bucket)
     content = bytearray(bucket.get(key))
     content[len(content) // 3] ^= 0xFF
     bucket.put(key, bytes(content))
@@ -114,10 +111,8 @@ def byte_flipped(
 
 
 @when("the largest pack of its data in S3 is deleted")
-def pack_deleted(
-    application: Application, bucket: Bucket, environment: Environment, oracle: Oracle, evidence: Evidence
-) -> None:
-    key = oracle.largest_pack(application, bucket, environment.prefix)
+def pack_deleted(application: Application, bucket: Bucket, oracle: Oracle, evidence: Evidence) -> None:
+    key = oracle.largest_pack(application, bucket)
     bucket.delete(key)
     evidence.observe("deleted", key)
 

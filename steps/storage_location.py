@@ -9,7 +9,8 @@ from pytest_bdd import given, then, when
 
 from acceptance.checks import layout
 from acceptance.drivers.kinds import time_of
-from acceptance.drivers.s3 import Bucket, bucket_made, keep_otherwise, may_make_bucket
+from acceptance.drivers.minio_admin import Users
+from acceptance.drivers.s3 import Bucket, BucketState, bucket_made, keep_otherwise, may_make_bucket
 from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.drivers.velero import Velero
 from acceptance.evidence.recorder import Evidence
@@ -36,7 +37,7 @@ def layout_exact(
 def objects_readable(
     standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
 ) -> None:
-    prefix = f"{environment.prefix}/"
+    prefix = environment.key("")
     keys = layout.backup_keys(prefix, standard.application.backup.name) | layout.restore_keys(prefix, copy.restore.name)
     bad = layout.unreadable({key: bucket.problem(key) for key in keys})
     evidence.observe("objects read", len(keys))
@@ -45,7 +46,7 @@ def objects_readable(
 
 @when("somebody puts an object beside the prefixes", target_fixture="stray")
 def stray_object(scope: Scope, bucket: Bucket, environment: Environment) -> Iterator[str]:
-    key = f"{environment.prefix}/{unique(scope.run)}/stray"
+    key = environment.key(unique(scope.run), "stray")
     scope.made.keys.add(key)
     bucket.put(key, b"not Velero's")
     yield key
@@ -117,9 +118,8 @@ def outage_seen(location_watch: LocationWatch, evidence: Evidence) -> None:
 
 
 @then("the bucket is there, without versions and without a lifecycle rule")
-def bucket_as_designed(bucket: Bucket, evidence: Evidence) -> None:
-    state = bucket.state()
-    evidence.measure("buckets_as_designed", int(state.as_designed), artefact=str(state))
+def bucket_as_designed(bucket_state: BucketState, evidence: Evidence) -> None:
+    evidence.measure("buckets_as_designed", int(bucket_state.as_designed), artefact=str(bucket_state))
 
 
 @then("Velero's key may not make a bucket")
@@ -133,14 +133,18 @@ def no_right_to_make(
 
 
 @given("a bucket with versions and a lifecycle rule", target_fixture="other_bucket")
-def bucket_with_versions(scope: Scope, environment: Environment, timeouts: Timeouts) -> Iterator[Bucket]:
+def bucket_with_versions(
+    scope: Scope, environment: Environment, s3_administrator: Users, timeouts: Timeouts
+) -> Iterator[Bucket]:
     with bucket_made(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"]) as client:
         keep_otherwise(client, scope.name("bucket"))
         yield Bucket(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"])
 
 
 @given("a bucket without versions and without a lifecycle rule", target_fixture="other_bucket")
-def bucket_without(scope: Scope, environment: Environment, timeouts: Timeouts) -> Iterator[Bucket]:
+def bucket_without(
+    scope: Scope, environment: Environment, s3_administrator: Users, timeouts: Timeouts
+) -> Iterator[Bucket]:
     with bucket_made(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"]):
         yield Bucket(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"])
 
@@ -156,7 +160,7 @@ def _findings(
 ) -> layout.LayoutFindings:
     return layout.inspect(
         bucket.keys(),
-        f"{environment.prefix}/",
+        environment.key(""),
         backup=standard.application.backup.name,
         restore=copy.restore.name,
         namespace=standard.application.workload.namespace,

@@ -16,7 +16,7 @@ from acceptance.settings import CurrentTarget
 from lab.settings import LabSettings
 from tests.commands import DOCUMENTS, ROOT, commands, marks
 
-LINK = re.compile(r"\]\(([^)#:]+)\)")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
 def run(command: str) -> subprocess.CompletedProcess[str]:
@@ -27,8 +27,8 @@ def run(command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_command_is_run_by_some_test() -> None:
-    """``lab`` ones by lab/tests/test_docs.py, ``make`` ones by .ci/run."""
-    assert marks() == {"", "make", "collect", "lab"}
+    """``lab`` and ``current`` ones by test_docs.py and test_current.py of lab/tests, ``make`` ones by .ci/run."""
+    assert marks() == {"", "make", "collect", "lab", "current"}
     ci = (ROOT / ".ci/run").read_text()
     assert commands("make") and all(command in ci for command in commands("make"))
 

@@ -29,6 +29,7 @@ sys.path.insert(0, {root!r})
 import acceptance.gherkin.documents as documents
 documents.FEATURES = Path(__file__).parent / "features"
 import acceptance.plugins.run as run
+from acceptance.drivers.kubernetes import ApiError
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.evidence.recorder import Blocked, Inconclusive
 from acceptance.settings import Environment, S3Access
@@ -49,6 +50,7 @@ if own.exists():
     waivers.load.__defaults__ = (own.parent,)
 run._bring_lab_up = lambda: None
 run._reachable = reachable
+run._begin = lambda *_: None
 pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.plugins.records",
                   "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps", "acceptance.plugins.report"]
 
@@ -59,6 +61,9 @@ def clean_up(request):
     leak = Path(__file__).with_name("leak")
     if leak.exists():
         request.config.stash[run.RUN].leaks.append(leak.read_text())
+    changed = Path(__file__).with_name("changed")
+    if changed.exists():
+        request.config.stash[run.RUN].foreign_changes.append(changed.read_text())
 
 @given("a start")
 def start(): pass
@@ -77,7 +82,8 @@ def waits():
 
 @when(parsers.parse("it raises {{what}}"), target_fixture="taken")
 def raises(what):
-    kinds = dict(blocked=Blocked, inconclusive=Inconclusive, error=AcceptanceError, bug=ValueError)
+    forbidden = lambda text: ApiError(403, text)
+    kinds = dict(blocked=Blocked, inconclusive=Inconclusive, error=AcceptanceError, bug=ValueError, forbidden=forbidden)
     raise kinds[what]("it was planted-secret")
 
 @when("it is skipped", target_fixture="taken")
@@ -240,6 +246,47 @@ def test_a_leak_is_red_and_named(suite: Suite) -> None:
     assert done.returncode == 1
     assert "left behind: Backup x of a scenario" in done.stdout
     assert suite.report()["summary"]["leaks"] == ["Backup x of a scenario"]
+
+
+def test_a_change_of_what_is_not_ours_is_red_and_named(suite: Suite) -> None:
+    (suite.folder / "changed").write_text("ConfigMap shop/settings is gone")
+    done = suite.run()
+    assert done.returncode == 1
+    assert "changed, and not the suite's own: ConfigMap shop/settings is gone" in done.stdout
+    assert suite.report()["summary"]["foreign_changes"] == ["ConfigMap shop/settings is gone"]
+    assert "ConfigMap shop/settings is gone" in (suite.folder / "reports/latest/traceability.md").read_text()
+
+
+def test_what_only_looks_on_verifies_nothing_and_runs_only_there(suite: Suite) -> None:
+    suite.write(GREEN + scenario("From outside", "it takes 3 units", tag="@passive"))
+    done = suite.run("--profile=observe")
+    assert done.returncode == 0, done.stdout
+    assert [row["name"] for row in suite.row()["scenarios"]] == ["From outside"]
+    assert suite.row()["verdict"] == "INCONCLUSIVE" and "only seen from outside" in suite.row()["reason"]
+    assert [m["value"] for m in suite.row()["measurements"]] == [3]
+    assert suite.run("--run-id=another").returncode == 0
+    assert {row["name"] for row in suite.row()["scenarios"]} == {"Quick", "Slow"}
+    assert suite.row()["verdict"] == "VERIFIED"
+
+
+def test_what_is_seen_to_fail_from_outside_is_red(suite: Suite) -> None:
+    suite.write(GREEN + scenario("From outside", "it takes 31 units", tag="@passive"))
+    assert suite.run("--profile=observe").returncode == 1
+    assert suite.row()["verdict"] == "FAILED"
+
+
+def test_the_profile_of_a_scenario_counts_before_that_of_its_criterion(suite: Suite) -> None:
+    suite.write(HEAD + scenario("Looks", "it takes 3 units", tag="@observe") + scenario("Acts", "it takes 3 units"))
+    assert suite.run("--profile=observe").returncode == 0
+    assert [row["name"] for row in suite.row()["scenarios"]] == ["Looks"]
+    assert (suite.row()["verdict"], suite.row()["reason"]) == ("INCONCLUSIVE", "1 of 2 scenarios were run")
+
+
+def test_a_right_that_is_missing_is_a_precondition(suite: Suite) -> None:
+    suite.write(HEAD + scenario("Forbidden", "it raises forbidden"))
+    done = suite.run()
+    assert (done.returncode, suite.row()["verdict"]) == (1, "BLOCKED")
+    assert "BLOCKED: it was [redacted]" in done.stdout and "conftest.py:" not in done.stdout
 
 
 def test_a_part_of_the_scenarios_verifies_nothing_and_fails_nothing(suite: Suite) -> None:

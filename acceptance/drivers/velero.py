@@ -201,6 +201,12 @@ class Velero(VeleroServer):
         """Make a Schedule believe that it ran last at *at* (a time accelerator)."""
         self._kubernetes.patch(SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
 
+    def newest_completed(self, labels: str) -> Operation | None:
+        """The backup that was completed last, of those with *labels*; None when there is none."""
+        found = self._kubernetes.list_all(BACKUP, self.namespace, labels=labels)
+        done = [Operation(item) for item in found if phase_of(item) == "Completed"]
+        return max(done, key=lambda backup: backup.finished, default=None)
+
     def scheduled_backups(self, schedule: str) -> list[Json]:
         return self._kubernetes.list_all(BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
 

@@ -62,8 +62,12 @@ class FeatureText:
 
     @property
     def deciding(self) -> int:
-        """How many scenarios a verdict needs: those that take hours (@soak) add to it when they are run."""
-        return sum("soak" not in scenario.tags for scenario in self.scenarios) or len(self.scenarios)
+        """How many scenarios a verdict needs.
+
+        Those that take hours (@soak) add to it when they are run, those that only look on (@passive) never replace one.
+        """
+        active = [scenario for scenario in self.scenarios if "passive" not in scenario.tags]
+        return sum("soak" not in scenario.tags for scenario in active) or len(active)
 
 
 def read(path: Path) -> FeatureText:

@@ -7,6 +7,7 @@ when the expensive ones before it have run.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from acceptance.register.models import CRITERION_ID
 from acceptance.units import Quantity, quantities
 
 # Tags that say something of a scenario, beside the criterion's own.
-KNOWN_TAGS = frozenset({"negative", "exclusive", "beside", "observe", "exercise", "disrupt", "soak"})
+KNOWN_TAGS = frozenset({"negative", "exclusive", "beside", "passive", "observe", "exercise", "disrupt", "soak"})
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Definition:
     text: str
     matches: Callable[[str], bool]
     where: str
+    # The fixtures that it asks for, and the values of its text.
+    asks: tuple[str, ...] = ()
 
     def fits(self, step: StepText) -> bool:
         return self.kind in (None, step.kind) and self.matches(step.text)
@@ -46,6 +49,7 @@ def definitions() -> list[Definition]:
             context.parser.name,
             context.parser.is_matching,
             f"{context.step_func.__module__}.{context.step_func.__name__}",
+            tuple(inspect.signature(context.step_func).parameters),
         )
         for context in contexts
         if not context.step_func.__module__.startswith("pytest_bdd")  # its own debugging step

@@ -130,8 +130,9 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
         leaks=leaks,
         controls=mapping().controls,
         waivers=waived(),
+        foreign_changes=[run.redactor.text(change) for change in run.foreign_changes],
     )
-    if exitstatus == pytest.ExitCode.OK and (leaks or not_verified(report)):
+    if exitstatus == pytest.ExitCode.OK and (leaks or run.foreign_changes or not_verified(report)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         report.run.exit_status = int(session.exitstatus)
     session.config.stash[NOTES] = outputs.write_all(report, run.folder, run.settings.pushgateway)
@@ -155,7 +156,8 @@ def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]
     EXTRAPOLATED does not: less data was chosen than the register asks for, and the prediction holds.
     """
     features = {tag: feature.deciding for feature in read_all() for tag in feature.tag_line}
-    whole = (row for row in report.criteria if row.scenarios and len(row.scenarios) >= features.get(row.id, 0))
+    ran = {row.id: sum(not scenario.passive for scenario in row.scenarios) for row in report.criteria}
+    whole = (row for row in report.criteria if ran[row.id] and ran[row.id] >= features.get(row.id, 0))
     return [row for row in whole if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)]
 
 
@@ -184,6 +186,8 @@ def pytest_terminal_summary(
     console.print(console_table(report))
     for leak in report.summary.leaks:
         console.print(f"left behind: {leak}", style="red", markup=False)
+    for change in report.summary.foreign_changes:
+        console.print(f"changed, and not the suite's own: {change}", style="red", markup=False)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in report.summary.verdicts.items())
     console.print(f"\n{report.summary.criteria} criteria: {counts}", markup=False)
     console.print(figures.table())

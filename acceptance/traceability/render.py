@@ -88,6 +88,9 @@ def markdown(report: Report) -> str:
         shown = summary.leaks[:LISTED]
         more = [f"- and {len(summary.leaks) - LISTED} more"] if len(summary.leaks) > LISTED else []
         lines += ["## Left behind", "", *(f"- {words.cut(leak, TEXT)}" for leak in shown), *more, ""]
+    if summary.foreign_changes:
+        shown = [f"- {words.cut(change, TEXT)}" for change in summary.foreign_changes[:LISTED]]
+        lines += ["## Changed, and not the suite's own", "", *shown, ""]
     known = (f"- {name}: {words.cut(value, TEXT)}" for name, value in report.environment.items())
     lines += ["## Environment", "", *known, ""]
     # What is not green comes first: it must not be what is left out.

@@ -54,6 +54,7 @@ class ScenarioRow(Row):
     outcome: Outcome
     seconds: float
     negative: bool
+    passive: bool
     error: str
     steps: list[StepTime]
     accelerators: list[str]
@@ -114,12 +115,13 @@ class RequirementRow(Row):
 
 
 class Summary(Row):
-    """Counts, computed. *leaks* are objects and keys that the run left behind."""
+    """Counts, computed. *leaks*: what the run left behind; *foreign_changes*: what it changed and is not its own."""
 
     criteria: int
     verdicts: dict[str, int]
     requirements: list[RequirementRow]
     leaks: list[str]
+    foreign_changes: list[str]
 
 
 class Run(Row):
@@ -158,6 +160,7 @@ def build(
     leaks: Sequence[str],
     controls: Sequence[Control] = (),
     waivers: Waivers | None = None,
+    foreign_changes: Sequence[str] = (),
 ) -> Report:
     """Every row of the register with its verdict."""
     by_tag = {tag: feature for feature in features for tag in feature.tag_line}
@@ -180,6 +183,7 @@ def build(
         verdicts={verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts},
         requirements=requirements,
         leaks=list(leaks),
+        foreign_changes=list(foreign_changes),
     )
     return Report(run=run, environment=dict(environment), summary=summary, criteria=rows, controls=list(controls))
 
@@ -214,9 +218,10 @@ def _row(
 
 
 def _scenario(record: Record) -> ScenarioRow:
-    shared = {"node", "outcome", "seconds", "negative", "error", "steps", "accelerators", "observations", "started"}
+    shared = {"node", "outcome", "seconds", "negative", "passive", "error", "steps", "accelerators", "observations"}
     seen = [measurement for measurement in record.measurements if measurement.refuted]
-    return ScenarioRow(name=record.scenario, faults_seen=seen, **{key: getattr(record, key) for key in shared})
+    content = {key: getattr(record, key) for key in (*shared, "started")}
+    return ScenarioRow(name=record.scenario, faults_seen=seen, **content)
 
 
 def _measurement(record: Record, measurement: Measurement) -> MeasurementRow:

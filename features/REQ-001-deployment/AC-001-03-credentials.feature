@@ -1,6 +1,7 @@
 @AC-001-03
 Feature: Nobody but Velero can see the S3 credentials
 
+  @observe
   Scenario: The credentials are where they belong and nowhere else
     Then Velero and node-agent read the credentials from a file
     And no other pod of the cluster takes the secret

@@ -7,6 +7,11 @@ Feature: Velero and restic reach S3 over HTTPS only
     And the location and the repository ask for HTTPS with verification
     And S3 refuses plain HTTP
 
+  @passive
+  Scenario: What is configured is HTTPS
+    Then the location asks for HTTPS with verification
+    And S3 refuses plain HTTP
+
   @negative
   Scenario: A plain connection is seen among the others
     # without the fault: somebody asks S3 over HTTPS while packets are kept

@@ -1,6 +1,7 @@
 @AC-005-02
 Feature: Nobody has to make the daily backup
 
+  @disrupt
   Scenario: Velero's own account makes the run
     Given a run of the deployed schedule
     Then the API server saw Velero's own account make it, and nobody else
