@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import SecretStr
@@ -11,24 +12,38 @@ from pydantic import SecretStr
 from acceptance.errors import Refusal
 from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, Target
 
+if TYPE_CHECKING:
+    from lab.lifecycle import Lab
+
 
 def environment(settings: Settings) -> Environment:
     """The environment of the run's target; raises Refusal when it may not be touched or is incomplete."""
-    return _lab() if settings.target is Target.LAB else _current(settings.current)
+    return _current(settings.current) if settings.target is Target.CURRENT else _own(settings.target)
 
 
-def _lab() -> Environment:
-    from lab.cgroups import Cgroups
+def cluster_of(target: Target) -> Lab:
+    """The cluster of a target that is ours to bring up and to break."""
+    if target is Target.LAB:
+        from lab.lifecycle import Lab
+        from lab.settings import LabSettings
+
+        return Lab(LabSettings())
+    from acceptance.kind_cli import kind_cluster
+
+    return kind_cluster()
+
+
+def _own(target: Target) -> Environment:
     from lab.facts import load
-    from lab.settings import SYNC_FREQUENCY, LabSettings
+    from lab.settings import SYNC_FREQUENCY
 
-    settings = LabSettings()
-    facts = load(settings)
+    cluster = cluster_of(target)
+    facts = load(cluster.settings)
     if facts is None:
-        raise Refusal("the lab is not up: run `acceptance lab up`")
+        raise Refusal(f"the {cluster.what} is not up: run `{cluster.command}`")
     keys = facts.credentials()
     return Environment(
-        target=Target.LAB,
+        target=target,
         kubeconfig=facts.kubeconfig,
         bucket=facts.bucket,
         storage_class=facts.storage_class,
@@ -50,13 +65,13 @@ def _lab() -> Environment:
         corpus=facts.corpus,
         corpus_image=facts.corpus_image,
         velero_cli=facts.velero_cli,
-        disk=settings.state,
-        cgroups=Cgroups(settings.name).cpu,
+        disk=cluster.state,
+        cgroups=cluster.cgroups.cpu,
         notes={
             **facts.versions,
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
             "kubelet sync period": f"{SYNC_FREQUENCY} (default: 1m)",
-            "nodes": "3, namespaces of one machine",
+            "nodes": cluster.nodes_note,
         },
     )
 

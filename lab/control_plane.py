@@ -69,19 +69,18 @@ def _apiserver(settings: LabSettings, pki: Path) -> list[str]:
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         "--profiling=false",
-        f"--audit-policy-file={_audit_policy(settings)}",
+        f"--audit-policy-file={write_audit_policy(settings.state / 'audit-policy.yaml')}",
         f"--audit-log-path={settings.audit_log}",
         "--audit-log-maxsize=100",  # MB
     ]
 
 
-def _audit_policy(settings: LabSettings) -> Path:
-    """Who did what to Velero's objects, and nothing else; no contents."""
+def write_audit_policy(path: Path) -> Path:
+    """Write the policy to *path* and return it: who did what to Velero's objects, no contents, nothing else."""
     rules = [
         {"level": "Metadata", "resources": [{"group": "velero.io"}], "omitStages": ["RequestReceived"]},
         {"level": "None"},
     ]
-    path = settings.state / "audit-policy.yaml"
     path.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}))
     return path
 

@@ -23,10 +23,11 @@ LAUNCHER = Path(__file__).with_name("launch.py")
 class Processes:
     """The lab's processes, recorded in *state*/run and logged to *state*/log."""
 
-    def __init__(self, state: Path, cgroups: Cgroups) -> None:
+    def __init__(self, state: Path, cgroups: Cgroups, up: str = "acceptance lab up") -> None:
         self._records = state / "run"
         self.logs = state / "log"
         self._cgroups = cgroups
+        self._up = up  # the command that starts them
 
     def start(
         self,
@@ -86,7 +87,7 @@ class Processes:
         pid = self.pid(name)
         if pid is None:
             raise AcceptanceError(
-                f"{name} of the lab is not running: look at {self.logs / name}.log, then run `acceptance lab up`"
+                f"{name} of the lab is not running: look at {self.logs / name}.log, then run `{self._up}`"
             )
         return pid
 

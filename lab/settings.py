@@ -52,6 +52,15 @@ class LabSettings(BaseSettings):
             raise ValueError(f"the network must not overlap {POD_NETWORK} or {SERVICE_NETWORK}")
         return network
 
+    @property
+    def group(self) -> str:
+        """Under this name the lab has its control groups and its lock."""
+        return self.name
+
+    def variable(self, field: str) -> str:
+        """The environment variable that gives a setting."""
+        return f"{self.model_config['env_prefix']}{field.upper()}"
+
     @cached_property
     def state(self) -> Path:
         """The lab's folder: keys, disks, logs. It is gone after ``down``."""
