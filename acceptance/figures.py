@@ -19,6 +19,7 @@ LIMITS = {
     "lab down": 10.0,
     "kind up, to the location Available": 150.0,
     "kind down": 20.0,
+    "make acceptance-kind": 720.0,
     "all features": 1200.0,
     "make test": 120.0,
 }

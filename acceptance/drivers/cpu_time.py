@@ -1,6 +1,6 @@
 """How often the kernel held a pod back for want of CPU time, read from its control group.
 
-Only where the nodes' control groups are on this machine, as the lab's are.
+Only where the nodes' control groups are on this machine, as those of the lab and of the kind cluster are.
 """
 
 from __future__ import annotations

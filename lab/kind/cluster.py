@@ -116,10 +116,12 @@ class KindCluster(Lab):
             with steps.step("kind creates the nodes"):
                 self._create(built)
                 self._route_pods()
+                coredns = self._remove_dns()
             with steps.step("images into the nodes"):
                 self._load(built["kind"], archives)
             with steps.step("nodes and add-ons"):
-                self._install_dns()
+                dns = IPv4Network(config.service_network())[10]  # kubeadm's choice
+                flux.install_add_ons(self.settings, self.kubectl, dns=dns, coredns_image=coredns)
                 flux.install(self.settings, self.kubectl, built["source-controller"].parent)
                 services.result()
                 flux.reconcile(self.settings, self.kubectl)
@@ -209,15 +211,13 @@ class KindCluster(Lab):
     def _load_to(self, kind: Path, wanted: list[Path], chosen: list[str]) -> None:
         self._kind(kind, "load", "image-archive", *wanted, f"--nodes={','.join(chosen)}")
 
-    def _install_dns(self) -> None:
-        """Put the lab's cluster DNS, which knows the names of S3 and Git, in the place of kubeadm's."""
-        image = images.COREDNS
-        if not self.engine.own:
-            found = self.kubectl.get("deployment", "coredns", "-n", "kube-system") or {}
-            image = found["spec"]["template"]["spec"]["containers"][0]["image"]
+    def _remove_dns(self) -> str:
+        """Make room for the lab's cluster DNS, which knows the names of S3 and Git; return the image to run it with."""
+        found = self.kubectl.get("deployment", "coredns", "-n", "kube-system")
         self.kubectl.run("delete", "deployment", "coredns", "-n", "kube-system", "--ignore-not-found")
-        dns = IPv4Network(config.service_network())[10]  # kubeadm's choice
-        flux.install_add_ons(self.settings, self.kubectl, dns=dns, coredns_image=image)
+        if self.engine.own or found is None:
+            return images.COREDNS
+        return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
     def _nodes(self) -> list[str]:
         return sorted(self.engine.nodes())
