@@ -36,11 +36,19 @@ from lab.settings import LabSettings
 IMAGE = "example/node:v1"
 
 
+@pytest.fixture(autouse=True)
+def defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that the developer's own environment does not change."""
+    for name in [name for name in os.environ if name.startswith(("ACCEPTANCE_LAB_", "ACCEPTANCE_KIND_"))]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KindSettings:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return KindSettings(name="k")
+    # A name of nobody's: `down` ends whatever is in the control group of that name.
+    return KindSettings(name=f"test-{os.getpid()}")
 
 
 @pytest.fixture
@@ -90,12 +98,12 @@ def test_one_worker_carries_the_add_ons() -> None:
 
 def test_what_the_machine_adds(settings: KindSettings) -> None:
     content = generated(settings)
-    assert content["name"] == "k" and {node["image"] for node in content["nodes"]} == {IMAGE}
+    assert content["name"] == settings.name and {node["image"] for node in content["nodes"]} == {IMAGE}
     assert content["networking"]["apiServerPort"] == settings.api_port
     control_plane, *workers = content["nodes"]
     assert control_plane["extraMounts"] == [{"hostPath": str(settings.audit), "containerPath": config.AUDIT}]
     disks = [mount["hostPath"] for node in workers for mount in node["extraMounts"]]
-    assert disks == [str(settings.state / name / "openebs") for name in ("k-worker", "k-worker2")]
+    assert disks == [str(settings.state / name / "openebs") for name in settings.workers]
 
 
 def test_the_audit_log_is_turned_on_where_it_is_mounted(settings: KindSettings) -> None:
@@ -105,7 +113,7 @@ def test_the_audit_log_is_turned_on_where_it_is_mounted(settings: KindSettings) 
     assert Path(options["audit-log-path"]).parent == Path(volume["mountPath"]) == Path(config.AUDIT)
     assert settings.audit / Path(options["audit-log-path"]).name == settings.audit_log
     path = config.write(settings, image=IMAGE, restrict_scores=False)
-    assert yaml.safe_load(path.read_text())["name"] == "k"
+    assert yaml.safe_load(path.read_text())["name"] == settings.name
     policy = yaml.safe_load((settings.audit / Path(options["audit-policy-file"]).name).read_text())
     assert policy["rules"][0]["resources"] == [{"group": "velero.io"}]
 
@@ -190,7 +198,7 @@ def test_a_cluster_of_that_name_that_is_not_ours_is_refused(settings: KindSettin
     docker.write_text(json.dumps({"version": "28", "ps": "k-control-plane running\nk-worker running"}))
     engine = Engine(settings, own=False)
     assert engine.nodes() == {"k-control-plane": "running", "k-worker": "running"}
-    with pytest.raises(Refusal, match=r"the kind cluster k is not ours: .*kind delete cluster --name k"):
+    with pytest.raises(Refusal, match=r"the kind cluster \S+ is not ours: .*kind delete cluster --name"):
         preflight.refuse_foreign_cluster(settings, engine)
     with pytest.raises(Refusal, match="is not ours"):
         KindCluster(settings)._check()
@@ -240,7 +248,7 @@ def test_a_mirror_that_does_not_answer_is_refused(answer: int | None, monkeypatc
 
 
 def test_down_while_up_is_refused(settings: KindSettings) -> None:
-    with KindCluster(settings).locked(), pytest.raises(Refusal, match="another command is bringing the kind cluster k"):
+    with KindCluster(settings).locked(), pytest.raises(Refusal, match="another command is bringing the kind cluster"):
         KindCluster(settings).down()
 
 
