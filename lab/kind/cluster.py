@@ -71,7 +71,7 @@ class KindCluster(Lab):
         return bool(self.processes.dead()) or "ended" in self.status().values()
 
     def _prepare(self, steps: Steps) -> tuple[bool, dict[str, Path]]:
-        if not self.settings.claim.exists():
+        if not self.engine.own and not self.settings.claim.exists():
             with steps.step("looking for Docker and its registry"):
                 self.engine = self._choose()
         with steps.step("Debian packages"):
@@ -168,17 +168,22 @@ class KindCluster(Lab):
             "KIND_EXPERIMENTAL_PROVIDER": "docker",
             "KIND_EXPERIMENTAL_DOCKER_NETWORK": self.settings.docker_network,
         }
-        with (self.processes.logs / "kind.log").open("a") as log:
-            done = subprocess.run(
-                [program, *arguments, f"--name={self.settings.name}"],
-                env={**self.engine.environment, **names},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                timeout=timeouts.seconds("kind_call"),
-            )
-        if done.returncode != 0:
-            raise AcceptanceError(f"kind {arguments[0]} failed: {self.processes.tail('kind')}")
+        command = [program, *arguments, f"--name={self.settings.name}"]
+        environment = {**self.engine.environment, **names}
+        try:
+            with (self.processes.logs / "kind.log").open("a") as log:
+                subprocess.run(
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    check=True,
+                    timeout=timeouts.seconds("kind_call"),
+                )
+        except subprocess.SubprocessError as error:
+            late = "took too long" if isinstance(error, subprocess.TimeoutExpired) else "failed"
+            raise AcceptanceError(f"kind {arguments[0]} {late}: {self.processes.tail('kind')}") from None
 
     def _route_pods(self) -> None:
         """Lead the S3 host and the Git server to the pods, which answer with their own addresses."""

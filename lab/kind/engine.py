@@ -26,7 +26,7 @@ DOCKERD = "dockerd"
 PACKAGES = ("docker.io",)
 RUNTIME = Path(__file__).with_name("runtime.py")
 SYS_RESOURCE = 24  # the capability's bit in linux/capability.h
-CALL_SECONDS = 300
+CALL_SECONDS, PULL_SECONDS = 300.0, 3600.0
 LABEL = "io.x-k8s.kind.cluster"
 
 
@@ -65,7 +65,9 @@ class Engine:
 
     def pull(self, reference: str) -> bool:
         """Get an image from its registry unless it is there; say whether it is there now."""
-        return self.has_image(reference) or self._call("pull", "--quiet", reference).returncode == 0
+        return (
+            self.has_image(reference) or self._call("pull", "--quiet", reference, seconds=PULL_SECONDS).returncode == 0
+        )
 
     def nodes(self) -> dict[str, str]:
         """State of each node's container by name: running, exited …; empty when there is no cluster."""
@@ -141,7 +143,10 @@ class Engine:
         path.chmod(0o755)
         return path
 
-    def _call(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["docker", *arguments], env=self.environment, capture_output=True, text=True, timeout=CALL_SECONDS
-        )
+    def _call(self, *arguments: str | Path, seconds: float = CALL_SECONDS) -> subprocess.CompletedProcess[str]:
+        """A docker call, whatever comes of it; one that takes longer than *seconds* has failed."""
+        command = ["docker", *arguments]
+        try:
+            return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 1, "", f"no answer within {seconds:.0f} s")
