@@ -50,7 +50,7 @@ class Processes:
         record.unlink(missing_ok=True)
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", LAUNCHER, record, self._cgroups.processes, where, *argv],
+                [*self.launcher(record, where), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -66,6 +66,10 @@ class Processes:
             interval=0.005,
         )
         return process.pid
+
+    def launcher(self, record: Path, netns: str = "host") -> list[str | Path]:
+        """What to put before a command for it to run in the lab's control group, where ``down`` finds it."""
+        return [sys.executable, "-I", "-S", LAUNCHER, record, self._cgroups.processes, netns]
 
     def hold_network(self, name: str) -> int:
         """Start the process that keeps network namespace *name* alive; return its pid.

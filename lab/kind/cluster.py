@@ -164,23 +164,14 @@ class KindCluster(Lab):
 
     def _kind(self, program: Path, *arguments: str | Path) -> None:
         """Call kind, with its words in the log ``kind``; raises AcceptanceError with the last of them."""
-        names = {
-            "KIND_EXPERIMENTAL_PROVIDER": "docker",
-            "KIND_EXPERIMENTAL_DOCKER_NETWORK": self.settings.docker_network,
-        }
-        command = [program, *arguments, f"--name={self.settings.name}"]
-        environment = {**self.engine.environment, **names}
+        network_name = {"KIND_EXPERIMENTAL_DOCKER_NETWORK": self.settings.docker_network}
+        environment = {**self.engine.environment, "KIND_EXPERIMENTAL_PROVIDER": "docker", **network_name}
+        launcher = self.processes.launcher(self.state / "kind-call")
+        command = [*launcher, program, *arguments, f"--name={self.settings.name}"]
+        seconds = timeouts.seconds("kind_call")
         try:
             with (self.processes.logs / "kind.log").open("a") as log:
-                subprocess.run(
-                    command,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    check=True,
-                    timeout=timeouts.seconds("kind_call"),
-                )
+                subprocess.run(command, env=environment, stdout=log, stderr=log, check=True, timeout=seconds)
         except subprocess.SubprocessError as error:
             late = "took too long" if isinstance(error, subprocess.TimeoutExpired) else "failed"
             raise AcceptanceError(f"kind {arguments[0]} {late}: {self.processes.tail('kind')}") from None
