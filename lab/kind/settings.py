@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -20,6 +18,7 @@ class KindSettings(LabSettings):
     """What can be chosen about a kind cluster; the defaults suit a machine that also has a lab."""
 
     model_config = SettingsConfigDict(env_prefix="ACCEPTANCE_KIND_", extra="ignore")
+    place: ClassVar[str] = "kind"
 
     name: str = Field(default="acceptance", pattern=r"^[a-z0-9][a-z0-9-]{0,20}$")
     network: IPv4Network = IPv4Network("10.79.0.0/24")
@@ -29,12 +28,6 @@ class KindSettings(LabSettings):
     s3_port: int = Field(default=17000, ge=1, le=65535)
     s3_direct_port: int = Field(default=17001, ge=1, le=65535)
     toxiproxy_port: int = Field(default=17474, ge=1, le=65535)
-
-    @cached_property
-    def state(self) -> Path:
-        """The cluster's folder: keys, disks, logs, Docker's data. It is gone after ``down``."""
-        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
-        return base / "velero-acceptance" / "kind" / self.name
 
     @property
     def group(self) -> str:
