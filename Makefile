@@ -32,7 +32,7 @@ acceptance-kind: setup ## bring up a kind cluster, verify on it what depends on 
 	@start=$$SECONDS
 	$(BIN)/acceptance kind up
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/kind/tests; fi
-	$(BIN)/pytest features --target kind -n 2 -m "$(subst $(space), or ,$(KIND_CRITERIA))" $(PYTEST_ARGS)
+	$(BIN)/pytest features --target kind -m "$(subst $(space), or ,$(KIND_CRITERIA))" $(PYTEST_ARGS)
 	$(BIN)/acceptance kind down
 	$(BIN)/acceptance figures --record "make acceptance-kind" --seconds $$((SECONDS - start)) >/dev/null
 
