@@ -254,7 +254,7 @@ def test_an_interrupted_run_cleans_up_and_reports(suite: Suite, number: signal.S
 @pytest.mark.parametrize(
     ("arguments", "environment", "says"),
     [
-        (("--target=mars",), {}, "target: Input should be 'lab' or 'current', not 'mars'"),
+        (("--target=mars",), {}, "target: Input should be 'lab', 'kind' or 'current', not 'mars'"),
         (("--profile=wild",), {}, "profile: Input should be 'observe'"),
         (("--run-id=A B",), {}, "run_id"),
         ((), {"ACCEPTANCE_TARGET": "mars"}, "target"),
