@@ -8,21 +8,36 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# lab, kind or current: where the features are verified.
+TARGET ?= lab
+# What `make acceptance-kind` verifies: the first slice, GitOps, and a restore of each kind.
+KIND_CRITERIA := AC-001-01 AC-002-04 AC-003-01 AC-003-03 AC-004-01 AC-004-03 AC-004-05 AC-005-01 AC-006-01 AC-006-03 \
+  AC-007-01 AC-007-02 AC-007-03 AC-007-04
 # Options of the run, e.g. PYTEST_ARGS='-k namespace --profile exercise'.
 PYTEST_ARGS ?=
 # LAB_TESTS=1 first proves on a second lab that nothing is left behind (about five minutes).
 LAB_TESTS ?=
 
-help: ## what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+space := $(subst ,, )
 
-acceptance: setup ## bring up the lab and verify every feature on it
-	@$(BIN)/acceptance lab up
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+acceptance: setup ## bring up the lab (TARGET=kind: a kind cluster) and verify every feature on it
+	@if [ "$(TARGET)" != current ]; then $(BIN)/acceptance $(TARGET) up; fi
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/tests; fi
-	status=0; $(BIN)/pytest features $(PYTEST_ARGS) || status=$$?
+	status=0; $(BIN)/pytest features --target $(TARGET) $(PYTEST_ARGS) || status=$$?
 	# Allure's report is a second view of the run and decides nothing.
 	if [ $$status -le 1 ]; then $(BIN)/acceptance report allure || true; fi
 	exit $$status
+
+acceptance-kind: setup ## bring up a kind cluster, verify on it what depends on the cluster, take it down
+	@start=$$SECONDS
+	$(BIN)/acceptance kind up
+	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/kind/tests; fi
+	$(BIN)/pytest features --target kind -m "$(subst $(space), or ,$(KIND_CRITERIA))" $(PYTEST_ARGS)
+	$(BIN)/acceptance kind down
+	$(BIN)/acceptance figures --record "make acceptance-kind" --seconds $$((SECONDS - start)) >/dev/null
 
 report: setup ## Allure's report of the last run; needs Node 20 or later
 	@$(BIN)/acceptance report allure
@@ -57,4 +72,4 @@ lock: setup ## pin every dependency anew
 down: setup ## remove the lab; the cache stays
 	@$(BIN)/acceptance lab down
 
-.PHONY: help acceptance report test setup lock down
+.PHONY: help acceptance acceptance-kind report test setup lock down

@@ -20,16 +20,15 @@ from rich.console import Console
 from rich.table import Table
 
 from acceptance import cli_report
+from acceptance.cluster_cli import cluster_app, facts_of
 from acceptance.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
+from acceptance.kind_cli import kind_app
 
 if TYPE_CHECKING:
-    from lab.facts import LabFacts
     from lab.lifecycle import Lab
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 SOURCE = Path(__file__).parents[1]
-lab_app = typer.Typer(no_args_is_help=True, help="The embedded lab: a real Kubernetes on this machine.")
-app.add_typer(lab_app, name="lab")
 app.add_typer(cli_report.app, name="report")
 app.command()(cli_report.verify)
 console = Console(highlight=False)
@@ -43,39 +42,9 @@ def _lab() -> Lab:
     return Lab(LabSettings())
 
 
-@lab_app.command()
-def up() -> None:
-    """Bring the lab up: three nodes, S3 over TLS, Git, Flux, and Velero deployed from gitops/."""
-    from lab.progress import Steps
-
-    facts = _lab().up(Steps(console))
-    console.print(f"The lab is up. export KUBECONFIG={facts.kubeconfig}", soft_wrap=True)
-
-
-@lab_app.command()
-def down() -> None:
-    """Remove the lab. Built programs and images stay in the cache."""
-    console.print("The lab is down." if _lab().down() else "There is no lab.")
-
-
-@lab_app.command()
-def status() -> None:
-    """Show every process of the lab; exit code 1 when one has ended or there is no lab."""
-    found = _lab().status()
-    if not found:
-        raise AcceptanceError("there is no lab: run `acceptance lab up`")
-    table = Table("process", "state", box=None)
-    for name, state in found.items():
-        table.add_row(name, state)
-    console.print(table)
-    if "ended" in found.values():
-        raise AcceptanceError("a process of the lab has ended: run `acceptance lab up` to make the lab anew")
-
-
-@lab_app.command()
-def kubeconfig() -> None:
-    """Print the path of the lab's kubeconfig: export KUBECONFIG=$(acceptance lab kubeconfig)."""
-    print(_facts(_lab()).kubeconfig)
+lab_app = cluster_app(_lab, console, what="lab", summary="The embedded lab: a real Kubernetes on this machine.")
+app.add_typer(lab_app, name="lab")
+app.add_typer(kind_app, name="kind")
 
 
 @lab_app.command()
@@ -96,22 +65,13 @@ def shell(
 ) -> None:
     """Open a shell with kubectl and velero set up, on this machine or on a host of the lab."""
     lab = _lab()
-    facts = _facts(lab)
+    facts = facts_of(lab)
     prefix = lab.enter(on) if on else []
     path = f"{facts.velero_cli.parent}:{sys.prefix}/bin:{os.environ['PATH']}"
     environment = {**os.environ, "KUBECONFIG": str(facts.kubeconfig), "PATH": path}
     environment["KUBECACHEDIR"] = str(facts.kubeconfig.with_name("kubectl-cache"))
     done = subprocess.run([*prefix, *(command or [os.environ.get("SHELL", "/bin/sh")])], env=environment)
     raise typer.Exit(done.returncode)
-
-
-def _facts(lab: Lab) -> LabFacts:
-    from lab.facts import load
-
-    facts = load(lab.settings)
-    if facts is None:
-        raise AcceptanceError("there is no lab: run `acceptance lab up`")
-    return facts
 
 
 @app.command()

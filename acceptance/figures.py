@@ -17,6 +17,9 @@ from rich.table import Table
 LIMITS = {
     "lab up, to the location Available": 60.0,
     "lab down": 10.0,
+    "kind up, to the location Available": 150.0,
+    "kind down": 20.0,
+    "make acceptance-kind": 720.0,
     "all features": 1200.0,
     "make test": 120.0,
 }

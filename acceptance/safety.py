@@ -17,6 +17,7 @@ from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, 
 
 if TYPE_CHECKING:
     from acceptance.drivers.kubernetes import Kubernetes
+    from lab.lifecycle import Lab
 
 # What a kubeconfig may name by a path from its own folder.
 FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
@@ -27,21 +28,34 @@ def environment(settings: Settings, *, complete: bool = True) -> Environment:
 
     A run needs it to be *complete*: without S3's address and keys it is refused too.
     """
-    return _lab() if settings.target is Target.LAB else _current(settings.current, complete)
+    if settings.target is Target.CURRENT:
+        return _current(settings.current, complete)
+    return _own(settings.target)
 
 
-def _lab() -> Environment:
-    from lab.cgroups import Cgroups
+def cluster_of(target: Target) -> Lab:
+    """The cluster of a target that is ours to bring up and to break."""
+    if target is Target.LAB:
+        from lab.lifecycle import Lab
+        from lab.settings import LabSettings
+
+        return Lab(LabSettings())
+    from acceptance.kind_cli import kind_cluster
+
+    return kind_cluster()
+
+
+def _own(target: Target) -> Environment:
     from lab.facts import load
-    from lab.settings import SYNC_FREQUENCY, LabSettings
+    from lab.settings import SYNC_FREQUENCY
 
-    settings = LabSettings()
-    facts = load(settings)
+    cluster = cluster_of(target)
+    facts = load(cluster.settings)
     if facts is None:
-        raise Refusal("the lab is not up: run `acceptance lab up`")
+        raise Refusal(f"the {cluster.what} is not up: run `{cluster.command}`")
     keys = facts.credentials()
     return Environment(
-        target=Target.LAB,
+        target=target,
         kubeconfig=facts.kubeconfig,
         velero_namespace=facts.velero_namespace,
         location=facts.location,
@@ -67,13 +81,13 @@ def _lab() -> Environment:
         corpus=facts.corpus,
         corpus_image=facts.corpus_image,
         velero_cli=facts.velero_cli,
-        disk=settings.state,
-        cgroups=Cgroups(settings.name).cpu,
+        disk=cluster.state,
+        cgroups=cluster.cgroups.cpu,
         notes={
             **facts.versions,
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
             "kubelet sync period": f"{SYNC_FREQUENCY} (default: 1m)",
-            "nodes": "3, namespaces of one machine",
+            "nodes": cluster.nodes_note,
         },
     )
 

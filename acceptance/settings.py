@@ -26,6 +26,7 @@ class Target(StrEnum):
     """Where the suite runs."""
 
     LAB = "lab"
+    KIND = "kind"
     CURRENT = "current"
 
 
@@ -144,8 +145,8 @@ class Settings(BaseSettings):
 
     @property
     def effective_profile(self) -> Profile:
-        """What was asked for; else all that is safe: everything on our own lab, only own namespaces elsewhere."""
-        return self.profile or (Profile.DISRUPT if self.target is Target.LAB else Profile.EXERCISE)
+        """What was asked for; else all that is safe: everything on our own clusters, only own namespaces elsewhere."""
+        return self.profile or (Profile.EXERCISE if self.target is Target.CURRENT else Profile.DISRUPT)
 
     @staticmethod
     def read(**options: Any) -> Settings:

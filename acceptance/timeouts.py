@@ -59,6 +59,8 @@ DEFAULTS: dict[str, float] = {
     "lab_registry_ready": 30,
     "lab_velero_deployed": 300,
     "lab_kubectl_call": 60,
+    "kind_engine_ready": 30,
+    "kind_call": 300,
     # The suite's own order: scenarios that must have the cluster to themselves
     "exclusive_use": 900,
 }

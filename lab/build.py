@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -46,26 +47,26 @@ def folder_of(module: Module, version: str) -> Path:
     return cache_folder() / "bin" / f"{module.name}-{digest.hexdigest()[:16]}"
 
 
-def binaries() -> dict[str, Path]:
+def binaries(modules: Sequence[Module] = MODULES) -> dict[str, Path]:
     """Every program's path by name, built or not."""
     version = go_version()
-    return {name: folder_of(module, version) / name for module in MODULES for name in module.packages}
+    return {name: folder_of(module, version) / name for module in modules for name in module.packages}
 
 
-def missing() -> list[Module]:
-    """Modules that have no binaries in the cache, the longest build first."""
+def missing(modules: Sequence[Module] = MODULES) -> list[Module]:
+    """Those of *modules* that have no binaries in the cache, the longest build first."""
     version = go_version()
-    absent = [module for module in MODULES if not folder_of(module, version).exists()]
+    absent = [module for module in modules if not folder_of(module, version).exists()]
     return sorted(absent, key=lambda module: -module.weight)
 
 
-def build(steps: Steps) -> int:
-    """Build what is missing, two modules at a time; return how many were built.
+def build(steps: Steps, wanted: Sequence[Module] = MODULES) -> int:
+    """Build what is missing of *wanted*, two modules at a time; return how many were built.
 
     Raises Refusal naming the module when the proxy refuses one, AcceptanceError with the
     compiler's last words for anything else; what was built by then stays.
     """
-    modules = missing()
+    modules = missing(wanted)
     if not modules:
         return 0
     version = go_version()

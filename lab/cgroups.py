@@ -25,44 +25,44 @@ class Cgroups:
 
     def __init__(self, name: str, mount: Path = MOUNT) -> None:
         self._mount = mount
-        self._folder = f"velero-lab-{name}"
+        self.folder = f"velero-lab-{name}"
         self.version = 2 if (mount / "cgroup.controllers").exists() else 1
 
     @property
     def processes(self) -> Path:
         """The group that the lab's processes are put in."""
-        return self._tracking / self._folder / "procs"
+        return self._tracking / self.folder / "procs"
 
     def kubelet_root(self, node: str) -> str:
         """The ``cgroupRoot`` of a node's kubelet, relative to the hierarchy."""
-        return f"/{self._folder}/{node}"
+        return f"/{self.folder}/{node}"
 
     @property
     def cpu(self) -> Path:
         """Where the CPU time of the lab's pods is accounted for."""
-        return (self._mount if self.version == 2 else self._mount / "cpu") / self._folder
+        return (self._mount if self.version == 2 else self._mount / "cpu") / self.folder
 
     def create(self) -> None:
         """Make the group for processes. On v2, hand the controllers down to the lab."""
         self.processes.mkdir(parents=True, exist_ok=True)
         if self.version == 2:
-            for folder in (self._mount, self._mount / self._folder):
+            for folder in (self._mount, self._mount / self.folder):
                 _delegate(folder)
 
     def create_node(self, node: str) -> None:
         """Make the node's group anew in every hierarchy: a stale one would cost kubelet seconds."""
         for hierarchy in self._limiting:
-            folder = hierarchy / self._folder / node
+            folder = hierarchy / self.folder / node
             _remove(folder)
             folder.mkdir(parents=True)
             for level in (folder.parent, folder):
                 _inherit_cpuset(level)
         if self.version == 2:
-            _delegate(self._mount / self._folder / node)
+            _delegate(self._mount / self.folder / node)
 
     def members(self) -> set[int]:
         """Pids of every live process of the lab, its containers included."""
-        return set(_pids(self._tracking / self._folder))
+        return set(_pids(self._tracking / self.folder))
 
     def kill(self) -> None:
         """Kill every process of the lab and wait until they are gone."""
@@ -83,7 +83,7 @@ class Cgroups:
     def remove(self) -> None:
         """Remove the lab's groups from every hierarchy."""
         for hierarchy in self._hierarchies:
-            folder = hierarchy / self._folder
+            folder = hierarchy / self.folder
             poll(
                 partial(_remove, folder),
                 until=bool,
@@ -94,7 +94,7 @@ class Cgroups:
 
     def leftovers(self) -> list[str]:
         """Folders of the lab that still exist."""
-        return [str(hierarchy / self._folder) for hierarchy in self._hierarchies if (hierarchy / self._folder).exists()]
+        return [str(hierarchy / self.folder) for hierarchy in self._hierarchies if (hierarchy / self.folder).exists()]
 
     @property
     def _hierarchies(self) -> list[Path]:

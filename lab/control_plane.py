@@ -71,21 +71,23 @@ def _apiserver(settings: LabSettings, pki: Path) -> list[str]:
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         "--profiling=false",
-        f"--audit-policy-file={_audit_policy(settings)}",
+        f"--audit-policy-file={write_audit_policy(settings.state / 'audit-policy.yaml', settings.velero_namespace)}",
         f"--audit-log-path={settings.audit_log}",
         "--audit-log-maxsize=100",  # MB
     ]
 
 
-def _audit_policy(settings: LabSettings) -> Path:
-    """Who did what to Velero's objects, and all that the suite's own accounts did; no contents."""
-    accounts = [f"system:serviceaccount:{settings.velero_namespace}:{name}" for name in SUITE_ACCOUNTS]
+def write_audit_policy(path: Path, namespace: str) -> Path:
+    """Write the policy to *path* and return it.
+
+    Who did what to Velero's objects, and all that the suite's own accounts in *namespace* did; no contents.
+    """
+    accounts = [f"system:serviceaccount:{namespace}:{name}" for name in SUITE_ACCOUNTS]
     rules = [
         {"level": "Metadata", "users": accounts, "omitStages": ["RequestReceived"]},
         {"level": "Metadata", "resources": [{"group": "velero.io"}], "omitStages": ["RequestReceived"]},
         {"level": "None"},
     ]
-    path = settings.state / "audit-policy.yaml"
     path.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules}))
     return path
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.figures import cache_folder
 
+RELEASE = "bookworm"
 UNPACKED = ("busybox-static", "containerd", "containernetworking-plugins", "docker-registry", "restic", "runc")
 # Package by a program it brings, for those that are installed.
 INSTALLED = {"iptables": "iptables", "git": "git", "nsenter": "util-linux", "mount": "mount", "tcpdump": "tcpdump"}
@@ -24,9 +25,9 @@ LIBRARIES = {"libseccomp2": "/usr/lib/x86_64-linux-gnu/libseccomp.so.2"}
 APT_SECONDS = 600
 
 
-def root() -> Path:
-    """The folder that the unpacked packages fill."""
-    return cache_folder() / "debian" / "-".join(("bookworm", *UNPACKED))
+def root(packages: tuple[str, ...] = UNPACKED) -> Path:
+    """The folder that the unpacked *packages* fill."""
+    return cache_folder() / "debian" / "-".join((RELEASE, *packages))
 
 
 def program(path: str) -> Path:
@@ -34,13 +35,13 @@ def program(path: str) -> Path:
     return root() / path
 
 
-def ensure() -> bool:
-    """Install and unpack what is missing; say whether anything was. Raises Refusal without apt."""
+def ensure(packages: tuple[str, ...] = UNPACKED) -> bool:
+    """Install what is missing and unpack *packages*; say whether anything was missing. Raises Refusal without apt."""
     libraries = [package for package, path in LIBRARIES.items() if not Path(path).exists()]
-    unpack = not root().exists()
+    unpack = not root(packages).exists()
     installed = install(INSTALLED, libraries, update=unpack)
     if unpack:
-        _unpack()
+        _unpack(packages)
     return installed or unpack
 
 
@@ -60,15 +61,25 @@ def install(packages: Mapping[str, str], others: Sequence[str] = (), *, update: 
     return bool(absent)
 
 
-def _unpack() -> None:
-    root().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root().parent, prefix=".unpack-") as name:
+def mirror() -> str:
+    """The address that apt takes RELEASE from; raises Refusal when it has none."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", f"Codename: {RELEASE}"]
+    done = subprocess.run(command, capture_output=True, text=True) if shutil.which("apt-get") else None
+    if done is None or not done.stdout.strip():
+        raise Refusal(f"apt knows no mirror of Debian {RELEASE}: add one to its sources")
+    return done.stdout.split()[0]
+
+
+def _unpack(packages: tuple[str, ...]) -> None:
+    target_folder = root(packages)
+    target_folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target_folder.parent, prefix=".unpack-") as name:
         work = Path(name)
-        _apt("download", *UNPACKED, folder=work)
+        _apt("download", *packages, folder=work)
         target = work / "root"
         for package in work.glob("*.deb"):
             subprocess.run(["dpkg-deb", "--extract", package, target], check=True)
-        target.rename(root())
+        target.rename(target_folder)
 
 
 def _apt(*arguments: str, folder: Path | None = None) -> None:

@@ -32,15 +32,21 @@ def render(name: str, **values: object) -> str:
     return environment.get_template(f"{name}.yaml.j2").render(node_selector=selector, **values)
 
 
-def install_add_ons(settings: LabSettings, kubectl: Kubectl) -> None:
-    """Cluster DNS and the provisioner behind the design's StorageClass."""
-    addresses: dict[str, IPv4Address] = {"s3": settings.s3, "control": settings.control, "dns": DNS_SERVICE_ADDRESS}
+def install_add_ons(
+    settings: LabSettings,
+    kubectl: Kubectl,
+    *,
+    dns: IPv4Address = DNS_SERVICE_ADDRESS,
+    coredns_image: str = images.COREDNS,
+) -> None:
+    """Cluster DNS, at the service address *dns*, and the provisioner behind the design's StorageClass."""
+    addresses: dict[str, IPv4Address] = {"s3": settings.s3, "control": settings.control, "dns": dns}
     kubectl.apply(
         render(
             "add-ons",
             storage_class=settings.storage_class,
             scheduled_namespaces=SCHEDULED_NAMESPACES,
-            coredns_image=images.COREDNS,
+            coredns_image=coredns_image,
             local_path_image=images.LOCAL_PATH,
             busybox_image=images.BUSYBOX,
             **addresses,

@@ -6,6 +6,7 @@ So ``imagePullPolicy: IfNotPresent`` finds them, and the manifests in ``gitops/`
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -114,11 +115,12 @@ def _busybox(reference: str, files: dict[str, Path], config: dict[str, object]) 
     )
 
 
-def archives() -> dict[str, Path]:
-    """Every image's archive by reference; what is not in the cache is written first."""
+def archives(wanted: Sequence[Image] | None = None) -> dict[str, Path]:
+    """Archives of *wanted* (default: of every image) by reference; what is not in the cache is written first."""
     folder = cache_folder() / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {image.reference: (image, folder / f"{image.key}.tar") for image in images()}
+    chosen = images() if wanted is None else wanted
+    paths = {image.reference: (image, folder / f"{image.key}.tar") for image in chosen}
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda pair: None if pair[1].exists() else write(*pair), paths.values()))
     return {reference: path for reference, (_, path) in paths.items()}

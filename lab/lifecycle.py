@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from filelock import FileLock, Timeout
 
@@ -45,7 +46,6 @@ from lab.progress import Steps
 from lab.settings import LabSettings
 
 FORWARDER = "forwarder"
-UP, DOWN = "lab up, to the location Available", "lab down"
 
 
 @dataclass
@@ -53,10 +53,16 @@ class Lab:
     """One lab: its settings and the handles on what runs of it."""
 
     settings: LabSettings
+    # What it is called to a person, the command that makes it, and the names of its figures.
+    what: ClassVar[str] = "lab"
+    command: ClassVar[str] = "acceptance lab up"
+    nodes_note: ClassVar[str] = "3, namespaces of one machine"
+    figure_up: ClassVar[str] = "lab up, to the location Available"
+    figure_down: ClassVar[str] = "lab down"
 
     def __post_init__(self) -> None:
-        self.cgroups = Cgroups(self.settings.name)
-        self.processes = Processes(self.settings.state, self.cgroups)
+        self.cgroups = Cgroups(self.settings.group)
+        self.processes = Processes(self.settings.state, self.cgroups, self.command)
         self.kubectl = Kubectl(self.settings)
 
     @property
@@ -73,12 +79,12 @@ class Lab:
         """Hold the lab's lock; raises Refusal when another command holds it."""
         folder = cache_folder() / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{self.settings.name}.lock", timeout=0)
+        lock = FileLock(folder / f"{self.settings.group}.lock", timeout=0)
         try:
             lock.acquire()
         except Timeout:
             raise Refusal(
-                f"another command is bringing the lab {self.settings.name} up or down: wait until it has ended"
+                f"another command is bringing the {self.what} {self.settings.name} up or down: wait until it has ended"
             ) from None
         try:
             yield
@@ -92,26 +98,39 @@ class Lab:
 
         Whatever was made before a failure stays, for a look and for the next ``up``.
         """
-        preflight.check(self.settings)
+        self._check()
         clock = Deadline(0)
-        with self.locked(), steps.display("lab"):
-            if self.processes.dead():
-                with steps.step("removing a lab whose processes are gone"):
+        with self.locked(), steps.display(self.what):
+            if self._broken():
+                with steps.step(f"removing a {self.what} whose processes are gone"):
                     self._remove()
             if self.processes.pid(FORWARDER) is None:
                 network.refuse_taken_ports(self.settings)
             if (facts := load(self.settings)) is not None:
                 return facts
-            with steps.step("Debian packages"):
-                cold = debian.ensure()
-            with steps.step("programs"):
-                cold = build.build(steps) > 0 or cold
-            with steps.step("images"):
-                archives = images.archives()
+            cold, archives = self._prepare(steps)
             facts = self._start(steps, archives)
+            path_of(self.settings).write_text(facts.model_dump_json(indent=2))
             if not cold:
-                figures.record(UP, clock.elapsed)
+                figures.record(self.figure_up, clock.elapsed)
             return facts
+
+    def _check(self) -> None:
+        """Raise Refusal when the machine is not fit."""
+        preflight.check(self.settings)
+
+    def _broken(self) -> bool:
+        """Whether something of it has ended by itself."""
+        return bool(self.processes.dead())
+
+    def _prepare(self, steps: Steps) -> tuple[bool, dict[str, Path]]:
+        """Fill the cache; say whether anything was missing in it, and where the images are."""
+        with steps.step("Debian packages"):
+            cold = debian.ensure()
+        with steps.step("programs"):
+            cold = build.build(steps) > 0 or cold
+        with steps.step("images"):
+            return cold, images.archives()
 
     def _start(self, steps: Steps, archives: dict[str, Path]) -> LabFacts:
         built = build.binaries()
@@ -142,20 +161,20 @@ class Lab:
                 flux.wait_deployed(self.kubectl)
             else:
                 install.wait_available(self.settings, self.kubectl)
-        facts = self._facts(built, steps)
-        path_of(self.settings).write_text(facts.model_dump_json(indent=2))
-        return facts
+        return self._facts(built, steps)
 
-    def _forward(self, program: Path) -> None:
+    def _forward(self, program: Path, *, netns: str = "control", api_server: str | None = None) -> None:
+        """Lead ports of the machine into the lab; to the API server too unless *api_server* is empty."""
         settings = self.settings
+        api_server = f"{settings.control}:6443" if api_server is None else api_server
         routes = [
-            f"{settings.api_port}={settings.control}:6443",
+            *([f"{settings.api_port}={api_server}"] if api_server else []),
             f"{settings.s3_port}={settings.s3}:{storage.PROXIED_PORT}",
             f"{settings.s3_direct_port}={settings.s3}:{storage.DIRECT_PORT}",
             f"{settings.toxiproxy_port}={settings.s3}:{storage.TOXIPROXY_PORT}",
         ]
         machine = f"/proc/{os.getpid()}/ns/net"
-        self.processes.start(FORWARDER, [program, f"-machine={machine}", *routes], netns="control")
+        self.processes.start(FORWARDER, [program, f"-machine={machine}", *routes], netns=netns)
 
     def _start_services(self, built: dict[str, Path]) -> None:
         storage.start(self.settings, self.processes, built["minio"], built["toxiproxy"])
@@ -172,6 +191,10 @@ class Lab:
         for index in range(1, self.settings.nodes + 1):
             nodes.start(self.settings, self.processes, self.cgroups, index=index, programs=programs, archives=archives)
 
+    def _nodes(self) -> list[str]:
+        """Names of the nodes that there are to be, in order."""
+        return self.settings.node_names
+
     def _wait_nodes(self) -> None:
         def ready() -> list[str]:
             listed = (self.kubectl.get("nodes") or {}).get("items", [])
@@ -183,7 +206,7 @@ class Lab:
 
         poll(
             ready,
-            until=lambda names: sorted(names) == self.settings.node_names,
+            until=lambda names: sorted(names) == self._nodes(),
             terminal=lambda _: next(
                 (f"{name} ended: {self.processes.tail(name)}" for name in self.processes.dead()), None
             ),
@@ -246,7 +269,7 @@ class Lab:
             there = self.state.exists() or bool(self.cgroups.leftovers())
             self._remove()
         if there:
-            figures.record(DOWN, clock.elapsed)
+            figures.record(self.figure_down, clock.elapsed)
         return there
 
     def _remove(self) -> None:
@@ -255,7 +278,7 @@ class Lab:
         self.cgroups.remove()
         if self.state.exists():
             shutil.rmtree(self.state)
-        for parent in list(self.state.parents)[:2]:  # labs, velero-acceptance
+        for parent in list(self.state.parents)[:2]:  # labs or kind, velero-acceptance
             with contextlib.suppress(OSError):  # not empty: another lab
                 parent.rmdir()
 

@@ -42,7 +42,7 @@ def refuse_taken_network(settings: LabSettings) -> None:
         if IPv4Network(text, strict=False).overlaps(settings.network):
             raise Refusal(
                 f"the lab's network {settings.network} overlaps {text} of this machine: "
-                "choose another with ACCEPTANCE_LAB_NETWORK"
+                f"choose another with {settings.variable('network')}"
             )
 
 
@@ -56,17 +56,17 @@ def refuse_taken_ports(settings: LabSettings) -> None:
             except OSError:
                 variable = next(name for name, value in settings if value == port and name.endswith("_port"))
                 raise Refusal(
-                    f"port {port} of 127.0.0.1 ({purpose}) is in use: free it or set ACCEPTANCE_LAB_{variable.upper()}"
+                    f"port {port} of 127.0.0.1 ({purpose}) is in use: free it or set {settings.variable(variable)}"
                 ) from None
 
 
-def connect(settings: LabSettings, processes: Processes) -> None:
+def connect(settings: LabSettings, processes: Processes, bridge_name: str = BRIDGE) -> None:
     """Make the switch, the hosts and their cables; what is there already stays."""
     pids = {name: processes.hold_network(name) for name in (SWITCH, *hosts(settings))}
     with NetNS(f"/proc/{pids[SWITCH]}/ns/net", flags=0) as switch:
-        if not switch.link_lookup(ifname=BRIDGE):
-            switch.link("add", ifname=BRIDGE, kind="bridge")
-        bridge = switch.link_lookup(ifname=BRIDGE)[0]
+        if not switch.link_lookup(ifname=bridge_name):
+            switch.link("add", ifname=bridge_name, kind="bridge")
+        bridge = switch.link_lookup(ifname=bridge_name)[0]
         switch.addr("replace", index=bridge, address=str(settings.gateway), prefixlen=settings.network.prefixlen)
         switch.link("set", index=bridge, state="up")
         for name in hosts(settings):
@@ -88,6 +88,12 @@ def _configure(settings: LabSettings, name: str, address: IPv4Address, pid: int)
         for index, node in enumerate(settings.node_names, start=1):
             if node != name:
                 host.route("replace", dst=str(settings.pod_subnet(index)), gateway=str(settings.node_address(index)))
+
+
+def route(pid: int, subnet: IPv4Network, gateway: IPv4Address) -> None:
+    """Lead what the network of process *pid* sends to *subnet* over *gateway*."""
+    with NetNS(f"/proc/{pid}/ns/net", flags=0) as host:
+        host.route("replace", dst=str(subnet), gateway=str(gateway))
 
 
 T = TypeVar("T")

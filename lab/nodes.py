@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -20,11 +20,11 @@ SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
 ADD_ONS_LABEL = "velero-acceptance.io/add-ons"
 
 
-def save_sysctls(settings: LabSettings) -> None:
-    """Remember the machine's values before the first kubelet changes them."""
+def save_sysctls(settings: LabSettings, names: Sequence[str] = SYSCTLS) -> None:
+    """Remember the machine's values of *names* before the first kubelet changes them."""
     saved = settings.state / "sysctls"
     if not saved.exists():
-        values = {name: Path("/proc/sys", name).read_text().strip() for name in SYSCTLS}
+        values = {name: Path("/proc/sys", name).read_text().strip() for name in names}
         partial = saved.with_suffix(".new")
         partial.write_text(yaml.safe_dump(values))
         partial.rename(saved)

@@ -57,10 +57,17 @@ def leaves(settings: LabSettings) -> list[Leaf]:
         Leaf("controller-manager", "system:kube-controller-manager"),
         Leaf("scheduler", "system:kube-scheduler"),
         Leaf("proxy", "system:kube-proxy"),
+        *services(settings),
+        *kubelets,
+    ]
+
+
+def services(settings: LabSettings) -> list[Leaf]:
+    """The certificates of what stands beside the cluster."""
+    return [
         Leaf("s3", "s3.lab", dns=["s3.lab", "localhost"], addresses=[LOOPBACK, settings.s3]),
         Leaf("git", "git.lab", dns=["git.lab"], addresses=[settings.control]),
         Leaf("registry", "registry.lab", dns=["registry.lab"], addresses=[settings.control]),
-        *kubelets,
     ]
 
 
@@ -68,13 +75,7 @@ def issue(settings: LabSettings, folder: Path) -> None:
     """Write authority, leaves, service-account key and kubeconfigs to *folder*, unless they are there."""
     if (folder / "done").exists():
         return
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = _authority(authority_key)
-    _save(folder / "ca", authority_key, authority)
-    for leaf in leaves(settings):
-        key = ec.generate_private_key(ec.SECP256R1())
-        _save(folder / leaf.file, key, _sign(leaf, key, authority, authority_key))
+    sign(folder, leaves(settings))
     service_accounts = rsa.generate_private_key(65537, 2048)
     _save(folder / "service-accounts", service_accounts)
     public = service_accounts.public_key().public_bytes(
@@ -92,6 +93,24 @@ def issue(settings: LabSettings, folder: Path) -> None:
         _kubeconfig(folder, client, f"https://{settings.control}:6443", folder / f"{client}.kubeconfig")
     _kubeconfig(folder, "admin", f"https://127.0.0.1:{settings.api_port}", settings.state / "kubeconfig", settings.name)
     (folder / "done").touch()
+
+
+def issue_services(settings: LabSettings, folder: Path) -> None:
+    """Write authority and leaves of what stands beside a cluster of its own kind, unless they are there."""
+    if not (folder / "done").exists():
+        sign(folder, services(settings))
+        (folder / "done").touch()
+
+
+def sign(folder: Path, wanted: Sequence[Leaf]) -> None:
+    """Write a new authority, and the leaves it signs, to *folder*."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    authority = _authority(authority_key)
+    _save(folder / "ca", authority_key, authority)
+    for leaf in wanted:
+        key = ec.generate_private_key(ec.SECP256R1())
+        _save(folder / leaf.file, key, _sign(leaf, key, authority, authority_key))
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

@@ -43,14 +43,19 @@ def refuse_foreign_system() -> None:
 def refuse_missing_rights() -> None:
     if os.geteuid() != 0:
         raise Refusal("the lab makes namespaces and mounts: run as root (for example with sudo)")
+    missing = [name for name, bit in CAPABILITIES.items() if not has_capability(bit)]
+    if missing:
+        raise Refusal(f"the capability {missing[0]} is missing: run outside a container, or in a privileged one")
+
+
+def has_capability(bit: int) -> bool:
+    """Whether this process has the capability of that number in linux/capability.h."""
     effective = next(
         int(line.split()[1], 16)
         for line in Path("/proc/self/status").read_text().splitlines()
         if line.startswith("CapEff")
     )
-    missing = [name for name, bit in CAPABILITIES.items() if not effective >> bit & 1]
-    if missing:
-        raise Refusal(f"the capability {missing[0]} is missing: run outside a container, or in a privileged one")
+    return bool(effective >> bit & 1)
 
 
 def refuse_hidden_folders(settings: LabSettings) -> None:
@@ -66,11 +71,11 @@ def refuse_hidden_folders(settings: LabSettings) -> None:
                 raise Refusal(f"{what} must not lie below {hidden}, which a node replaces by its own: move {path}")
 
 
-def refuse_full_disk(settings: LabSettings) -> None:
+def refuse_full_disk(settings: LabSettings, needed: int | None = None) -> None:
+    """Raise Refusal when state or cache has less than *needed* bytes free (default: what the lab needs)."""
+    needed = FREE_BYTES if needed is None else needed
     for folder in (settings.state, cache_folder()):
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(existing).free
-        if free < FREE_BYTES:
-            raise Refusal(
-                f"{existing} has {free / 1e9:.1f} GB free, the lab needs {FREE_BYTES / 1e9:.0f} GB: make room"
-            )
+        if free < needed:
+            raise Refusal(f"{existing} has {free / 1e9:.1f} GB free, the lab needs {needed / 1e9:.0f} GB: make room")

@@ -23,10 +23,11 @@ LAUNCHER = Path(__file__).with_name("launch.py")
 class Processes:
     """The lab's processes, recorded in *state*/run and logged to *state*/log."""
 
-    def __init__(self, state: Path, cgroups: Cgroups) -> None:
+    def __init__(self, state: Path, cgroups: Cgroups, up: str = "acceptance lab up") -> None:
         self._records = state / "run"
         self.logs = state / "log"
         self._cgroups = cgroups
+        self._up = up  # the command that starts them
 
     def start(
         self,
@@ -49,7 +50,7 @@ class Processes:
         record.unlink(missing_ok=True)
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", LAUNCHER, record, self._cgroups.processes, where, *argv],
+                [*self.launcher(record, where), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -65,6 +66,10 @@ class Processes:
             interval=0.005,
         )
         return process.pid
+
+    def launcher(self, record: Path, netns: str = "host") -> list[str | Path]:
+        """What to put before a command for it to run in the lab's control group, where ``down`` finds it."""
+        return [sys.executable, "-I", "-S", LAUNCHER, record, self._cgroups.processes, netns]
 
     def hold_network(self, name: str) -> int:
         """Start the process that keeps network namespace *name* alive; return its pid.
@@ -86,7 +91,7 @@ class Processes:
         pid = self.pid(name)
         if pid is None:
             raise AcceptanceError(
-                f"{name} of the lab is not running: look at {self.logs / name}.log, then run `acceptance lab up`"
+                f"{name} of the lab is not running: look at {self.logs / name}.log, then run `{self._up}`"
             )
         return pid
 

@@ -12,16 +12,24 @@ KUBERNETES_VERSION = f"v1.{KUBERNETES_MINOR}.4"
 VELERO_VERSION = "v1.16.2"
 AWS_PLUGIN_VERSION = "v1.14.3"
 COREDNS_VERSION = "v1.14.7"
+KIND_VERSION = "v0.32.0"
 LOCAL_PATH_VERSION = "v0.0.30"
 FLUX_VERSIONS = {"source-controller": "v1.7.0", "kustomize-controller": "v1.7.3", "helm-controller": "v1.4.0"}
 
 _KUBERNETES_FLAGS = "k8s.io/component-base/version"
 _VELERO_FLAGS = "github.com/vmware-tanzu/velero/pkg/buildinfo"
+# Without these kubelet, API server and kubeadm report v0.0.0 and version checks fail.
+_KUBERNETES = (
+    f"-X {_KUBERNETES_FLAGS}.gitVersion={KUBERNETES_VERSION}",
+    f"-X {_KUBERNETES_FLAGS}.gitMajor=1",
+    f"-X {_KUBERNETES_FLAGS}.gitMinor={KUBERNETES_MINOR}",
+    f"-X {_KUBERNETES_FLAGS}.gitTreeState=clean",
+)
 
 
 @dataclass(frozen=True)
 class Module:
-    """A folder of ``lab/tools``: its packages by the name their binary gets, and linker flags.
+    """A folder of ``lab/tools`` (*source*, else *name*): its packages by the name their binary gets, and linker flags.
 
     *definitions* names Go modules whose ``config/crd/bases`` are copied beside the binaries:
     the custom resource definitions come from the very source the program is built from.
@@ -33,23 +41,18 @@ class Module:
     flags: tuple[str, ...] = ()
     definitions: tuple[str, ...] = ()
     weight: int = 1
+    source: str = ""
 
     @property
     def folder(self) -> Path:
-        return TOOLS / self.name
+        return TOOLS / (self.source or self.name)
 
 
 MODULES = (
     Module(
         "kubernetes",
         {"kube": "./kube", "coredns": "./coredns"},
-        # Without these kubelet and API server report v0.0.0 and version checks fail.
-        flags=(
-            f"-X {_KUBERNETES_FLAGS}.gitVersion={KUBERNETES_VERSION}",
-            f"-X {_KUBERNETES_FLAGS}.gitMajor=1",
-            f"-X {_KUBERNETES_FLAGS}.gitMinor={KUBERNETES_MINOR}",
-            f"-X {_KUBERNETES_FLAGS}.gitTreeState=clean",
-        ),
+        flags=_KUBERNETES,
         weight=640,
     ),
     Module(
@@ -86,4 +89,15 @@ MODULES = (
     Module("forwarder", {"forwarder": "."}, weight=2),
     Module("corpus", {"corpus": "."}, weight=2),
     Module("pause", {"pause": "."}, weight=1),
+)
+
+# What the kind target needs on top.
+KIND_MODULES = (
+    Module("kind", {"kind": "sigs.k8s.io/kind"}, weight=10),
+    Module("podnet", {"podnet": "."}, weight=3),
+)
+# And to make its nodes where there is no image of them.
+NODE_MODULES = (
+    Module("kubeadm", {"kubeadm": "k8s.io/kubernetes/cmd/kubeadm"}, flags=_KUBERNETES, weight=25, source="kubernetes"),
+    Module("node-entrypoint", {"node-entrypoint": "."}),
 )

@@ -10,7 +10,7 @@ import os
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,6 +33,7 @@ class LabSettings(BaseSettings):
     """What can be chosen about a lab; the defaults suit a machine with one lab."""
 
     model_config = SettingsConfigDict(env_prefix="ACCEPTANCE_LAB_", extra="ignore")
+    place: ClassVar[str] = "labs"
 
     name: str = Field(default="lab", pattern=r"^[a-z0-9][a-z0-9-]{0,20}$")
     network: IPv4Network = IPv4Network("10.77.0.0/24")
@@ -73,11 +74,20 @@ class LabSettings(BaseSettings):
             )
         return self
 
+    @property
+    def group(self) -> str:
+        """Under this name the lab has its control groups and its lock."""
+        return self.name
+
+    def variable(self, field: str) -> str:
+        """The environment variable that gives a setting."""
+        return f"{self.model_config['env_prefix']}{field.upper()}"
+
     @cached_property
     def state(self) -> Path:
         """The lab's folder: keys, disks, logs. It is gone after ``down``."""
         base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
-        return base / "velero-acceptance" / "labs" / self.name
+        return base / "velero-acceptance" / self.place / self.name
 
     @property
     def audit_log(self) -> Path:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,22 +10,16 @@ import pytest
 from acceptance.evidence.verdicts import Verdict
 from acceptance.register.load import load
 from acceptance.settings import CurrentTarget
+from lab.kind.settings import KindSettings
 from lab.settings import LabSettings
-from tests.commands import DOCUMENTS, ROOT, commands, marks
+from tests.commands import DOCUMENTS, ROOT, commands, marks, run
 
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
-def run(command: str) -> subprocess.CompletedProcess[str]:
-    path = f"{sys.prefix}/bin:{os.environ['PATH']}"
-    return subprocess.run(
-        command, shell=True, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=60
-    )
-
-
 def test_every_command_is_run_by_some_test() -> None:
-    """``lab`` and ``current`` ones by test_docs.py and test_current.py of lab/tests, ``make`` ones by .ci/run."""
-    assert marks() == {"", "make", "collect", "lab", "current"}
+    """``lab``, ``kind``, ``current`` ones by tests on clusters, ``make`` ones by .ci/run; ``docker`` ones by nobody."""
+    assert marks() == {"", "make", "collect", "lab", "kind", "current", "docker"}
     ci = (ROOT / ".ci/run").read_text()
     assert commands("make") and all(command in ci for command in commands("make"))
 
@@ -69,6 +60,12 @@ def test_every_setting_of_the_lab_is_documented() -> None:
     usage = (ROOT / "docs/usage.md").read_text()
     named = set(re.findall(r"`ACCEPTANCE_LAB_([A-Z0-9_]+)`", usage))
     assert named == {name.upper() for name in LabSettings.model_fields}
+
+
+def test_every_setting_of_the_kind_cluster_is_documented() -> None:
+    usage = (ROOT / "docs/usage.md").read_text()
+    named = set(re.findall(r"`ACCEPTANCE_KIND_([A-Z0-9_]+)`", usage))
+    assert named == {name.upper() for name in KindSettings.model_fields} - {"NODES"}
 
 
 def test_every_setting_of_a_cluster_is_documented() -> None:

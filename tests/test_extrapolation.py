@@ -235,6 +235,14 @@ def test_throttling_is_read_from_either_hierarchy(tmp_path: Path, text: str) -> 
     assert str(found.since(Throttling(12, 9, 0.4))) == "50 of 100 periods, 4.0 s"
 
 
+def test_throttling_is_found_where_systemd_names_the_groups(tmp_path: Path) -> None:
+    pod = tmp_path / "kubelet/kubelet-kubepods.slice/kubelet-kubepods-burstable-poda_b.slice"
+    (pod / "cri-containerd-c.scope").mkdir(parents=True)
+    (pod / "cpu.stat").write_text(UNLIMITED)
+    (pod / "cri-containerd-c.scope/cpu.stat").write_text(V2)
+    assert cpu_time.of_pods(tmp_path, ["a-b"]) == Throttling(112, 59, 4.4)
+
+
 def test_where_the_nodes_are_elsewhere_it_is_not_known(tmp_path: Path) -> None:
     assert cpu_time.of_pods(None, ["u"]) is None
     assert cpu_time.of_pods(tmp_path, ["u"]) is None

@@ -48,7 +48,7 @@ import acceptance.register.waivers as waivers
 own = Path(__file__).with_name("waivers.yaml")
 if own.exists():
     waivers.load.__defaults__ = (own.parent,)
-run._bring_lab_up = lambda: None
+run._bring_up = lambda target: None
 run._reachable = reachable
 def begin(session, found):
     who = "worker" if run.is_worker(session.config) else "main"
@@ -350,7 +350,7 @@ def test_an_interrupted_run_cleans_up_and_reports(suite: Suite, number: signal.S
 @pytest.mark.parametrize(
     ("arguments", "environment", "says"),
     [
-        (("--target=mars",), {}, "target: Input should be 'lab' or 'current', not 'mars'"),
+        (("--target=mars",), {}, "target: Input should be 'lab', 'kind' or 'current', not 'mars'"),
         (("--profile=wild",), {}, "profile: Input should be 'observe'"),
         (("--run-id=A B",), {}, "run_id"),
         ((), {"ACCEPTANCE_TARGET": "mars"}, "target"),

@@ -1,11 +1,11 @@
 """How often the kernel held a pod back for want of CPU time, read from its control group.
 
-Only where the nodes' control groups are on this machine, as the lab's are.
+Only where the nodes' control groups are on this machine, as those of the lab and of the kind cluster are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +35,16 @@ def of_pods(root: Path | None, uids: Iterable[str]) -> Throttling | None:
     """
     if root is None:
         return None
-    found = [stat for uid in uids for folder in root.rglob(f"pod{uid}") if (stat := _of_pod(folder))]
+    found = [stat for uid in uids for folder in _folders(root, uid) if (stat := _of_pod(folder))]
     if not found:
         return None
     return Throttling(*(sum(getattr(stat, name) for stat in found) for name in ("periods", "throttled", "seconds")))
+
+
+def _folders(root: Path, uid: str) -> Iterator[Path]:
+    """A pod's groups, by the name that the kubelet itself gives them, or has systemd give them."""
+    yield from root.rglob(f"pod{uid}")
+    yield from root.rglob(f"*-pod{uid.replace('-', '_')}.slice")
 
 
 def _of_pod(folder: Path) -> Throttling | None:

@@ -54,7 +54,7 @@ RUN = pytest.StashKey[Run]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("acceptance", "acceptance suite")
-    group.addoption("--target", help="lab (default) or current; ACCEPTANCE_TARGET")
+    group.addoption("--target", help="lab (default), kind or current; ACCEPTANCE_TARGET")
     group.addoption("--profile", help="observe, exercise, disrupt or soak; ACCEPTANCE_PROFILE")
     group.addoption("--run-id", help="name of the run and of its folder in reports/; ACCEPTANCE_RUN_ID")
     group.addoption("--data-size", help="of the timed runs, e.g. 256MiB (default) or 10GB; ACCEPTANCE_DATA_SIZE")
@@ -120,12 +120,12 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 
 def _prepare(session: pytest.Session) -> None:
-    """Bring the lab up and check the target, once, before anything runs."""
+    """Bring lab or kind cluster up and check the target, once, before anything runs."""
     config = session.config
     run = config.stash[RUN]
     try:
-        if run.settings.target is Target.LAB and not is_worker(config):
-            _bring_lab_up()
+        if run.settings.target is not Target.CURRENT and not is_worker(config):
+            _bring_up(run.settings.target)
         run.environment = _reachable(run)
         if run.environment.target is Target.CURRENT:
             run.environment = _by_private_kubeconfig(run.environment, config)
@@ -160,14 +160,13 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def _bring_lab_up() -> None:
+def _bring_up(target: Target) -> None:
     from rich.console import Console
 
-    from lab.lifecycle import Lab
+    from acceptance.safety import cluster_of
     from lab.progress import Steps
-    from lab.settings import LabSettings
 
-    Lab(LabSettings()).up(Steps(Console(highlight=False)))
+    cluster_of(target).up(Steps(Console(highlight=False)))
 
 
 def _reachable(run: Run) -> Environment:

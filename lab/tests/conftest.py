@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.waiting import poll
 from lab.lifecycle import Lab
 from lab.settings import LabSettings
 
@@ -24,23 +25,41 @@ SETTINGS = {
 }
 
 
+STEP_SECONDS = 120.0
+
+
 @dataclass
 class Second:
     """The second lab, by its command line and, for a look inside, by its handles."""
 
     log: Path
     lab: Lab = field(default_factory=lambda: Lab(LabSettings()))
+    target: str = "lab"
 
     def start(self, command: str) -> subprocess.Popen[str]:
-        """Start ``acceptance lab COMMAND`` with its output in the log."""
+        """Start ``acceptance lab COMMAND`` (or another target's) with its output in the log."""
         program = Path(sys.prefix) / "bin/acceptance"
         with self.log.open("w") as log:
-            return subprocess.Popen([program, "lab", command], stdout=log, stderr=log, text=True)
+            return subprocess.Popen([program, self.target, command], stdout=log, stderr=log, text=True)
 
     def run(self, command: str) -> tuple[int, str]:
-        """Exit code and output of ``acceptance lab COMMAND``."""
+        """Exit code and output of that command."""
         code = self.start(command).wait(timeout=600)
         return code, self.log.read_text()
+
+    def kill_at(self, moment: str) -> None:
+        """Start ``up`` and end it with SIGKILL right after it has printed *moment*."""
+        up = self.start("up")
+        poll(
+            self.log.read_text,
+            until=lambda text: moment in text,
+            terminal=lambda text: f"up ended: {text}" if up.poll() is not None else None,
+            event=f"up has passed {moment!r}",
+            timeout=STEP_SECONDS,
+            interval=0.05,
+        )
+        up.kill()
+        up.wait()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from acceptance.figures import cache_folder
+from lab.kind.cluster import WATCHERS
 from lab.nodes import SYSCTLS
 from lab.settings import LabSettings
 
@@ -19,17 +20,21 @@ NOISE = ("/proc", "/sys", "/dev", "/tmp", "/root/.cache", "/root/go")
 FILES = ("/run", "/etc", "/var/lib", "/var/log", "/var/openebs", "/opt/cni", "/usr/local/bin")
 
 
-def look() -> dict[str, set[str]]:
-    """Mounts, control groups, network, sysctls, processes' namespaces, folders and files of the machine."""
+def look(own: LabSettings | None = None) -> dict[str, set[str]]:
+    """Mounts, control groups, network, sysctls, processes' namespaces, folders and files of the machine.
+
+    What belongs to others than the lab *own* (default: as the environment says) is left out where it can be told.
+    """
+    own = own or LabSettings()
     return {
         "mounts": {" ".join(line.split()[:3]) for line in Path("/proc/self/mounts").read_text().splitlines()},
-        "control groups": _control_groups(),
+        "control groups": _control_groups(own),
         "network": _network(),
-        "sysctls": {f"{name} = {Path('/proc/sys', name).read_text().strip()}" for name in SYSCTLS},
+        "sysctls": {f"{name} = {Path('/proc/sys', name).read_text().strip()}" for name in (*SYSCTLS, WATCHERS)},
         "network namespaces": _namespaces("net"),
         "mount namespaces": _namespaces("mnt"),
         "programs": _programs(),
-        "folders": _tree(),
+        "folders": _tree(own),
         "files": {str(path) for top in FILES for path in Path(top).glob("*")},
     }
 
@@ -41,9 +46,9 @@ def differences(before: dict[str, set[str]], after: dict[str, set[str]]) -> list
     return found + gone
 
 
-def _control_groups() -> set[str]:
+def _control_groups(own: LabSettings) -> set[str]:
     """Every control group, but those of other labs: theirs come and go as they work."""
-    other = re.compile(rf"/velero-lab-(?!{LabSettings().name}(/|$))")
+    other = re.compile(rf"/velero-lab-(?!{re.escape(own.group)}(/|$))")
     return {folder for folder, _, _ in os.walk("/sys/fs/cgroup") if not other.search(folder)}
 
 
@@ -79,11 +84,10 @@ def _programs() -> set[str]:
     return found
 
 
-def _tree() -> set[str]:
+def _tree(own: LabSettings) -> set[str]:
     """Every folder of the root file system outside the noise, the cache and other labs."""
     root = os.stat("/").st_dev
-    own = LabSettings().state
-    others = (str(state) for state in own.parent.glob("*") if state != own)
+    others = (str(state) for state in own.state.parents[1].glob("*/*") if state != own.state)
     noise = (*NOISE, str(cache_folder()), *others)
     found: set[str] = set()
     for folder, below, _ in os.walk("/"):

@@ -7,35 +7,18 @@ import subprocess
 
 import pytest
 
-from acceptance.waiting import poll
 from lab import facts
 from lab.tests.conftest import Second
 from lab.tests.machine import differences, look
 
-STEP_SECONDS = 120.0
 # What `up` has printed when the moment has come: it is then in the middle of the next step.
 MOMENTS = ("certificates and network:", "control plane:", "nodes and add-ons:")
-
-
-def kill_at(second: Second, moment: str) -> None:
-    """Start ``up`` and end it with SIGKILL right after *moment*."""
-    up = second.start("up")
-    poll(
-        second.log.read_text,
-        until=lambda text: moment in text,
-        terminal=lambda text: f"up ended: {text}" if up.poll() is not None else None,
-        event=f"up has passed {moment!r}",
-        timeout=STEP_SECONDS,
-        interval=0.05,
-    )
-    up.kill()
-    up.wait()
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_down_leaves_nothing_after_up_was_killed(second: Second, moment: str) -> None:
     before = look()
-    kill_at(second, moment)
+    second.kill_at(moment)
     code, said = second.run("down")
     assert (code, said) == (0, "The lab is down.\n")
     assert differences(before, look()) == []
@@ -44,7 +27,7 @@ def test_down_leaves_nothing_after_up_was_killed(second: Second, moment: str) ->
 def test_a_whole_life(second: Second) -> None:
     """Killed half-way, taken up again, used, killed as a reboot kills, made anew, taken down."""
     before = look()
-    kill_at(second, "control plane:")
+    second.kill_at("control plane:")
     code, said = second.run("up")
     assert code == 0, said
     assert said.splitlines()[-1].startswith("The lab is up.")

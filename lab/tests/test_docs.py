@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from tests.commands import ROOT, commands
+from tests.commands import commands, run
 
 
 @pytest.mark.parametrize("command", commands("lab"))
 def test_command(command: str) -> None:
-    path = f"{sys.prefix}/bin:{os.environ['PATH']}"
-    done = subprocess.run(
-        command, shell=True, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=600
-    )
+    done = run(command, seconds=600)
     assert done.returncode == 0, done.stdout + done.stderr

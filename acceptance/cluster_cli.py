@@ -1,0 +1,61 @@
+"""The commands that the embedded lab and the kind cluster share: up, down, status, kubeconfig."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from acceptance.errors import AcceptanceError
+
+if TYPE_CHECKING:
+    from lab.facts import LabFacts
+    from lab.lifecycle import Lab
+
+
+def facts_of(lab: Lab) -> LabFacts:
+    """What is known of a lab that is up; raises AcceptanceError when there is none."""
+    from lab.facts import load
+
+    facts = load(lab.settings)
+    if facts is None:
+        raise AcceptanceError(f"there is no {lab.what}: run `{lab.command}`")
+    return facts
+
+
+def cluster_app(make: Callable[[], Lab], console: Console, *, what: str, summary: str) -> typer.Typer:
+    """The commands of the cluster that *make* gives a handle on; *what* is its name to a person."""
+    app = typer.Typer(no_args_is_help=True, help=summary)
+
+    @app.command(help=f"Bring the {what} up: three nodes, S3 over TLS, Git, Flux, and Velero deployed from gitops/.")
+    def up() -> None:
+        from lab.progress import Steps
+
+        facts = make().up(Steps(console))
+        console.print(f"The {what} is up. export KUBECONFIG={facts.kubeconfig}", soft_wrap=True)
+
+    @app.command(help=f"Remove the {what}. Built programs and images stay in the cache.")
+    def down() -> None:
+        console.print(f"The {what} is down." if make().down() else f"There is no {what}.")
+
+    @app.command(help=f"Show every process of the {what}; exit code 1 when one has ended or there is none.")
+    def status() -> None:
+        lab = make()
+        found = lab.status()
+        if not found:
+            raise AcceptanceError(f"there is no {what}: run `{lab.command}`")
+        table = Table("process", "state", box=None)
+        for name, state in found.items():
+            table.add_row(name, state)
+        console.print(table)
+        if "ended" in found.values():
+            raise AcceptanceError(f"a process of the {what} has ended: run `{lab.command}` to make the {what} anew")
+
+    @app.command(help=f"Print the path of the kubeconfig of the {what}: export KUBECONFIG=$(…).")
+    def kubeconfig() -> None:
+        print(facts_of(make()).kubeconfig)
+
+    return app

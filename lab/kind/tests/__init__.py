@@ -1,0 +1,1 @@
+"""The kind target on a real cluster: minutes, and several gigabytes."""
