@@ -84,13 +84,12 @@ def _holes_filled(what: str, *_: Entry | None) -> bool:
     return what == "holes"
 
 
-KNOWN = (
-    KnownLoss("mark that a restore leaves", "E-16", _marks_a_restore),
-    KnownLoss("sockets are not restored", "E-28", _is_socket),
-    KnownLoss("link targets that are not UTF-8 are altered", "E-24", _target_became_utf8),
-    KnownLoss("symbolic links of several names become several links", "E-25", _link_lost_its_names),
-    KnownLoss("holes of sparse files are filled", "E-26", _holes_filled),
-)
+# Velero's own; the others are an uploader's, which says so in acceptance/uploaders.py.
+MARKER = KnownLoss("mark that a restore leaves", "E-16", _marks_a_restore)
+SOCKETS = KnownLoss("sockets are not restored", "E-28", _is_socket)
+LINK_TARGETS = KnownLoss("link targets that are not UTF-8 are altered", "E-24", _target_became_utf8)
+LINKED_LINKS = KnownLoss("symbolic links of several names become several links", "E-25", _link_lost_its_names)
+HOLES = KnownLoss("holes of sparse files are filled", "E-26", _holes_filled)
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Difference:
-    """Every finding, of *total* paths of both sides. What is known counts as equal, and is counted and shown."""
+    """Every finding, of *total* paths of both sides. What is known counts as equal, and is counted and shown.
+
+    *exceptions* are those that were looked for.
+    """
 
     total: int
     findings: tuple[Finding, ...]
+    exceptions: tuple[KnownLoss, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -132,7 +135,7 @@ class Difference:
     def known(self) -> dict[KnownLoss, int]:
         """How many paths each documented exception covers here; every exception is named, also with 0."""
         counts = Counter(known for _, known in {(f.path, f.known) for f in self.findings})
-        return {loss: counts[loss] for loss in KNOWN}
+        return {loss: counts[loss] for loss in self.exceptions}
 
     def table(self) -> str:
         """The differences as text, the first of each kind, after them what is excepted."""
@@ -151,16 +154,21 @@ class Difference:
         return [finding for finding in self.findings if finding.known is None]
 
 
-def compare(expected: dict[str, Entry], found: dict[str, Entry]) -> Difference:
-    """How *found* differs from *expected*, both ways."""
+def compare(
+    expected: dict[str, Entry], found: dict[str, Entry], exceptions: tuple[KnownLoss, ...] = (MARKER,)
+) -> Difference:
+    """How *found* differs from *expected*, both ways; *exceptions* are what may have been lost."""
     paths = sorted(expected.keys() | found.keys())
-    findings = [finding for path in paths for finding in _findings(path, expected.get(path), found.get(path))]
-    return Difference(len(paths), tuple(findings))
+    pairs = ((path, expected.get(path), found.get(path)) for path in paths)
+    findings = [finding for path, old, new in pairs for finding in _findings(path, old, new, exceptions)]
+    return Difference(len(paths), tuple(findings), exceptions)
 
 
-def _findings(path: str, expected: Entry | None, found: Entry | None) -> Iterator[Finding]:
+def _findings(
+    path: str, expected: Entry | None, found: Entry | None, exceptions: tuple[KnownLoss, ...]
+) -> Iterator[Finding]:
     for what, old, new in _raw(expected, found):
-        known = next((loss for loss in KNOWN if loss.covers(what, expected, found)), None)
+        known = next((loss for loss in exceptions if loss.covers(what, expected, found)), None)
         yield Finding(path, what, old, new, known)
 
 

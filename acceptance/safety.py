@@ -8,7 +8,10 @@ from pathlib import Path
 import yaml
 from pydantic import SecretStr
 
-from acceptance.errors import Refusal
+from acceptance import uploaders
+from acceptance.drivers.kinds import DEPLOYMENT
+from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.errors import AcceptanceError, Refusal
 from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, Target
 
 
@@ -46,7 +49,9 @@ def _lab() -> Environment:
         audit_log=facts.audit_log,
         capture=facts.capture,
         s3_ports=facts.s3_ports,
-        restic=facts.restic,
+        uploader=facts.uploader,
+        oracle=facts.oracle,
+        releases=facts.releases,
         corpus=facts.corpus,
         corpus_image=facts.corpus_image,
         velero_cli=facts.velero_cli,
@@ -59,6 +64,25 @@ def _lab() -> Environment:
             "nodes": "3, namespaces of one machine",
         },
     )
+
+
+def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str | None) -> Environment:
+    """The environment with the uploader of the Velero that is deployed; raises Refusal when another was *asked* for.
+
+    Without a Velero it stays as it is: every scenario will say so.
+    """
+    deployment = kubernetes.get(DEPLOYMENT, "velero", environment.velero_namespace)
+    if deployment is None:
+        return environment
+    (container, *_) = deployment["spec"]["template"]["spec"]["containers"]
+    try:
+        uploader = uploaders.of_server(container.get("args", []), container["image"]).name
+    except AcceptanceError as error:
+        raise Refusal(str(error)) from None
+    if asked not in (None, uploader):
+        raise Refusal(f"the deployed Velero backs up with {uploader}, not {asked}: leave --profile-uploader out")
+    oracle = environment.oracle or _found(uploader)
+    return environment.model_copy(update={"uploader": uploader, "oracle": oracle})
 
 
 def allowed_context(current: CurrentTarget) -> str:
@@ -115,15 +139,18 @@ def _current(current: CurrentTarget) -> Environment:
         audit_log=current.audit_log,
         capture=current.capture,
         s3_ports=current.s3_ports,
-        restic=_program("restic"),
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,
-        velero_cli=Path(found) if (found := shutil.which("velero")) else None,
+        velero_cli=_found("velero"),
     )
 
 
+def _found(name: str) -> Path | None:
+    return Path(path) if (path := shutil.which(name)) else None
+
+
 def _program(name: str) -> Path:
-    found = shutil.which(name)
+    found = _found(name)
     if found is None:
         raise Refusal(f"{name} is missing in PATH: `acceptance lab up` builds or unpacks it, or install it")
-    return Path(found)
+    return found

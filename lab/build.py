@@ -17,7 +17,7 @@ from pathlib import Path
 
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.figures import cache_folder
-from lab.programs import MODULES, Module
+from lab.programs import DEFAULT, Module, Release
 from lab.progress import Steps
 
 AT_ONCE = 2
@@ -46,26 +46,26 @@ def folder_of(module: Module, version: str) -> Path:
     return cache_folder() / "bin" / f"{module.name}-{digest.hexdigest()[:16]}"
 
 
-def binaries() -> dict[str, Path]:
-    """Every program's path by name, built or not."""
+def binaries(release: Release = DEFAULT) -> dict[str, Path]:
+    """The path of every program of a lab with *release* by name, built or not."""
     version = go_version()
-    return {name: folder_of(module, version) / name for module in MODULES for name in module.packages}
+    return {name: folder_of(module, version) / name for module in release.modules for name in module.packages}
 
 
-def missing() -> list[Module]:
-    """Modules that have no binaries in the cache, the longest build first."""
+def missing(release: Release = DEFAULT) -> list[Module]:
+    """Modules of a lab with *release* that have no binaries in the cache, the longest build first."""
     version = go_version()
-    absent = [module for module in MODULES if not folder_of(module, version).exists()]
+    absent = [module for module in release.modules if not folder_of(module, version).exists()]
     return sorted(absent, key=lambda module: -module.weight)
 
 
-def build(steps: Steps) -> int:
-    """Build what is missing, two modules at a time; return how many were built.
+def build(steps: Steps, release: Release = DEFAULT) -> int:
+    """Build what a lab with *release* misses, two modules at a time; return how many were built.
 
     Raises Refusal naming the module when the proxy refuses one, AcceptanceError with the
     compiler's last words for anything else; what was built by then stays.
     """
-    modules = missing()
+    modules = missing(release)
     if not modules:
         return 0
     version = go_version()

@@ -16,6 +16,7 @@ from acceptance.evidence.recorder import Evidence
 from acceptance.naming import unique
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
+from acceptance.uploaders import Uploader
 from fixtures.credentials import LiveKeys
 from fixtures.scope import Scope
 from fixtures.standard import RestoredCopy, Standard
@@ -25,9 +26,14 @@ from fixtures.watchers import Vigil
 
 @then("S3 holds exactly the keys of that backup, that restore and its repository")
 def layout_exact(
-    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
+    standard: Standard,
+    copy: RestoredCopy,
+    bucket: Bucket,
+    environment: Environment,
+    uploader: Uploader,
+    evidence: Evidence,
 ) -> None:
-    findings = _findings(standard, copy, bucket, environment)
+    findings = _findings(standard, copy, bucket, environment, uploader)
     evidence.measure("keys_missing", len(findings.missing), artefact=findings.table())
     evidence.measure("keys_unexpected", len(findings.unexpected), artefact=findings.table())
 
@@ -54,9 +60,14 @@ def stray_object(scope: Scope, bucket: Bucket, environment: Environment) -> Iter
 
 @then("the keys are no longer those of the layout")
 def layout_broken(
-    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
+    standard: Standard,
+    copy: RestoredCopy,
+    bucket: Bucket,
+    environment: Environment,
+    uploader: Uploader,
+    evidence: Evidence,
 ) -> None:
-    findings = _findings(standard, copy, bucket, environment)
+    findings = _findings(standard, copy, bucket, environment, uploader)
     evidence.refute("keys_unexpected", len(findings.unexpected), artefact=findings.table())
 
 
@@ -145,13 +156,14 @@ def bucket_otherwise(other_bucket: Bucket, evidence: Evidence) -> None:
 
 
 def _findings(
-    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment
+    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, uploader: Uploader
 ) -> layout.LayoutFindings:
     return layout.inspect(
         bucket.keys(),
         environment.key(""),
         backup=standard.application.backup.name,
         restore=copy.restore.name,
+        uploader=uploader,
         namespace=standard.application.workload.namespace,
         snapshots=1,
     )

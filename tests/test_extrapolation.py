@@ -246,7 +246,6 @@ def test_without_room_nothing_is_begun_and_the_missing_space_is_named(tmp_path: 
         target=Target.LAB,
         kubeconfig=tmp_path,
         s3=access,
-        restic=tmp_path,
         corpus=tmp_path,
         corpus_image="x",
         disk=tmp_path,

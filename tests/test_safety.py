@@ -53,7 +53,7 @@ def test_the_current_target_wants_the_programs(kubeconfig: Path, monkeypatch: py
     keys: dict[str, Any] = {"s3_access_key": SecretStr("a"), "s3_secret_key": SecretStr("b")}
     current = CurrentTarget(kubeconfig=kubeconfig, allowed_contexts=["production"], s3_endpoint="https://s3", **keys)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Refusal, match="restic is missing in PATH"):
+    with pytest.raises(Refusal, match="corpus is missing in PATH"):
         environment(Settings(target=Target.CURRENT, current=current))
 
 
@@ -100,7 +100,7 @@ def test_secrets_are_not_printed() -> None:
 def test_keys_are_below_the_prefix_if_there_is_one(prefix: str, file: str, folder: str) -> None:
     place, access = Path("/nowhere"), S3Access(endpoint="e", access_key=SecretStr("a"), secret_key=SecretStr("b"))
     found = Environment(
-        target=Target.CURRENT, kubeconfig=place, prefix=prefix, s3=access, restic=place, corpus=place, corpus_image="x"
+        target=Target.CURRENT, kubeconfig=place, prefix=prefix, s3=access, corpus=place, corpus_image="x"
     )
     assert (found.key("backups", "b", "f"), found.key("backups", "b", "")) == (file, folder)
     assert found.key("") == (f"{prefix.strip('/')}/" if prefix else "")

@@ -15,6 +15,7 @@ from acceptance.drivers.velero import Velero
 from acceptance.housekeeping import Housekeeper, Ledger
 from acceptance.naming import RUN_LABEL, belongs, labels, unique
 from acceptance.timeouts import Timeouts
+from acceptance.uploaders import RESTIC
 from fixtures.scope import Scope
 from fixtures.watchers import VeleroDisturbed, Vigil
 
@@ -62,7 +63,7 @@ def lines() -> Lines:
 @pytest.fixture
 def vigil(pods: Pods, lines: Lines) -> Vigil:
     scope = Scope(RUN, "scenario", cast(Kubernetes, None), Ledger(backups={OWN}))
-    return Vigil(cast(Velero, pods), cast(LogStreams, lines), scope)
+    return Vigil(cast(Velero, pods), cast(LogStreams, lines), scope, RESTIC)
 
 
 def test_a_quiet_velero_is_fine(vigil: Vigil) -> None:
