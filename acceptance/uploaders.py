@@ -32,7 +32,8 @@ class Uploader:
 
     *folder* holds a repository a namespace, below the location's prefix; its keys are *key*, and there is one at least
     that begins with each of *parts*. Those that begin with *packs* hold file contents. *snapshots* begin the
-    keys of snapshots where each has one of its own.
+    keys of snapshots where each has one of its own. *more_files* are what its Velero writes of a backup and the other
+    does not.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Uploader:
     parts: tuple[str, ...]
     packs: str
     snapshots: str | None
+    more_files: tuple[str, ...]
     # What a BackupRepository names as its address begins with this; kopia's is made from the location alone.
     address: str
     # Whether a pod of its own moves each volume, named like the volume's object. Else node-agent does.
@@ -63,6 +65,8 @@ RESTIC = Uploader(
     parts=("config", "keys/", "snapshots/", "index/", "data/"),
     packs="data/",
     snapshots="snapshots/",
+    # Of volumes that are no file system backups; 1.18 writes them no more.
+    more_files=tuple(f"{{name}}-csi-volumesnapshot{part}.json.gz" for part in ("s", "contents", "classes")),
     address="s3:https://",
     own_pods=False,
     agent_lost=Fate("PartiallyFailed", "found a podvolumebackup"),
@@ -81,11 +85,13 @@ KOPIA = Uploader(
     name="kopia",
     folder="kopia",
     key=re.compile(
-        rf"kopia\.(repository|blobcfg|maintenance)|[pqs]{HEX}{{32}}-[0-9a-z]+|x[nsew]\d+_[0-9a-z_-]+|_log_[0-9a-z_-]+"
+        r"kopia\.(repository|blobcfg|maintenance)|udmrepo\.Repository|"
+        rf"[pqs]{HEX}{{32}}-[0-9a-z]+|x[nsew]\d+_[0-9a-z_-]+|_log_[0-9a-z_-]+"
     ),
-    parts=("kopia.repository", "kopia.blobcfg", "p", "q", "x"),
+    parts=("kopia.repository", "kopia.blobcfg", "udmrepo.Repository", "p", "q", "x"),
     packs="p",
     snapshots=None,
+    more_files=(),
     address="",
     own_pods=True,
     agent_lost=Fate("Completed"),

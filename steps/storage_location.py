@@ -40,10 +40,16 @@ def layout_exact(
 
 @then("every object of that backup and that restore can be read")
 def objects_readable(
-    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
+    standard: Standard,
+    copy: RestoredCopy,
+    bucket: Bucket,
+    environment: Environment,
+    uploader: Uploader,
+    evidence: Evidence,
 ) -> None:
     prefix = environment.key("")
-    keys = layout.backup_keys(prefix, standard.application.backup.name) | layout.restore_keys(prefix, copy.restore.name)
+    keys = layout.backup_keys(prefix, standard.application.backup.name, uploader)
+    keys |= layout.restore_keys(prefix, copy.restore.name)
     bad = layout.unreadable({key: bucket.problem(key) for key in keys})
     evidence.observe("objects read", len(keys))
     evidence.measure("objects_unreadable", len(bad), artefact="\n".join(bad) or "all objects were read")

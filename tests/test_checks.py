@@ -8,7 +8,7 @@ import pytest
 
 from acceptance.checks import coverage, layout, retention, schedule
 from acceptance.drivers.kinds import Json
-from acceptance.uploaders import RESTIC, Uploader
+from acceptance.uploaders import RESTIC
 
 HASH = "0123456789abcdef" * 4
 
@@ -84,17 +84,17 @@ def test_every_claim_counts_for_itself() -> None:
 
 # -- AC-002-04: keys ------------------------------------------------------------------------
 
-METADATA = {*layout.backup_keys("velero/", "b"), *layout.restore_keys("velero/", "r")}
 WHOLE = {
-    *METADATA,
+    *layout.backup_keys("velero/", "b", RESTIC),
+    *layout.restore_keys("velero/", "r"),
     "velero/restic/n/config",
     *(f"velero/restic/n/{part}/{HASH}" for part in ("keys", "snapshots", "index")),
     f"velero/restic/n/data/01/{HASH}",
 }
 
 
-def inspect(keys: set[str], uploader: Uploader = RESTIC) -> layout.LayoutFindings:
-    return layout.inspect(keys, "velero/", backup="b", restore="r", uploader=uploader, namespace="n", snapshots=1)
+def inspect(keys: set[str]) -> layout.LayoutFindings:
+    return layout.inspect(keys, "velero/", backup="b", restore="r", uploader=RESTIC, namespace="n", snapshots=1)
 
 
 def test_the_whole_layout_has_no_finding() -> None:

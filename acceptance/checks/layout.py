@@ -20,9 +20,6 @@ BACKUP_FILES = (
     "{name}-resource-list.json.gz",
     "{name}-results.gz",
     "{name}-volumeinfo.json.gz",
-    "{name}-csi-volumesnapshots.json.gz",
-    "{name}-csi-volumesnapshotcontents.json.gz",
-    "{name}-csi-volumesnapshotclasses.json.gz",
 )
 RESTORE_FILES = (
     "restore-{name}-logs.gz",
@@ -49,9 +46,10 @@ class LayoutFindings:
         )
 
 
-def backup_keys(prefix: str, name: str) -> set[str]:
+def backup_keys(prefix: str, name: str, uploader: Uploader) -> set[str]:
     """Every key of a backup; *prefix* ends with a slash or is empty."""
-    return {f"{prefix}backups/{name}/{file.format(name=name)}" for file in BACKUP_FILES}
+    files = (*BACKUP_FILES, *uploader.more_files)
+    return {f"{prefix}backups/{name}/{file.format(name=name)}" for file in files}
 
 
 def restore_keys(prefix: str, name: str) -> set[str]:
@@ -77,7 +75,7 @@ def inspect(
     """
     found = set(keys)
     own = {
-        f"{prefix}backups/{backup}/": backup_keys(prefix, backup),
+        f"{prefix}backups/{backup}/": backup_keys(prefix, backup, uploader),
         f"{prefix}restores/{restore}/": restore_keys(prefix, restore),
     }
     expected = set().union(*own.values())
