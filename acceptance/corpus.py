@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from acceptance import differences
-from acceptance.differences import MARKER, Difference, Entry, HarnessError, KnownLoss
+from acceptance.differences import Difference, Entry, HarnessError, KnownLoss
+from acceptance.losses import MARKER
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from acceptance import differences
+from acceptance import losses
 from acceptance.differences import KnownLoss
 from acceptance.errors import AcceptanceError
 
@@ -71,13 +71,7 @@ RESTIC = Uploader(
     own_pods=False,
     agent_lost=Fate("PartiallyFailed", "found a podvolumebackup"),
     slow=2500,
-    losses=(
-        differences.MARKER,
-        differences.SOCKETS,
-        differences.LINK_TARGETS,
-        differences.LINKED_LINKS,
-        differences.HOLES,
-    ),
+    losses=(losses.MARKER, losses.SOCKETS, losses.LINK_TARGETS, losses.LINKED_LINKS, losses.HOLES),
     # How Velero asks whether a repository exists before it makes one; a backup that suffers says so itself.
     harmless=(re.compile(r"Restic command fail with ExitCode: 1\..*exec\.go"),),
 )
@@ -96,7 +90,16 @@ KOPIA = Uploader(
     own_pods=True,
     agent_lost=Fate("Completed"),
     slow=5000,
-    losses=(differences.MARKER,),
+    losses=(
+        losses.MARKER,
+        losses.ATTRIBUTES,
+        losses.HARD_LINKS,
+        losses.SPECIALS,
+        losses.NAMES,
+        losses.FOLDER_TIMES,
+        losses.LINK_TIMES,
+        losses.HOLES,
+    ),
 )
 UPLOADERS = {uploader.name: uploader for uploader in (RESTIC, KOPIA)}
 
