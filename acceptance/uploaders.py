@@ -19,14 +19,6 @@ KOPIA_ONLY = (1, 17)
 
 
 @dataclass(frozen=True)
-class Fate:
-    """How a backup ends when something happens to it: its phase, and the words that name the cause."""
-
-    phase: str
-    cause: str = ""
-
-
-@dataclass(frozen=True)
 class Uploader:
     """One uploader.
 
@@ -47,8 +39,8 @@ class Uploader:
     address: str
     # Whether a pod of its own moves each volume, named like the volume's object. Else node-agent does.
     own_pods: bool
-    # The end of node-agent while it uploads, or has a pod upload.
-    agent_lost: Fate
+    # What a backup names as the cause when node-agent ended during its upload; None where it survives that.
+    agent_lost: str | None
     # Kilobytes a second of one connection at which a volume of half a gigabyte takes more than 40 s: by how
     # many connections it uses at once.
     slow: int
@@ -69,7 +61,7 @@ RESTIC = Uploader(
     more_files=tuple(f"{{name}}-csi-volumesnapshot{part}.json.gz" for part in ("s", "contents", "classes")),
     address="s3:https://",
     own_pods=False,
-    agent_lost=Fate("PartiallyFailed", "found a podvolumebackup"),
+    agent_lost="found a podvolumebackup",
     slow=2500,
     losses=(losses.MARKER, losses.SOCKETS, losses.LINK_TARGETS, losses.LINKED_LINKS, losses.HOLES),
     # How Velero asks whether a repository exists before it makes one; a backup that suffers says so itself.
@@ -88,7 +80,7 @@ KOPIA = Uploader(
     more_files=(),
     address="",
     own_pods=True,
-    agent_lost=Fate("Completed"),
+    agent_lost=None,
     slow=5000,
     losses=(
         losses.MARKER,

@@ -11,6 +11,7 @@ from acceptance.drivers.kinds import Json
 from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
+from acceptance.uploaders import Uploader
 from fixtures.outages import Denial, Interrupted
 from fixtures.scope import Scope
 from fixtures.standard import Application
@@ -81,6 +82,20 @@ def failure_reported(backup: Operation, interrupted: Interrupted, evidence: Evid
     words = interrupted.words(backup)
     missing = failure.unreported(backup.phase, phase, cause, words)
     evidence.observe("from the backup's creation to its end", round(backup.transitions[-1].seconds, 1), "s")
+    evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))
+
+
+@then("the backup fails and names that as the cause, or is whole where another pod uploads")
+def survived_or_reported(
+    backup: Operation, interrupted: Interrupted, velero: Velero, uploader: Uploader, evidence: Evidence
+) -> None:
+    """Which of the two it must be is the uploader's: neither passes for the other."""
+    cause, words = uploader.agent_lost, interrupted.words(backup)
+    if cause is None:
+        missing = failure.unsaved(backup.phase, velero.volume_backups(backup.name))
+    else:
+        missing = failure.unreported(backup.phase, "PartiallyFailed", cause, words)
+    evidence.observe("node-agent ended during the upload, the backup is", backup.phase)
     evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))
 
 
