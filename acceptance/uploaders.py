@@ -41,10 +41,14 @@ class Uploader:
     own_pods: bool
     # What a backup names as the cause when node-agent ended during its upload; None where it survives that.
     agent_lost: str | None
+    # Whether a volume that S3 fails says why; else only the log of the pod that moved it does (E-49).
+    says_why: bool
     # Kilobytes a second of one connection at which a volume of half a gigabyte takes more than 40 s: by how
     # many connections it uses at once.
     slow: int
     losses: tuple[KnownLoss, ...]
+    # What is in the errors that follow from a fault (a regular expression).
+    fault_words: str
     # Errors that a healthy Velero logs with it.
     harmless: tuple[re.Pattern[str], ...] = ()
 
@@ -62,8 +66,10 @@ RESTIC = Uploader(
     address="s3:https://",
     own_pods=False,
     agent_lost="found a podvolumebackup",
+    says_why=True,
     slow=2500,
     losses=(losses.MARKER, losses.SOCKETS, losses.LINK_TARGETS, losses.LINKED_LINKS, losses.HOLES),
+    fault_words="[Rr]estic",
     # How Velero asks whether a repository exists before it makes one; a backup that suffers says so itself.
     harmless=(re.compile(r"Restic command fail with ExitCode: 1\..*exec\.go"),),
 )
@@ -81,6 +87,7 @@ KOPIA = Uploader(
     address="",
     own_pods=True,
     agent_lost=None,
+    says_why=False,
     slow=5000,
     losses=(
         losses.MARKER,
@@ -92,6 +99,7 @@ KOPIA = Uploader(
         losses.LINK_TIMES,
         losses.HOLES,
     ),
+    fault_words="[Kk]opia|data path is canceled",
 )
 UPLOADERS = {uploader.name: uploader for uploader in (RESTIC, KOPIA)}
 

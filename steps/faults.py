@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pytest_bdd import given, parsers, then, when
 
 from acceptance.checks import failure
-from acceptance.drivers.kinds import Json
+from acceptance.drivers.kinds import Json, name_of
 from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
@@ -21,7 +21,7 @@ from fixtures.watchers import Vigil
 SLOW = 200
 EXPECTED = (
     r"[Aa]ccess ?[Dd]enied|connection (refused|reset)|is in unavailable state|available/unavailable/unknown|"
-    r"[Bb]ackup repository is not ready|pod volume|PodVolumeBackup|podvolumebackup|restic|server starting|"
+    r"[Bb]ackup repository is not ready|pod volume|PodVolumeBackup|podvolumebackup|server starting|"
     r"[Ee]rror (backing up|putting|uploading|executing)"
 )
 
@@ -32,14 +32,14 @@ def known_unavailable(velero: Velero) -> None:
 
 
 @given(parsers.parse('S3 denies Velero the {objects} of "{alias}"'))
-def denied(scope: Scope, denial: Denial, vigil: Vigil, objects: str, alias: str) -> None:
-    vigil.allow_errors(EXPECTED)
+def denied(scope: Scope, denial: Denial, uploader: Uploader, vigil: Vigil, objects: str, alias: str) -> None:
+    vigil.allow_errors(f"{EXPECTED}|{uploader.fault_words}")
     denial.deny(objects, scope.name(alias))
 
 
 @given("the way to S3 is slow")
-def slow_way(toxiproxy: Toxiproxy, vigil: Vigil) -> None:
-    vigil.allow_errors(EXPECTED)
+def slow_way(toxiproxy: Toxiproxy, uploader: Uploader, vigil: Vigil) -> None:
+    vigil.allow_errors(f"{EXPECTED}|{uploader.fault_words}")
     toxiproxy.throttle(SLOW)
 
 
@@ -78,8 +78,19 @@ def reset_meanwhile(scope: Scope, interrupted: Interrupted, toxiproxy: Toxiproxy
 
 
 @then(parsers.parse('the backup is {phase} and names "{cause}" as the cause'))
-def failure_reported(backup: Operation, interrupted: Interrupted, evidence: Evidence, phase: str, cause: str) -> None:
+def failure_reported(
+    backup: Operation,
+    interrupted: Interrupted,
+    velero: Velero,
+    uploader: Uploader,
+    vigil: Vigil,
+    evidence: Evidence,
+    phase: str,
+    cause: str,
+) -> None:
     words = interrupted.words(backup)
+    if not uploader.says_why:
+        words += vigil.error_lines_of([name_of(volume) for volume in velero.volume_backups(backup.name)])
     missing = failure.unreported(backup.phase, phase, cause, words)
     evidence.observe("from the backup's creation to its end", round(backup.transitions[-1].seconds, 1), "s")
     evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))

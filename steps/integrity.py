@@ -129,7 +129,7 @@ def damage_seen(
     vigil: Vigil,
 ) -> None:
     """A restore that fails may leave its pod waiting for data for ever: then there is nothing to read."""
-    vigil.allow_errors(rf"(?i)podvolumerestore|data path|pod volume restore|{uploader.name}")
+    vigil.allow_errors(rf"PodVolumeRestore|data path|pod volume restore|{uploader.fault_words}")
     evidence.observe("phase of the restore", restore.phase)
     workload = workloads.in_namespace(scope.name("target"))
     try:

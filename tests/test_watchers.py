@@ -99,6 +99,12 @@ def test_calls_cut_short_by_an_announced_restart_are_fine(vigil: Vigil, lines: L
         vigil.verify()
 
 
+def test_what_a_pod_said_is_told_from_what_others_did(vigil: Vigil, lines: Lines) -> None:
+    lines.add("level=error Access Denied")
+    assert vigil.error_lines_of(["velero-1"]) == ["level=error Access Denied"]
+    assert vigil.error_lines_of(["another"]) == []
+
+
 def test_only_own_and_unnamed_errors_count(vigil: Vigil, lines: Lines) -> None:
     lines.add(f'level=error msg="cannot delete {FOREIGN}"')
     lines.add('level=error msg="cannot delete acc-20260101-0000-abcd-0123abcd"')
