@@ -79,6 +79,11 @@ def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str |
         uploader = uploaders.of_server(container.get("args", []), container["image"]).name
     except AcceptanceError as error:
         raise Refusal(str(error)) from None
+    if environment.target is Target.LAB and uploader != environment.uploader:
+        raise Refusal(
+            f"the lab was made with {environment.uploader} and backs up with {uploader}: "
+            "a killed run has left an upgrade behind, run `acceptance sweep`"
+        )
     if asked not in (None, uploader):
         raise Refusal(f"the deployed Velero backs up with {uploader}, not {asked}: leave --profile-uploader out")
     oracle = environment.oracle or _found(uploader)

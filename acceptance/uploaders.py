@@ -110,7 +110,7 @@ def of_server(arguments: list[str], image: str) -> Uploader:
     Raises AcceptanceError when neither tells.
     """
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("--uploader-type=")]
-    if given:
+    if given and given[-1] in UPLOADERS:
         return UPLOADERS[given[-1]]
     version = VERSION.search(image)
     if version is None:

@@ -78,6 +78,8 @@ def test_the_uploader_is_read_from_the_deployment(image: str, arguments: list[st
 def test_a_server_that_does_not_tell_is_refused() -> None:
     with pytest.raises(AcceptanceError, match="names no version"):
         uploaders.of_server([], "velero/velero@sha256:00")
+    with pytest.raises(AcceptanceError, match="names no version"):
+        uploaders.of_server(["--uploader-type=rsync"], "velero/velero@sha256:00")
     with pytest.raises(Refusal, match="names no version"):
         with_uploader(environment(), cast(Kubernetes, Cluster(server("velero/velero:main"))), None)
 
@@ -87,6 +89,12 @@ def test_another_uploader_than_the_deployed_one_is_refused() -> None:
     with pytest.raises(Refusal, match="the deployed Velero backs up with kopia, not restic"):
         with_uploader(environment(), cluster, "restic")
     assert with_uploader(environment(), cluster, "kopia").uploader == "kopia"
+
+
+def test_an_upgrade_that_a_killed_run_left_behind_is_refused() -> None:
+    cluster = cast(Kubernetes, Cluster(server("velero/velero:v1.18.3")))
+    with pytest.raises(Refusal, match=r"made with restic and backs up with kopia.*acceptance sweep"):
+        with_uploader(environment(target=Target.LAB, oracle=NOWHERE), cluster, None)
 
 
 def test_without_velero_nothing_is_said_of_its_uploader() -> None:
