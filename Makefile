@@ -19,7 +19,13 @@ help: ## what there is
 acceptance: setup ## bring up the lab and verify every feature on it
 	@$(BIN)/acceptance lab up
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/tests; fi
-	$(BIN)/pytest features $(PYTEST_ARGS)
+	status=0; $(BIN)/pytest features $(PYTEST_ARGS) || status=$$?
+	# Allure's report is a second view of the run and decides nothing.
+	if [ $$status -le 1 ]; then $(BIN)/acceptance report allure || true; fi
+	exit $$status
+
+report: setup ## Allure's report of the last run; needs Node 20 or later
+	@$(BIN)/acceptance report allure
 
 test: setup ## the suite's own tests, lints and types; no cluster
 	@start=$$SECONDS
@@ -51,4 +57,4 @@ lock: setup ## pin every dependency anew
 down: setup ## remove the lab; the cache stays
 	@$(BIN)/acceptance lab down
 
-.PHONY: help acceptance test setup lock down
+.PHONY: help acceptance report test setup lock down

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 refused (bad input or an unfit machine), 130 int
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from acceptance import cli_report
 from acceptance.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 SOURCE = Path(__file__).parents[1]
 lab_app = typer.Typer(no_args_is_help=True, help="The embedded lab: a real Kubernetes on this machine.")
 app.add_typer(lab_app, name="lab")
+app.add_typer(cli_report.app, name="report")
+app.command()(cli_report.verify)
 console = Console(highlight=False)
 
 
@@ -141,10 +145,12 @@ def _open_secrets(files: list[Path] | None) -> Iterator[str]:
 def _problems() -> Iterator[str]:
     from acceptance.gherkin.documents import FEATURES, MalformedFeature, read
     from acceptance.gherkin.lint import definitions, lint_feature, lint_suite
-    from acceptance.register import ears
+    from acceptance.register import controls, ears, waivers
     from acceptance.register.load import load
 
     register = load()
+    controls.load(register)
+    waivers.load(register)
     yield from ears.problems(register)
     for module in sorted((SOURCE / "steps").glob("[a-z]*.py")):
         importlib.import_module(f"steps.{module.stem}")
@@ -179,17 +185,54 @@ def requirements(
 
 
 @app.command()
+def doctor(
+    target: Annotated[str | None, typer.Option(help="lab or current; without it as a run would choose.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look at the target, write nothing, and tell which criteria can be verified there.
+
+    Exit code 1: something that every run needs is broken. Criteria that cannot be verified there are no failure.
+    """
+    from acceptance.doctor.diagnosis import diagnose
+    from acceptance.doctor.render import show
+    from acceptance.settings import Settings
+    from acceptance.timeouts import Timeouts
+
+    found = diagnose(Settings.read(target=target), Timeouts.from_environment())
+    if as_json:
+        print(json.dumps(found.as_json(), indent=1))
+    else:
+        show(found, console)
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def unlock(
+    run: Annotated[str | None, typer.Option(help="The run that holds the lock, if you know that it is dead.")] = None,
+) -> None:
+    """Remove the run lock of the target: one that has expired, or that of a run that is named."""
+    from acceptance.drivers.kubernetes import Kubernetes
+    from acceptance.lock import unlock as unlocked
+    from acceptance.safety import environment
+    from acceptance.settings import Settings
+
+    found = environment(Settings.read())
+    console.print(unlocked(Kubernetes(found.kubeconfig, found.context), found.velero_namespace, run))
+
+
+@app.command()
 def sweep(
     run: Annotated[str | None, typer.Option(help="Only this run; without it every run that left something.")] = None,
+    expired: Annotated[bool, typer.Option("--expired", help="Only what is past the expiry on its label.")] = False,
 ) -> None:
-    """Remove what killed runs left on the target, by label and run id. Not beside a run at work."""
+    """Remove what killed runs left on the target, by label and run id, but nothing of a run at work."""
     from acceptance.safety import environment
     from acceptance.settings import Settings
     from acceptance.sweep import sweep as swept
     from acceptance.timeouts import Timeouts
 
     count = 0
-    for line in swept(environment(Settings.read()), Timeouts.from_environment(), run):
+    for line in swept(environment(Settings.read()), Timeouts.from_environment(), run, expired=expired):
         print(line)
         count += 1
     console.print(f"{count} things swept." if count else "Nothing to sweep.")

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 
 from acceptance.drivers.kinds import (
     BACKUP,
     BACKUP_REPOSITORY,
+    CLUSTER_ROLE_BINDING,
     DELETE_BACKUP_REQUEST,
     DOWNLOAD_REQUEST,
     NAMESPACE,
@@ -33,9 +35,9 @@ from acceptance.drivers.kinds import (
 )
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
-from acceptance.drivers.velero import BACKUP_LABEL, RESTORE_LABEL, Velero
+from acceptance.drivers.velero import BACKUP_LABEL, RESTORE_LABEL, VOLUME_NAMESPACE_LABEL, Velero
 from acceptance.errors import AcceptanceError
-from acceptance.naming import RUN_LABEL, SCENARIO_LABEL, belongs
+from acceptance.naming import LONG_AGO, RUN_LABEL, SCENARIO_LABEL, belongs, expiry_of
 from acceptance.timeouts import Timeouts
 from acceptance.uploaders import UPLOADERS
 from acceptance.waiting import Deadline, poll
@@ -51,6 +53,7 @@ LABELLED = {
     "pods": POD,
     "roles": ROLE,
     "role_bindings": ROLE_BINDING,
+    "cluster_role_bindings": CLUSTER_ROLE_BINDING,
     "namespaces": NAMESPACE,
 }
 
@@ -70,20 +73,29 @@ class Ledger:
     pods: set[str] = field(default_factory=set)
     roles: set[str] = field(default_factory=set)
     role_bindings: set[str] = field(default_factory=set)
+    # Of the whole cluster:
+    cluster_role_bindings: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
 
     def add(self, other: Ledger) -> None:
-        for entry in fields(self):
+        for entry in fields(Ledger):
             getattr(self, entry.name).update(getattr(other, entry.name))
 
     @property
     def names(self) -> set[str]:
         """Every name in it, of whatever kind."""
-        return set().union(*(getattr(self, entry.name) for entry in fields(self)))
+        return set().union(*(getattr(self, entry.name) for entry in fields(Ledger)))
 
     def __bool__(self) -> bool:
         return bool(self.names)
+
+
+@dataclass
+class Found(Ledger):
+    """What a run has on the cluster, and from when on anybody may remove all of it."""
+
+    expires: datetime = LONG_AGO
 
 
 class Housekeeper:
@@ -126,6 +138,7 @@ class Housekeeper:
             for uploader in UPLOADERS.values():
                 # Velero keeps repositories for ever; the names are ours alone.
                 self._bucket.delete_below(f"{self._prefix}{uploader.folder}/{name}/")
+            self._bucket.delete_below(f"{name}/")  # the prefix of a Velero of its own
         return problems
 
     def leftovers(self, run: str) -> list[str]:
@@ -144,12 +157,14 @@ class Housekeeper:
             return list(found)
         return []
 
-    def runs(self) -> dict[str, Ledger]:
+    def runs(self) -> dict[str, Found]:
         """What labelled runs have on the cluster, by run id."""
-        found: dict[str, Ledger] = {}
+        found: dict[str, Found] = {}
         for entry, kind in LABELLED.items():
             for item in self._kubernetes.list_all(kind, labels=RUN_LABEL):
-                getattr(found.setdefault(labels_of(item)[RUN_LABEL], Ledger()), entry).add(name_of(item))
+                of_run = found.setdefault(labels_of(item)[RUN_LABEL], Found())
+                getattr(of_run, entry).add(name_of(item))
+                of_run.expires = max(of_run.expires, expiry_of(labels_of(item)))
         return found
 
     def _remaining(self, kind: Kind, names: set[str], deadline: Deadline) -> set[str]:
@@ -194,7 +209,7 @@ class Housekeeper:
         for key in self._bucket.keys(self._prefix):
             if any(belongs(part, run) for part in key.split("/")):
                 yield f"s3://{self._bucket.name}/{key}"
-        for key in self._bucket.incomplete_uploads():
+        for key in self._bucket.incomplete_uploads() or []:
             if any(belongs(part, run) for part in key.split("/")):
                 yield f"incomplete upload of s3://{self._bucket.name}/{key}"
 
@@ -204,5 +219,5 @@ def _owner(item: Json, run: str) -> str:
     labels = labels_of(item)
     # A DownloadRequest has no label, but the name of what it is for.
     target = item.get("spec", {}).get("target", {}).get("name")
-    names = (labels.get(BACKUP_LABEL), labels.get(RESTORE_LABEL), labels.get("velero.io/volume-namespace"), target)
+    names = (labels.get(BACKUP_LABEL), labels.get(RESTORE_LABEL), labels.get(VOLUME_NAMESPACE_LABEL), target)
     return next((name for name in names if name and belongs(name, run)), "")

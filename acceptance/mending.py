@@ -10,7 +10,7 @@ from acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.minio_admin import Users
 from acceptance.drivers.toxiproxy import Toxiproxy
-from acceptance.naming import FAULT, PREFIX
+from acceptance.naming import FAULT, is_made
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 
@@ -22,31 +22,43 @@ def flux_of(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts
 
 def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -> Iterator[str]:
     """Undo every fault that can be found; yield a line for each."""
-    if environment.toxiproxy:
-        Toxiproxy(environment.toxiproxy, environment.proxy).heal()
     for node in kubernetes.list_all(NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
-        yield from _lift(Users(environment.s3))
+    users = Users(environment.s3)
+    if administrator := users.permitted():
+        yield from _lift(users)
     flux = flux_of(kubernetes, environment, timeouts)
-    if not flux.installed():
-        return
-    for release in kubernetes.list_all(HELM_RELEASE, labels=FAULT):
-        resume(flux, name_of(release), release["metadata"]["namespace"])
-        yield f"the suspension of HelmRelease {name_of(release)}"
-    if environment.gitops and take_back(Checkout(environment.gitops), flux, timeouts):
-        yield "changes committed to the deployed repository"
-        if environment.toxiproxy:  # our own S3
-            users = Users(environment.s3)
-            for name in users.names():
-                if name.startswith(PREFIX):
-                    users.remove(name)
-                    yield f"the S3 user {name}"
+    if flux.installed():
+        for release in kubernetes.list_all(HELM_RELEASE, labels=FAULT):
+            resume(flux, name_of(release), release["metadata"]["namespace"])
+            yield f"the suspension of HelmRelease {name_of(release)}"
+        if environment.gitops and take_back(Checkout(environment.gitops), flux, timeouts):
+            yield "changes committed to the deployed repository"
+    if administrator:  # only now: until the commits are taken back, Velero may still use them
+        yield from _remove_users(users)
+
+
+def _mend_route(server: str, route: str) -> Iterator[str]:
+    """Heal the way to S3, and remove those that scenarios have laid beside it."""
+    proxy = Toxiproxy(server, route)
+    proxy.heal()
+    for name in proxy.routes():
+        if is_made(name):
+            Toxiproxy(server, name).remove()
+            yield f"the way to S3 {name}"
+
+
+def _remove_users(users: Users) -> Iterator[str]:
+    for name in users.names():
+        if is_made(name):
+            users.remove(name)
+            yield f"the S3 user {name}"
 
 
 def _lift(users: Users) -> Iterator[str]:
     for policy in users.policies():
-        if policy.startswith(PREFIX):
+        if is_made(policy):
             users.lift(policy)
             yield f"the S3 policy {policy}"
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import SecretStr
 
 from acceptance import uploaders
-from acceptance.drivers.kinds import DEPLOYMENT
-from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.drivers.kinds import DEPLOYMENT, NAMESPACE, labels_of
 from acceptance.errors import AcceptanceError, Refusal
+from acceptance.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, Target
 
+if TYPE_CHECKING:
+    from acceptance.drivers.kubernetes import Kubernetes
 
-def environment(settings: Settings) -> Environment:
-    """The environment of the run's target; raises Refusal when it may not be touched or is incomplete."""
-    return _lab() if settings.target is Target.LAB else _current(settings.current)
+# What a kubeconfig may name by a path from its own folder.
+FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
+
+
+def environment(settings: Settings, *, complete: bool = True) -> Environment:
+    """The environment of the run's target; raises Refusal when it may not be touched.
+
+    A run needs it to be *complete*: without S3's address and keys it is refused too.
+    """
+    return _lab() if settings.target is Target.LAB else _current(settings.current, complete)
 
 
 def _lab() -> Environment:
@@ -33,7 +44,11 @@ def _lab() -> Environment:
     return Environment(
         target=Target.LAB,
         kubeconfig=facts.kubeconfig,
+        velero_namespace=facts.velero_namespace,
+        location=facts.location,
+        schedule=facts.schedule,
         bucket=facts.bucket,
+        prefix=facts.prefix,
         storage_class=facts.storage_class,
         s3=S3Access(
             endpoint=facts.s3_direct_endpoint,
@@ -86,7 +101,7 @@ def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str |
         )
     if asked not in (None, uploader):
         raise Refusal(f"the deployed Velero backs up with {uploader}, not {asked}: leave --profile-uploader out")
-    oracle = environment.oracle or _found(uploader)
+    oracle = environment.oracle or _program(uploader)
     return environment.model_copy(update={"uploader": uploader, "oracle": oracle})
 
 
@@ -95,6 +110,13 @@ def allowed_context(current: CurrentTarget) -> str:
 
     Nobody runs a test against the wrong cluster by a forgotten ``kubectl config use-context``.
     """
+    if not current.allowed_contexts:
+        raise Refusal(
+            "no context is on the allow-list: write acceptance.toml with allowed_contexts under [current] "
+            "(see docs/usage.md), which names every cluster that the suite may touch"
+        )
+    if os.pathsep in str(current.kubeconfig):
+        raise Refusal(f"KUBECONFIG names several files ({current.kubeconfig}): set current.kubeconfig to one of them")
     try:
         content = yaml.safe_load(current.kubeconfig.read_text()) or {}
     except OSError as error:
@@ -109,14 +131,52 @@ def allowed_context(current: CurrentTarget) -> str:
     if context not in current.allowed_contexts:
         raise Refusal(
             f"the context {context} is not on the allow-list: "
-            f"add it to allowed_contexts under [current] in acceptance.toml if the suite may write to that cluster"
+            f"add it to allowed_contexts under [current] in acceptance.toml if the suite may touch that cluster"
         )
     return str(context)
 
 
-def _current(current: CurrentTarget) -> Environment:
+def require_opt_in(kubernetes: Kubernetes, namespace: str) -> None:
+    """Raise Refusal unless Velero's namespace is labelled as one whose cluster may be disrupted."""
+    found = kubernetes.get(NAMESPACE, namespace)
+    if found is None:
+        raise Refusal(f"Velero's namespace {namespace} does not exist: set current.velero_namespace")
+    if labels_of(found).get(DISRUPT_LABEL) != DISRUPT_VALUE:
+        raise Refusal(
+            "this cluster has not agreed to be disrupted: choose --profile exercise, or, if Velero and S3 may fail "
+            f"for some time, `kubectl label namespace {namespace} {DISRUPT_LABEL}={DISRUPT_VALUE}`"
+        )
+
+
+def private_kubeconfig(environment: Environment, folder: Path) -> Path:
+    """A kubeconfig of mode 0600 in *folder* that knows the environment's context and no other."""
+    content = yaml.safe_load(environment.kubeconfig.read_text())
+    here = environment.kubeconfig.absolute().parent
+    context = next((c for c in content.get("contexts") or [] if c["name"] == environment.context), None)
+    if context is None:
+        raise Refusal(f"the kubeconfig {environment.kubeconfig} has no context {environment.context}")
+    kept = {"clusters": context["context"].get("cluster"), "users": context["context"].get("user")}
+    entries = {
+        kind: [_absolute(dict(entry), here) for entry in content.get(kind) or [] if entry["name"] == name]
+        for kind, name in kept.items()
+    }
+    path = folder / "kubeconfig"
+    path.touch(mode=0o600)
+    whole = {"apiVersion": "v1", "kind": "Config", **entries, "contexts": [context], "current-context": context["name"]}
+    path.write_text(yaml.safe_dump(whole))
+    return path
+
+
+def _absolute(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A cluster or user whose files are named from the root, not from the kubeconfig's folder."""
+    kind = next(key for key in entry if key != "name")
+    values = {key: str(folder / value) if key in FILES else value for key, value in (entry[kind] or {}).items()}
+    return {**entry, kind: values}
+
+
+def _current(current: CurrentTarget, complete: bool) -> Environment:
     context = allowed_context(current)
-    if current.s3_endpoint is None or current.s3_access_key is None or current.s3_secret_key is None:
+    if complete and not (current.s3_endpoint and current.s3_access_key and current.s3_secret_key):
         raise Refusal(
             "current.s3_endpoint, current.s3_access_key and current.s3_secret_key are needed to look into the bucket: "
             "set them in acceptance.toml or as ACCEPTANCE_CURRENT__S3_ENDPOINT, …"
@@ -127,13 +187,14 @@ def _current(current: CurrentTarget) -> Environment:
         context=context,
         velero_namespace=current.velero_namespace,
         location=current.location,
+        schedule=current.schedule,
         bucket=current.bucket,
         prefix=current.prefix,
         storage_class=current.storage_class,
         s3=S3Access(
-            endpoint=current.s3_endpoint,
-            access_key=current.s3_access_key,
-            secret_key=current.s3_secret_key,
+            endpoint=current.s3_endpoint or "",
+            access_key=current.s3_access_key or SecretStr(""),
+            secret_key=current.s3_secret_key or SecretStr(""),
             authority=current.s3_authority,
         ),
         foreign_bucket=current.foreign_bucket,
@@ -146,16 +207,9 @@ def _current(current: CurrentTarget) -> Environment:
         s3_ports=current.s3_ports,
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,
-        velero_cli=_found("velero"),
+        velero_cli=_program("velero"),
     )
 
 
-def _found(name: str) -> Path | None:
-    return Path(path) if (path := shutil.which(name)) else None
-
-
-def _program(name: str) -> Path:
-    found = _found(name)
-    if found is None:
-        raise Refusal(f"{name} is missing in PATH: `acceptance lab up` builds or unpacks it, or install it")
-    return found
+def _program(name: str) -> Path | None:
+    return Path(found) if (found := shutil.which(name)) else None

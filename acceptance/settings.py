@@ -71,8 +71,8 @@ class Environment(BaseModel):
     oracle: Path | None = None
     # Folders of the repository that Flux can deploy instead, by the uploader of their Velero; only on the lab.
     releases: dict[str, str] = {}
-    # The suite's own program on this machine, and the image its workloads run.
-    corpus: Path
+    # The suite's own program on this machine, where there is one, and the image that its workloads run.
+    corpus: Path | None = None
     corpus_image: str
     # The `velero` command, where there is one.
     velero_cli: Path | None = None
@@ -95,6 +95,7 @@ class CurrentTarget(BaseModel):
     allowed_contexts: list[str] = []
     velero_namespace: str = "velero"
     location: str = "default"
+    schedule: str = "daily-backup"
     bucket: str = "velero-backups"
     prefix: str = ""
     storage_class: str = "openebs-hostpath"
@@ -132,6 +133,8 @@ class Settings(BaseSettings):
     data_size: Annotated[ByteSize, Field(ge=64 << 20)] = ByteSize(256 << 20)
     # Of the torture corpus's file of holes; restic writes every byte of it when it restores.
     sparse_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    # Where the metrics of a run are pushed to; a SecretStr because the address may hold a password.
+    pushgateway: SecretStr | None = None
     current: CurrentTarget = CurrentTarget()
 
     @classmethod

@@ -8,23 +8,38 @@ from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Velero
 from acceptance.housekeeping import Housekeeper
+from acceptance.lock import live_holder
 from acceptance.mending import mend
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 
 
-def sweep(environment: Environment, timeouts: Timeouts, run: str | None = None) -> Iterator[str]:
+def sweep(
+    environment: Environment,
+    timeouts: Timeouts,
+    run: str | None = None,
+    *,
+    expired: bool = False,
+    keep: str | None = None,
+) -> Iterator[str]:
     """Remove the leftovers of *run*, or of every run; yield a line for each thing removed or left.
 
-    A run that is going on looks the same as one that was killed: do not sweep beside one.
+    With *expired* only what anybody may remove by its own label. A run that holds the run lock is at work, and so is
+    *keep*: nothing of it is removed, and beside another one's work nothing is mended.
     """
     kubernetes = Kubernetes(environment.kubeconfig, environment.context, call_seconds=timeouts["api_call"])
     velero = Velero(kubernetes, environment.velero_namespace, environment.location, timeouts)
     bucket = Bucket(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
-    yield from (f"undone: {fault}" for fault in mend(kubernetes, environment, timeouts))
+    holder = live_holder(kubernetes, environment.velero_namespace)
+    working = {keep, holder.run if holder else None}
+    if holder is None or holder.run == keep:
+        yield from (f"undone: {fault}" for fault in mend(kubernetes, environment, timeouts))
     keeper = Housekeeper(kubernetes, velero, bucket, environment.prefix, timeouts)
+    moment = kubernetes.server_time()
     for name, made in keeper.runs().items():
-        if run in (None, name):
+        if name in working:
+            yield f"{name}: left alone, it is at work"
+        elif run in (None, name) and not (expired and made.expires > moment):
             keeper.start(made)
             yield from (f"{name}: {thing}" for thing in sorted(made.names))
             yield from (f"{name}: {problem}" for problem in keeper.finish(made))

@@ -18,9 +18,12 @@ DEFAULTS: dict[str, float] = {
     "api_call": 30,
     "namespace_gone": 120,
     "object_gone": 60,
+    "quota_counted": 30,
     "pod_ready": 120,
     "workload_ready": 120,
     "exec": 120,
+    # A node renews its Lease every ten seconds
+    "clocks_compared": 25,
     # Velero
     "backup_started": 60,
     "backup_finished": 300,
@@ -33,6 +36,8 @@ DEFAULTS: dict[str, float] = {
     "schedule_fires": 75,
     "garbage_collected": 120,
     "repository_ready": 120,
+    # From a cut of the way to S3 to the end of the backup: restic tries for about six minutes
+    "uploader_gives_up": 900,
     # Added to a wait for each gigabyte (10^9 bytes) of data of a chosen size
     "gigabyte": 180,
     "cli_call": 60,

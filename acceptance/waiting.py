@@ -7,8 +7,9 @@ the wait at once through *terminal*.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -108,6 +109,12 @@ def poll(
         retry_error_callback=give_up,
     )
     return retrying(look)
+
+
+def ticks(seconds: float, stopped: threading.Event) -> Iterator[None]:
+    """Every so many *seconds*, until *stopped* is set; for what has to be done again and again in a thread."""
+    while not stopped.wait(seconds):
+        yield
 
 
 def first(

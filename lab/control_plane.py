@@ -11,6 +11,8 @@ from lab.kubectl import Kubectl
 from lab.processes import Processes
 from lab.settings import SERVICE_NETWORK, LabSettings
 
+# Of deploy/rbac.
+SUITE_ACCOUNTS = ("velero-acceptance-observe", "velero-acceptance-exercise")
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
 
 
@@ -76,8 +78,10 @@ def _apiserver(settings: LabSettings, pki: Path) -> list[str]:
 
 
 def _audit_policy(settings: LabSettings) -> Path:
-    """Who did what to Velero's objects, and nothing else; no contents."""
+    """Who did what to Velero's objects, and all that the suite's own accounts did; no contents."""
+    accounts = [f"system:serviceaccount:{settings.velero_namespace}:{name}" for name in SUITE_ACCOUNTS]
     rules = [
+        {"level": "Metadata", "users": accounts, "omitStages": ["RequestReceived"]},
         {"level": "Metadata", "resources": [{"group": "velero.io"}], "omitStages": ["RequestReceived"]},
         {"level": "None"},
     ]

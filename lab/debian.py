@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from acceptance.errors import AcceptanceError, Refusal
@@ -35,19 +36,28 @@ def program(path: str) -> Path:
 
 def ensure() -> bool:
     """Install and unpack what is missing; say whether anything was. Raises Refusal without apt."""
-    absent = [package for tool, package in INSTALLED.items() if shutil.which(tool) is None]
-    absent += [package for package, path in LIBRARIES.items() if not Path(path).exists()]
+    libraries = [package for package, path in LIBRARIES.items() if not Path(path).exists()]
     unpack = not root().exists()
-    if not absent and not unpack:
+    installed = install(INSTALLED, libraries, update=unpack)
+    if unpack:
+        _unpack()
+    return installed or unpack
+
+
+def install(packages: Mapping[str, str], others: Sequence[str] = (), *, update: bool = False) -> bool:
+    """Install the package of each program that is missing, and *others*; say whether there was any.
+
+    *update* refreshes the list of packages also when nothing is missing. Raises Refusal without apt.
+    """
+    absent = [*(package for tool, package in packages.items() if shutil.which(tool) is None), *others]
+    if not absent and not update:
         return False
     if shutil.which("apt-get") is None:
-        raise Refusal("apt-get is missing: the lab takes containerd, runc and restic from Debian 12 or later")
+        raise Refusal("apt-get is missing: containerd, runc, restic and the like come from Debian 12 or later")
     _apt("update")
     if absent:
         _apt("install", "--yes", "--no-install-recommends", *absent)
-    if unpack:
-        _unpack()
-    return True
+    return bool(absent)
 
 
 def _unpack() -> None:

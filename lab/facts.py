@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from lab.settings import BUCKET, OTHER_BUCKET, STORAGE_CLASS, LabSettings
+from lab.settings import OTHER_BUCKET, LabSettings
 from lab.storage import PROXY_NAME, S3Credentials
 
 
@@ -20,16 +20,21 @@ class LabFacts(BaseModel):
     s3_endpoint: str
     s3_direct_endpoint: str
     s3_credentials: Path
-    bucket: str = BUCKET
+    velero_namespace: str
+    location: str
+    schedule: str
+    bucket: str
+    prefix: str
     other_bucket: str = OTHER_BUCKET
     # How to run tcpdump at the S3 host, and the ports that S3 is served at there.
     capture: list[str]
     s3_ports: list[int]
     toxiproxy: str
     proxy: str = PROXY_NAME
-    storage_class: str = STORAGE_CLASS
-    git_work: Path
-    age_key: Path
+    storage_class: str
+    # Where Flux deploys Velero.
+    git_work: Path | None
+    age_key: Path | None
     audit_log: Path
     # What Velero backs up with, and the command that reads its repositories without Velero.
     uploader: str

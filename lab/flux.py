@@ -14,7 +14,7 @@ from acceptance.waiting import poll
 from lab import gitops, images, registry, storage
 from lab.kubectl import Kubectl
 from lab.nodes import ADD_ONS_LABEL
-from lab.settings import DNS_SERVICE_ADDRESS, SCHEDULED_NAMESPACES, STORAGE_CLASS, LabSettings
+from lab.settings import DNS_SERVICE_ADDRESS, SCHEDULED_NAMESPACES, LabSettings
 
 MANIFESTS = Path(__file__).with_name("manifests")
 
@@ -38,7 +38,7 @@ def install_add_ons(settings: LabSettings, kubectl: Kubectl) -> None:
     kubectl.apply(
         render(
             "add-ons",
-            storage_class=STORAGE_CLASS,
+            storage_class=settings.storage_class,
             scheduled_namespaces=SCHEDULED_NAMESPACES,
             coredns_image=images.COREDNS,
             local_path_image=images.LOCAL_PATH,

@@ -73,6 +73,11 @@ def _single(reference: str, name: str, binary: Path, **others: Path) -> Image:
     return Image(reference, {**programs, **_AUTHORITIES}, {"Entrypoint": [f"/{name}"]}, frozenset(programs), _FOLDERS)
 
 
+def velero_reference(release: Release) -> str:
+    """The name of Velero's own image."""
+    return f"docker.io/velero/velero:{release.version}"
+
+
 def velero(release: Release) -> Image:
     """Velero's own image. Also that of 1.18 has restic, for what older releases have saved."""
     built = binaries(release)
@@ -80,7 +85,7 @@ def velero(release: Release) -> Image:
     # Debian's restic is dynamic: it needs the C library and its loader beside it.
     extra = {"usr/bin/restic": debian.program("usr/bin/restic"), **{path: Path(f"/{path}") for path in _LIBC}}
     return Image(
-        f"docker.io/velero/velero:{release.version}",
+        velero_reference(release),
         {**programs, **extra, **_ACCOUNTS, **_AUTHORITIES},
         {"Entrypoint": ["/velero"], "Env": [_PATH, "HOME=/home/cnb"], "User": "cnb:cnb"},
         frozenset({*programs, *extra}),

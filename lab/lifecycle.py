@@ -21,7 +21,21 @@ from acceptance import figures, timeouts
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.figures import cache_folder
 from acceptance.waiting import Deadline, poll
-from lab import build, control_plane, debian, flux, gitops, images, network, nodes, pki, preflight, registry, storage
+from lab import (
+    build,
+    control_plane,
+    debian,
+    flux,
+    gitops,
+    images,
+    install,
+    network,
+    nodes,
+    pki,
+    preflight,
+    registry,
+    storage,
+)
 from lab.cgroups import Cgroups
 from lab.facts import LabFacts, load, save
 from lab.kubectl import Kubectl
@@ -48,6 +62,11 @@ class Lab:
     @property
     def state(self) -> Path:
         return self.settings.state
+
+    @property
+    def by_flux(self) -> bool:
+        """Whether Flux deploys Velero, from Git."""
+        return self.settings.deployment == "flux"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -112,12 +131,19 @@ class Lab:
             with steps.step("nodes and add-ons"):
                 self._start_nodes(programs, archives)
                 flux.install_add_ons(self.settings, self.kubectl)
-                flux.install(self.settings, self.kubectl, built["source-controller"].parent)
+                if self.by_flux:
+                    flux.install(self.settings, self.kubectl, built["source-controller"].parent)
                 services.result()
-                flux.reconcile(self.settings, self.kubectl)
+                if self.by_flux:
+                    flux.reconcile(self.settings, self.kubectl)
+                else:
+                    install.apply(self.settings, self.kubectl, built["velero"])
                 self._wait_nodes()
-        with steps.step("Flux deploys Velero"):
-            flux.wait_deployed(self.kubectl)
+        with steps.step("Flux deploys Velero" if self.by_flux else "Velero is installed"):
+            if self.by_flux:
+                flux.wait_deployed(self.kubectl)
+            else:
+                install.wait_available(self.settings, self.kubectl)
         facts = self._facts(built, steps)
         save(self.settings, facts)
         return facts
@@ -170,11 +196,13 @@ class Lab:
 
     def _start_services(self, built: dict[str, Path]) -> None:
         storage.start(self.settings, self.processes, built["minio"], built["toxiproxy"])
-        registry.start(self.settings, self.processes)
-        gitops.commit(self.settings)
-        gitops.start(self.settings, self.processes, built["git-server"])
+        if self.by_flux:
+            registry.start(self.settings, self.processes)
+            gitops.commit(self.settings)
+            gitops.start(self.settings, self.processes, built["git-server"])
         storage.prepare(self.settings)
-        registry.push_chart(self.settings, self.processes, self.settings.release)
+        if self.by_flux:
+            registry.push_chart(self.settings, self.processes, self.settings.release)
 
     def _start_nodes(self, programs: Path, archives: dict[str, Path]) -> None:
         nodes.save_sysctls(self.settings)
@@ -214,8 +242,14 @@ class Lab:
             capture=["nsenter", f"--net=/proc/{self.processes.require('s3')}/ns/net", "tcpdump"],
             s3_ports=[storage.PROXIED_PORT, storage.DIRECT_PORT],
             toxiproxy=f"http://127.0.0.1:{settings.toxiproxy_port}",
-            git_work=self.state / "home",
-            age_key=self.state / "age.key",
+            velero_namespace=settings.velero_namespace,
+            location=settings.location,
+            schedule=settings.schedule,
+            bucket=settings.bucket,
+            prefix=settings.prefix,
+            storage_class=settings.storage_class,
+            git_work=self.state / "home" if self.by_flux else None,
+            age_key=self.state / "age.key" if self.by_flux else None,
             audit_log=settings.audit_log,
             uploader=release.uploader,
             oracle=oracle,
@@ -230,7 +264,7 @@ class Lab:
                 "velero": release.version,
                 "velero-plugin-for-aws": AWS_PLUGIN_VERSION,
                 release.uploader: _version(oracle, "--version" if oracle.name == "kopia" else "version"),
-                **FLUX_VERSIONS,
+                **(FLUX_VERSIONS if self.by_flux else {}),
             },
             seconds=steps.seconds,
         )

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lab.programs import RELEASES, Release
@@ -27,6 +27,7 @@ BUCKET = "velero-backups"
 OTHER_BUCKET = "other-service"
 # How soon a pod sees a changed secret. Kubernetes' default is 1m; the report says what the lab has.
 SYNC_FREQUENCY = "10s"
+NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 GO_DURATION = r"^(\d+(\.\d+)?(ms|s|m|h))+$"
 
 
@@ -44,6 +45,15 @@ class LabSettings(BaseSettings):
     s3_port: int = Field(default=19000, ge=1, le=65535)
     s3_direct_port: int = Field(default=19001, ge=1, le=65535)
     toxiproxy_port: int = Field(default=18474, ge=1, le=65535)
+    # How Velero comes onto the cluster: as the design says, or as people do it who have no GitOps.
+    deployment: Literal["flux", "install"] = "flux"
+    storage_class: str = Field(default=STORAGE_CLASS, pattern=NAME)
+    # With Flux these five are what gitops/ says.
+    velero_namespace: str = Field(default="velero", pattern=NAME)
+    location: str = Field(default="default", pattern=NAME)
+    schedule: str = Field(default="daily-backup", pattern=NAME)
+    bucket: str = Field(default=BUCKET, pattern=NAME)
+    prefix: str = Field(default="velero", pattern=rf"{NAME}|^$")
     # The design runs the garbage collector hourly; the lab shortens it and the report says so.
     garbage_collection_frequency: str = Field(default="10s", pattern=GO_DURATION)
     validation_frequency: str = Field(default="10s", pattern=GO_DURATION)
@@ -56,6 +66,16 @@ class LabSettings(BaseSettings):
         if network.overlaps(POD_NETWORK) or network.overlaps(SERVICE_NETWORK):
             raise ValueError(f"the network must not overlap {POD_NETWORK} or {SERVICE_NETWORK}")
         return network
+
+    @model_validator(mode="after")
+    def _as_gitops_says(self) -> LabSettings:
+        fixed = ("velero_namespace", "location", "schedule", "bucket", "prefix")
+        changed = [name for name in fixed if getattr(self, name) != type(self).model_fields[name].default]
+        if changed and self.deployment == "flux":
+            raise ValueError(
+                f"{changed[0]} is what gitops/ says: choose it with ACCEPTANCE_LAB_DEPLOYMENT=install only"
+            )
+        return self
 
     @cached_property
     def state(self) -> Path:

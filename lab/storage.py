@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,24 +25,33 @@ from lab.pki import write_secret
 from lab.processes import Processes
 from lab.settings import BUCKET, OTHER_BUCKET, LabSettings
 
+SOURCE = Path(__file__).parents[1]
+
 PROXIED_PORT = 9000
 DIRECT_PORT = 9001
+BUSY_PORT = 9003
 TOXIPROXY_PORT = 8474
 PROXY_NAME = "s3"
+# On the same port as the other, to the server that is always busy; the driver of toxiproxy knows it by this ending.
+BUSY_NAME = f"{PROXY_NAME}-busy"
 POLICY = "velero-backups"
-POLICY_FILE = Path(__file__).parents[1] / "gitops/minio/velero-policy.json"
+POLICY_FILE = SOURCE / "gitops/minio/velero-policy.json"
+# What the suite itself needs on a cluster that is not ours.
+SUITE_POLICY, SUITE_POLICY_FILE = "acceptance-suite", SOURCE / "deploy/s3/suite-policy.json"
 # What is raised while the server is still starting: it refuses connections, then answers 503.
 NOT_UP = (requests.ConnectionError, urllib3.exceptions.HTTPError, ServerError, S3Error)
 
 
 @dataclass(frozen=True)
 class S3Credentials:
-    """Keys of the lab's S3, made once a lab: the administrator's and Velero's own."""
+    """Keys of the lab's S3, made once a lab: the administrator's, Velero's own, the suite's least."""
 
     admin_access_key: str
     admin_secret_key: str
     access_key: str
     secret_key: str
+    suite_access_key: str
+    suite_secret_key: str
 
     @staticmethod
     def of(settings: LabSettings) -> S3Credentials:
@@ -49,15 +59,14 @@ class S3Credentials:
         path = settings.state / "s3-credentials.json"
         if not path.exists():
             # Random names too: the redactor blanks them out wherever they appear.
-            names = (f"{role}-{secrets.token_hex(6)}" for role in ("lab-admin", "lab-velero"))
-            admin, velero = names
-            made = S3Credentials(admin, secrets.token_urlsafe(24), velero, secrets.token_urlsafe(24))
+            names = [f"lab-{role}-{secrets.token_hex(6)}" for role in ("admin", "velero", "suite")]
+            made = S3Credentials(*(part for name in names for part in (name, secrets.token_urlsafe(24))))
             write_secret(path, json.dumps(asdict(made)).encode())
         return S3Credentials(**json.loads(path.read_text()))
 
 
 def start(settings: LabSettings, processes: Processes, minio: Path, toxiproxy: Path) -> None:
-    """Start MinIO and toxiproxy."""
+    """Start MinIO, toxiproxy, and the server that is always busy."""
     keys = S3Credentials.of(settings)
     certificates = settings.state / "minio-certs"
     certificates.mkdir(parents=True, exist_ok=True)
@@ -76,17 +85,28 @@ def start(settings: LabSettings, processes: Processes, minio: Path, toxiproxy: P
         },
     )
     proxy = settings.state / "toxiproxy.json"
-    route = {"listen": f"{settings.s3}:{PROXIED_PORT}", "upstream": f"{settings.s3}:{DIRECT_PORT}"}
-    proxy.write_text(json.dumps([{"name": PROXY_NAME, "enabled": True, **route}]))
+    listen = f"{settings.s3}:{PROXIED_PORT}"
+    routes = [
+        {"name": PROXY_NAME, "enabled": True, "listen": listen, "upstream": f"{settings.s3}:{DIRECT_PORT}"},
+        {"name": BUSY_NAME, "enabled": False, "listen": listen, "upstream": f"{settings.s3}:{BUSY_PORT}"},
+    ]
+    proxy.write_text(json.dumps(routes))
     processes.start(
         "toxiproxy",
         [toxiproxy, f"-host={settings.s3}", f"-port={TOXIPROXY_PORT}", f"-config={proxy}"],
         netns="s3",
     )
+    files = [settings.state / "pki" / name for name in ("s3.crt", "s3.key")]
+    processes.start(
+        "busy-s3",
+        [sys.executable, "-m", "lab.busy", str(settings.s3), str(BUSY_PORT), *files],
+        netns="s3",
+        environment={"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
 
 
 def prepare(settings: LabSettings) -> None:
-    """Make the two buckets and Velero's user, who may use only the first."""
+    """Make the two buckets, and the users of Velero and of the suite, who may use only the first."""
     keys = S3Credentials.of(settings)
     endpoint = f"127.0.0.1:{settings.s3_direct_port}"
     authority = settings.state / "pki/ca.crt"
@@ -99,19 +119,23 @@ def prepare(settings: LabSettings) -> None:
         http_client=pool,
     )
     poll(
-        lambda: [client.bucket_exists(bucket) for bucket in (BUCKET, OTHER_BUCKET)],
+        lambda: [client.bucket_exists(bucket) for bucket in (settings.bucket, OTHER_BUCKET)],
         until=lambda _: True,
         retry_on=NOT_UP,
         event="MinIO answers",
         timeout=timeouts.seconds("lab_s3_ready"),
         interval=0.1,
     )
-    for bucket in (BUCKET, OTHER_BUCKET):
+    for bucket in (settings.bucket, OTHER_BUCKET):
         if not client.bucket_exists(bucket):
             client.make_bucket(bucket)
     provider = StaticProvider(keys.admin_access_key, keys.admin_secret_key)
     admin = MinioAdmin(endpoint=endpoint, credentials=provider, region="us-east-1", http_client=pool)
-    admin.user_add(keys.access_key, keys.secret_key)
-    admin.policy_add(POLICY, str(POLICY_FILE))
-    if json.loads(admin.user_info(keys.access_key)).get("policyName") != POLICY:
-        admin.attach_policy([POLICY], user=keys.access_key)
+    for user, secret, policy, file in (
+        (keys.access_key, keys.secret_key, POLICY, POLICY_FILE),
+        (keys.suite_access_key, keys.suite_secret_key, SUITE_POLICY, SUITE_POLICY_FILE),
+    ):
+        admin.user_add(user, secret)
+        admin.policy_add(policy, policy=json.loads(file.read_text().replace(BUCKET, settings.bucket)))
+        if json.loads(admin.user_info(user)).get("policyName") != policy:
+            admin.attach_policy([policy], user=user)

@@ -8,7 +8,7 @@ from acceptance.checks import agents
 from acceptance.drivers.kinds import DAEMON_SET, NODE, VOLUME, name_of
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.velero import Velero
-from acceptance.evidence.recorder import Evidence
+from acceptance.evidence.recorder import Evidence, Inconclusive
 from acceptance.mending import untaint
 from acceptance.settings import Environment
 from fixtures.agents import LostAgent, TaintedNode
@@ -47,6 +47,12 @@ def agent_lost(application: Application, tainted: TaintedNode, vigil: Vigil) -> 
     return tainted.lose_agent(node)
 
 
+@when("the node of its volume keeps its node-agent", target_fixture="lost")
+def agent_kept(application: Application) -> LostAgent:
+    (node,) = agents.nodes_of(application.workload.volume())
+    return LostAgent(node, "none")
+
+
 @then("the DaemonSet calls itself complete")
 def daemon_set_complete(kubernetes: Kubernetes, velero: Velero, evidence: Evidence) -> None:
     status = kubernetes.require(DAEMON_SET, "node-agent", velero.namespace)["status"]
@@ -74,5 +80,6 @@ def agent_back(kubernetes: Kubernetes, tainted: TaintedNode, lost: LostAgent, ev
 def _without_agent(kubernetes: Kubernetes, velero: Velero, environment: Environment) -> dict[str, str]:
     volumes = kubernetes.list_all(VOLUME)
     ours = [v for v in volumes if v["spec"].get("storageClassName") == environment.storage_class]
-    assert ours, f"there is no volume of the class {environment.storage_class}"
+    if not ours:
+        raise Inconclusive(f"there is no volume of the class {environment.storage_class} to look at")
     return agents.without_agent(ours, kubernetes.list_all(NODE), velero.agent_pods())

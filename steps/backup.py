@@ -7,7 +7,8 @@ from pytest_bdd import given, parsers, then, when
 from acceptance.checks import coverage
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Operation, Velero
-from acceptance.evidence.recorder import Evidence
+from acceptance.evidence.recorder import Evidence, Inconclusive
+from acceptance.naming import RUN_LABEL
 from acceptance.settings import Environment
 from fixtures.left_out import LeftOut
 from fixtures.scope import Scope
@@ -67,7 +68,10 @@ def never_started(backup: Operation, evidence: Evidence) -> None:
 
 @then("the backup is Completed, without errors and with all items")
 def completed(application: Application, evidence: Evidence) -> None:
-    backup = application.backup
+    _measure_completion(application.backup, evidence)
+
+
+def _measure_completion(backup: Operation, evidence: Evidence) -> None:
     progress = backup.status["progress"]
     evidence.measure("backups_completed", int(backup.phase == "Completed"))
     evidence.measure("errors_reported", backup.errors)
@@ -89,8 +93,12 @@ def claims_covered(
 
 @then("the copy of its status in S3 says Completed")
 def copy_completed(application: Application, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    _measure_copy(application.backup, bucket, environment, evidence)
+
+
+def _measure_copy(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
     """Velero can write Completed to the object although the copy in S3 was not updated."""
-    copy = bucket.json(environment.key("backups", application.backup.name, "velero-backup.json"))
+    copy = bucket.json(environment.key("backups", backup.name, "velero-backup.json"))
     phase = copy["status"]["phase"]
     evidence.measure("copies_not_completed", int(phase != "Completed"), artefact=f"phase of the copy: {phase}")
 
@@ -101,6 +109,28 @@ def claims_left_out(scope: Scope, left_out: LeftOut, datatable: list[list[str]],
     names = [row[0] for row in datatable[1:]]
     left_out.deploy(scope, scope.namespace(alias), names)
     return names
+
+
+@given(parsers.parse('a namespace "{alias}" with the claim "{claim}"'), target_fixture="claims")
+def claim_not_left_out(scope: Scope, left_out: LeftOut, alias: str, claim: str) -> list[str]:
+    left_out.deploy(scope, scope.namespace(alias), [claim])
+    return [claim]
+
+
+@given("the newest backup that somebody else made", target_fixture="newest")
+def newest_backup(velero: Velero) -> Operation:
+    """What was in its namespaces when it was made, nobody knows any more."""
+    found = velero.newest_completed(f"!{RUN_LABEL}")
+    if found is None:
+        raise Inconclusive("there is no completed backup to look at")
+    return found
+
+
+@then("it is Completed, without errors and with all items, also by its copy in S3")
+def newest_completed(newest: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    evidence.observe("newest backup", newest.name)
+    _measure_completion(newest, evidence)
+    _measure_copy(newest, bucket, environment, evidence)
 
 
 @then("Velero calls the backup Completed")

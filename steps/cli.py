@@ -15,6 +15,7 @@ from acceptance.evidence.recorder import Evidence, Inconclusive
 from acceptance.timeouts import Timeouts
 from fixtures.accounts import Account, Accounts
 from fixtures.commands import Attempt, Commands
+from fixtures.s3_server import Tracer
 from fixtures.scope import Scope
 from fixtures.standard import Application
 from fixtures.workload import Workloads
@@ -56,8 +57,10 @@ def describes_often(
     "the account restores the application's settings under other names with velero, again and again",
     target_fixture="attempts",
 )
-def restores_often(commands: Commands, account: Account, application: Application, evidence: Evidence) -> list[Attempt]:
-    return _often(evidence, lambda number: commands.restore(account, application, number))
+def restores_often(
+    commands: Commands, account: Account, application: Application, s3_trace: Tracer, evidence: Evidence
+) -> list[Attempt]:
+    return _often(evidence, lambda number: commands.restore(account, application, s3_trace, number))
 
 
 @given(parsers.parse('small backups of "{alias}", one for each call'), target_fixture="small_backups")
@@ -119,13 +122,14 @@ def backs_up(scope: Scope, commands: Commands, account: Account, alias: str) -> 
 
 
 @when(parsers.parse("the account asks velero for a backup with {mistake}"), target_fixture="attempt")
-def asks_wrongly(commands: Commands, account: Account, application: Application, mistake: str) -> Attempt:
+def asks_wrongly(scope: Scope, commands: Commands, account: Account, application: Application, mistake: str) -> Attempt:
     wrong = {
         "a name that Kubernetes does not take": {"name": "Not_a_name"},
         "the name of the backup that there is": {"name": application.backup.name},
         "a location that does not exist": {"location": NOWHERE},
+        "no mistake": {},
     }
-    return commands.backup(account, application.workload.namespace, "mistaken", **wrong[mistake])
+    return commands.backup(account, scope.namespace("mistaken"), "mistaken", **wrong[mistake])
 
 
 @when("the account lists the backups with velero", target_fixture="attempt")

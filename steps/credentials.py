@@ -7,15 +7,18 @@ import base64
 from pytest_bdd import given, parsers, then, when
 
 from acceptance.checks import exposure
-from acceptance.drivers.kinds import ACCESS_REVIEW, CONFIG_MAP, POD, SECRET, SERVICE_ACCOUNT
+from acceptance.drivers.kinds import ACCESS_REVIEW, CONFIG_MAP, POD, SECRET, SERVICE_ACCOUNT, name_of
 from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.minio_trace import S3Trace
+from acceptance.drivers.minio_admin import Users
 from acceptance.drivers.velero import Velero
+from acceptance.drivers.velero_server import AGENT, SERVER
 from acceptance.evidence.recorder import Evidence
+from acceptance.naming import is_made
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 from fixtures.credentials import Keys, LiveKeys, Rotation
 from fixtures.locations import Locations
+from fixtures.s3_server import Tracer
 from fixtures.scope import Scope
 from fixtures.search import Search
 from fixtures.watchers import Vigil
@@ -23,14 +26,15 @@ from fixtures.watchers import Vigil
 
 @then("Velero and node-agent read the credentials from a file")
 def mounted(velero: Velero, live_keys: LiveKeys, evidence: Evidence) -> None:
-    pods = [*velero.server_pods(), *velero.agent_pods()]
-    names = [pod["metadata"]["labels"]["name"] for pod in pods]
+    programs = {SERVER: velero.server_pods(), AGENT: velero.agent_pods()}
+    pods = [pod for found in programs.values() for pod in found]
     problems = [
         problem
-        for pod, name in zip(pods, names, strict=True)
+        for name, found in programs.items()
+        for pod in found
         if (problem := exposure.mount_problem(pod, name, live_keys.secret))
     ]
-    assert {"velero", "node-agent"} <= set(names), f"only these pods run: {names}"
+    assert all(programs.values()), f"only these pods run: {[name_of(pod) for pod in pods]}"
     evidence.observe("mode of the credentials file", ", ".join({exposure.file_mode(p, live_keys.secret) for p in pods}))
     evidence.measure("mounts_missing", len(problems), artefact="\n".join(problems) or "all of them mount it")
 
@@ -96,33 +100,47 @@ def config_map_seen(search: Search, live_keys: LiveKeys, evidence: Evidence) -> 
 
 @then("S3 sees Velero sign with the key of its secret")
 def signs_with_secret(
-    velero: Velero, environment: Environment, live_keys: LiveKeys, timeouts: Timeouts, evidence: Evidence
+    velero: Velero,
+    environment: Environment,
+    live_keys: LiveKeys,
+    s3_trace: Tracer,
+    timeouts: Timeouts,
+    evidence: Evidence,
 ) -> None:
-    """At its next validation: everything signed by another key, ours excepted, is somebody else's."""
-    with S3Trace(environment.s3) as trace:
+    """At its next validation: everything signed by another key, the suite's own excepted, is somebody else's."""
+    with s3_trace() as trace:
         trace.wait_for("GET", f"/{environment.bucket}", timeout=timeouts["location_phase"])
-    own = environment.s3.access_key.get_secret_value()
-    strange = [seen for seen in trace.requests if seen.access_key not in (live_keys.keys.access_key, own)]
+    known = (live_keys.keys.access_key, environment.s3.access_key.get_secret_value())
+    strange = [seen for seen in trace.requests if seen.access_key not in known and not is_made(seen.access_key)]
     evidence.measure("requests_with_other_keys", len(strange), artefact=f"requests seen: {len(trace.requests)}")
     evidence.measure("locations_available", int(velero.location()["status"]["phase"] == "Available"))
 
 
 @then("that key may use no other bucket")
-def one_bucket(environment: Environment, live_keys: LiveKeys, timeouts: Timeouts, evidence: Evidence) -> None:
-    allowed = live_keys.keys.allowed_elsewhere(environment, timeouts)
+def one_bucket(
+    foreign_bucket: str, environment: Environment, live_keys: LiveKeys, timeouts: Timeouts, evidence: Evidence
+) -> None:
+    allowed = live_keys.keys.allowed_at(foreign_bucket, environment, timeouts)
     evidence.measure("foreign_bucket_requests_allowed", len(allowed), artefact=f"allowed elsewhere: {allowed}")
 
 
 @given("a key that opens every bucket", target_fixture="wide_key")
-def wide_key(environment: Environment) -> Keys:
+def wide_key(environment: Environment, s3_administrator: Users) -> Keys:
     """The suite's own: it looks into the bucket past Velero's policy."""
     access = environment.s3
     return Keys(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
 
 
+@given("the key of Velero's secret", target_fixture="wide_key")
+def narrow_key(live_keys: LiveKeys) -> Keys:
+    return live_keys.keys
+
+
 @then("it is seen to open another bucket")
-def opens_other(environment: Environment, wide_key: Keys, timeouts: Timeouts, evidence: Evidence) -> None:
-    allowed = wide_key.allowed_elsewhere(environment, timeouts)
+def opens_other(
+    foreign_bucket: str, environment: Environment, wide_key: Keys, timeouts: Timeouts, evidence: Evidence
+) -> None:
+    allowed = wide_key.allowed_at(foreign_bucket, environment, timeouts)
     evidence.refute("foreign_bucket_requests_allowed", len(allowed), artefact=f"allowed elsewhere: {allowed}")
 
 
@@ -133,6 +151,12 @@ def location_with_wrong_key(locations: Locations, vigil: Vigil) -> str:
     )
     wrong = locations.credential("wrong", "nobodys-access-key", "nobodys-secret-key")
     return locations.make("wrong key", credential=wrong)
+
+
+@given("a location with the right key", target_fixture="wrong_location")
+def location_with_right_key(locations: Locations, live_keys: LiveKeys) -> str:
+    keys = live_keys.keys
+    return locations.make("right key", credential=locations.credential("right", keys.access_key, keys.secret_key))
 
 
 @then("Velero calls that location unavailable for its key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pytest_bdd import given, parsers, then, when
@@ -12,16 +13,26 @@ from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
 from acceptance.uploaders import Uploader
+from fixtures.long_outage import Outage
 from fixtures.outages import Denial, Interrupted
 from fixtures.scope import Scope
-from fixtures.standard import Application
+from fixtures.standard import Application, Applications
 from fixtures.watchers import Vigil
 
 # A volume of the standard corpus is uploaded for about half a minute.
 SLOW = 200
+# How long a backup waits for its volumes instead; shorter than that.
+PATIENCE = "5s"
+# What S3, or the way to it, does; by a feature's words.
+FAULTS: dict[str, Callable[[Toxiproxy], None]] = {
+    "refuses connections": Toxiproxy.cut,
+    "resets connections": Toxiproxy.reset,
+    "says that it is busy": Toxiproxy.busy,
+}
 EXPECTED = (
-    r"[Aa]ccess ?[Dd]enied|connection (refused|reset)|is in unavailable state|available/unavailable/unknown|"
-    r"[Bb]ackup repository is not ready|pod volume|PodVolumeBackup|podvolumebackup|server starting|"
+    r"[Aa]ccess ?[Dd]enied|connection (refused|reset)|SlowDown|reduce your request rate|timed out waiting|"
+    r"is in unavailable state|available/unavailable/unknown|"
+    r"[Bb]ackup repository is not ready|pod volume|PVBs|PodVolumeBackup|podvolumebackup|server starting|"
     r"[Ee]rror (backing up|putting|uploading|executing)"
 )
 
@@ -61,20 +72,27 @@ def server_ends(scope: Scope, interrupted: Interrupted, velero: Velero, vigil: V
     return interrupted.backup(scope.backup_name(alias), scope.name(alias), scope.labels, restart)
 
 
-@when(
-    parsers.parse('"{alias}" is backed up, and S3 refuses connections while its volume is uploaded'),
-    target_fixture="backup",
-)
-def refused_meanwhile(scope: Scope, interrupted: Interrupted, toxiproxy: Toxiproxy, alias: str) -> Operation:
-    return interrupted.backup(scope.backup_name(alias), scope.name(alias), scope.labels, lambda _: toxiproxy.cut())
+@given(parsers.parse("S3 {fault} from now on"))
+def failing_from_now_on(toxiproxy: Toxiproxy, vigil: Vigil, fault: str) -> None:
+    vigil.allow_errors(EXPECTED)
+    FAULTS[fault](toxiproxy)
 
 
-@when(
-    parsers.parse('"{alias}" is backed up, and S3 resets connections while its volume is uploaded'),
-    target_fixture="backup",
-)
-def reset_meanwhile(scope: Scope, interrupted: Interrupted, toxiproxy: Toxiproxy, alias: str) -> Operation:
-    return interrupted.backup(scope.backup_name(alias), scope.name(alias), scope.labels, lambda _: toxiproxy.reset())
+@when(parsers.parse('"{alias}" is backed up, and S3 {fault} while {moment}'), target_fixture="backup")
+def failing_meanwhile(
+    scope: Scope, interrupted: Interrupted, toxiproxy: Toxiproxy, alias: str, fault: str, moment: str
+) -> Operation:
+    def happens(_: Json) -> None:
+        FAULTS[fault](toxiproxy)
+
+    return interrupted.backup(scope.backup_name(alias), scope.name(alias), scope.labels, happens, moment)
+
+
+@when(parsers.parse('"{alias}" is backed up with little patience for its volumes'), target_fixture="backup")
+def backed_up_with_little_patience(scope: Scope, velero: Velero, alias: str) -> Operation:
+    name, namespaces = scope.backup_name(alias), [scope.name(alias)]
+    velero.create_backup(name, labels=scope.labels, volume_timeout=PATIENCE, includedNamespaces=namespaces)
+    return velero.follow_backup(name)
 
 
 @then(parsers.parse('the backup is {phase} and names "{cause}" as the cause'))
@@ -138,9 +156,51 @@ def next_completed(
     evidence.measure("backups_failed_after_healing", int(not whole), artefact=f"{following.phase}, volumes {volumes}")
 
 
+@given("an application whose backup S3 has failed", target_fixture="application")
+def failed_application(
+    scope: Scope, applications: Applications, velero: Velero, denial: Denial, vigil: Vigil
+) -> Application:
+    vigil.allow_errors(EXPECTED)
+    workload = applications.deploy(scope, "failed")
+    denial.deny("data", workload.namespace)
+    name, namespaces = scope.backup_name("failed"), [workload.namespace]
+    return Application(workload, velero.backup(name, labels=scope.labels, includedNamespaces=namespaces), [], [])
+
+
 @then("the suite does not see a failure in its backup")
 def no_failure(application: Application, interrupted: Interrupted, evidence: Evidence) -> None:
     """As the check would, had a fault missed it: a backup that is Completed reports nothing."""
     words = interrupted.words(application.backup)
     missing = failure.unreported(application.backup.phase, "PartiallyFailed", "Access Denied", words)
     evidence.refute("faults_not_reported", int(bool(missing)), artefact="\n".join(missing))
+
+
+@given("a second Velero whose way to S3 was cut while it uploaded a volume", target_fixture="outage_seen")
+def second_velero_cut(outage: Outage, evidence: Evidence) -> Outage:
+    evidence.observe("from the cut to the end of the backup", round(outage.cut_to_end, 1), "s")
+    evidence.attach("server.log", outage.server_log)
+    return outage
+
+
+@then(parsers.parse('its backup is {phase}, names "{cause}" as the cause, and the failure is logged'))
+def long_outage_reported(outage_seen: Outage, evidence: Evidence, phase: str, cause: str) -> None:
+    missing = failure.unreported(outage_seen.backup.phase, phase, cause, outage_seen.words)
+    said = [*missing, outage_seen.backup.phase, *outage_seen.words]
+    evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join(said))
+    lines = outage_seen.logged
+    evidence.measure("faults_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the backup")
+
+
+@then("its next backup is Completed once S3 is back")
+def long_outage_healed(outage_seen: Outage, evidence: Evidence) -> None:
+    following, volumes = outage_seen.following, outage_seen.volumes_following
+    whole = following.phase == "Completed" and volumes == ["Completed"]
+    evidence.measure("backups_failed_after_healing", int(not whole), artefact=f"{following.phase}, volumes {volumes}")
+
+
+@then("what it had backed up before is undamaged")
+def long_outage_harmless(outage_seen: Outage, evidence: Evidence) -> None:
+    """By restic alone: every byte of the repository, and every file of the earlier backup."""
+    damaged = bool(outage_seen.damage) or not outage_seen.kept.equal
+    artefact = f"restic check: {outage_seen.damage or 'no errors'}\n{outage_seen.kept.table()}"
+    evidence.measure("earlier_backups_damaged", int(damaged), artefact=artefact)

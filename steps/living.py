@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_bdd import given, then
+from pytest_bdd import given, parsers, then
 
 from acceptance.checks.living import lost
 from acceptance.evidence.recorder import Evidence, Inconclusive
@@ -50,12 +50,13 @@ def nothing_lost(living: Living, evidence: Evidence) -> None:
     evidence.measure("writes_lost", lost(backed_up.before, journal).records, artefact=shown)
 
 
-@then("the suite calls the file that no hook quiesces inconsistent")
-def called_inconsistent(living: Living, evidence: Evidence) -> None:
+@then(parsers.parse("the suite calls the file that {which} inconsistent"))
+def called_inconsistent(living: Living, evidence: Evidence, which: str) -> None:
     """Not so the database: of two files read one after the other, SQLite may or may not make a whole one."""
-    found = living.database(living.copy, UNQUIESCED).problems()
-    evidence.observe("the database that no hook quiesces", "; ".join(found) or "consistent")
-    ledger = living.ledger(living.copy, UNQUIESCED)
+    name = {"no hook quiesces": UNQUIESCED, "hooks quiesce": QUIESCED}[which]
+    found = living.database(living.copy, name).problems()
+    evidence.observe(f"the database that {which}", "; ".join(found) or "consistent")
+    ledger = living.ledger(living.copy, name)
     problems = ledger.problems(living.backed_up.ledger_blocks)
     evidence.refute("files_inconsistent", int(bool(problems)), artefact=f"{', '.join(problems)}\n{ledger}")
 

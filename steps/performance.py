@@ -30,6 +30,16 @@ def fresh_data(timed: TimedRun) -> Result:
     return timed.result()
 
 
+@given("fresh data, backed up over the link as it is", target_fixture="timings")
+def ordinary_backup(timed: TimedRun) -> list[Timing]:
+    return timed.result().backups
+
+
+@given("fresh data, restored over the link as it is", target_fixture="timings")
+def ordinary_restore(timed: TimedRun) -> list[Timing]:
+    return timed.result().restores
+
+
 @given("fresh data, backed up over a link that is far too slow", target_fixture="timings")
 def slow_backup(slow_run: SlowRun, toxiproxy: Toxiproxy) -> list[Timing]:
     return slow_run.backups(toxiproxy)
@@ -40,14 +50,16 @@ def slow_restore(slow_run: SlowRun, toxiproxy: Toxiproxy) -> list[Timing]:
     return slow_run.restores(toxiproxy)
 
 
-@when(parsers.parse('it is backed up again without its volume, and restored as "{alias}"'), target_fixture="hollow")
-def backed_up_hollow(scope: Scope, velero: Velero, workloads: Workloads, result: Result, alias: str) -> Hollow:
+@when(parsers.parse('it is backed up again {how} its volume, and restored as "{alias}"'), target_fixture="hollow")
+def backed_up_hollow(
+    scope: Scope, velero: Velero, workloads: Workloads, result: Result, how: str, alias: str
+) -> Hollow:
     namespace = result.volumes[0].workload.namespace
     backup = velero.backup(
         scope.backup_name("hollow"),
         labels=scope.labels,
         includedNamespaces=[namespace],
-        defaultVolumesToFsBackup=False,
+        defaultVolumesToFsBackup={"with": True, "without": False}[how],
     ).require()
     return Hollow(backup, _restored(scope, velero, workloads, backup.name, namespace, alias)[1])
 
@@ -60,6 +72,12 @@ def restored_hollow(scope: Scope, velero: Velero, workloads: Workloads, result: 
     """The Deployment makes pods of its own, whose volume is new and empty."""
     backup, namespace = result.backups[0].operation.name, result.volumes[0].workload.namespace
     return Hollow(*_restored(scope, velero, workloads, backup, namespace, alias, excludedResources=["pods"]))
+
+
+@when(parsers.parse('it is restored as "{alias}" with its pods'), target_fixture="hollow")
+def restored_whole(scope: Scope, velero: Velero, workloads: Workloads, result: Result, alias: str) -> Hollow:
+    backup, namespace = result.backups[0].operation.name, result.volumes[0].workload.namespace
+    return Hollow(*_restored(scope, velero, workloads, backup, namespace, alias))
 
 
 def _restored(

@@ -14,11 +14,13 @@ from fixtures.standard import Application
 
 
 @given("a volume of fresh data, backed up over a slow link", target_fixture="tracked")
+@when("fresh data is backed up over a slow link", target_fixture="tracked")
 def backed_up_slowly(slow_link: SlowLink, toxiproxy: Toxiproxy) -> Tracked:
     return slow_link.backup(toxiproxy)
 
 
 @given("a volume of fresh data, backed up and restored over a slow link", target_fixture="tracked")
+@when("fresh data is restored over a slow link", target_fixture="tracked")
 def restored_slowly(slow_link: SlowLink, toxiproxy: Toxiproxy) -> Tracked:
     return slow_link.restore(toxiproxy)
 

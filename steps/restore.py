@@ -8,6 +8,7 @@ from acceptance.drivers.kinds import BACKUP, CLAIM, CONFIG_MAP, DEPLOYMENT, NAME
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.velero import RESTORE_LABEL, Operation, Velero
 from acceptance.evidence.recorder import Evidence
+from fixtures.s3_server import Tracer
 from fixtures.scope import Scope
 from fixtures.standard import Application, Pair, RestoredCopy, Restores, Standard
 from fixtures.workload import APP, SETTINGS, Workloads
@@ -48,9 +49,10 @@ def restore_started(copy: RestoredCopy, evidence: Evidence) -> None:
 
 
 @then("S3 was asked for the metadata of the backup in time")
-def metadata_fetched(copy: RestoredCopy, evidence: Evidence) -> None:
+def metadata_fetched(copy: RestoredCopy, s3_trace: Tracer, evidence: Evidence) -> None:
     """The API server's time stamps are whole seconds: the wait can be up to 1 s shorter than measured."""
     seen = copy.fetched
+    assert seen is not None, "the restore was not traced"
     seconds = (seen.at - copy.restore.created).total_seconds()
     evidence.measure("metadata_fetched", seconds, artefact=f"{seen.at} {seen.method} {seen.path} → {seen.status}")
 

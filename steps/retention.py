@@ -9,13 +9,12 @@ from pytest_bdd import given, parsers, then, when
 
 from acceptance.checks import retention
 from acceptance.corpus import Corpus
-from acceptance.drivers.kinds import name_of
+from acceptance.drivers.kinds import Json, name_of
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
-from acceptance.settings import Environment
 from fixtures.expiry import Expired, Expiry
 from fixtures.gitops import ValueChange
-from fixtures.schedule_runs import stamp
+from fixtures.schedule_runs import copied, stamp
 from fixtures.scope import Scope
 from fixtures.standard import Application, Applications, Restores
 from fixtures.watchers import Vigil
@@ -27,10 +26,10 @@ COLLECTOR = "garbage collection frequency"
 
 
 @given("a backup made by a copy of the deployed schedule", target_fixture="scheduled_backup")
-def scheduled(scope: Scope, velero: Velero, environment: Environment, evidence: Evidence) -> Operation:
+def scheduled(scope: Scope, velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     name = scope.schedule_name("retention")
-    spec = velero.schedule(environment.schedule)["spec"]
+    spec = copied(deployed_schedule, scope.namespace("scheduled"))
     velero.create_schedule(
         name, labels=scope.labels, spec=spec, last_backup=stamp(datetime.now(UTC) - timedelta(days=2))
     )
@@ -42,8 +41,12 @@ def scheduled(scope: Scope, velero: Velero, environment: Environment, evidence: 
 @then("both are kept as long as the design says, counted from their start")
 def kept_as_designed(application: Application, scheduled_backup: Operation, evidence: Evidence) -> None:
     for backup in (application.backup, scheduled_backup):
-        evidence.measure("retention", retention.retention(backup.item))
-        evidence.measure("expiration_error", retention.expiration_error(backup.item), artefact=str(backup.status))
+        _measure_retention(backup, evidence)
+
+
+def _measure_retention(backup: Operation, evidence: Evidence) -> None:
+    evidence.measure("retention", retention.retention(backup.item))
+    evidence.measure("expiration_error", retention.expiration_error(backup.item), artefact=str(backup.status))
 
 
 @when(parsers.parse('"{alias}" is backed up with a TTL of {hours:d} hours'), target_fixture="backup")
@@ -112,9 +115,10 @@ def neighbour_whole(
 
 @given("the location is read-only")
 def location_read_only(velero: Velero) -> Iterator[None]:
+    mode = velero.location()["spec"].get("accessMode")
     velero.set_access("ReadOnly")
     yield
-    velero.set_access("ReadWrite")
+    velero.set_access(mode)
 
 
 @when("the small backup expires", target_fixture="expired")
@@ -151,10 +155,20 @@ def two_small_backups(scope: Scope, velero: Velero, alias: str, old: str, kept: 
 
 
 @when(parsers.parse('the small backup "{name}" expires'))
-def one_of_them_expires(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
+def one_of_them_expires(
+    velero: Velero, small_backups: dict[str, str], collector: str, evidence: Evidence, name: str
+) -> None:
     evidence.accelerate(EXPIRATION)
     evidence.accelerate(COLLECTOR)
     velero.expire(small_backups[name], stamp(datetime.now(UTC) - timedelta(hours=1)))
+
+
+@when(parsers.parse('the small backups "{one}" and "{other}" expire'))
+def both_expire(
+    velero: Velero, small_backups: dict[str, str], collector: str, evidence: Evidence, one: str, other: str
+) -> None:
+    for name in (other, one):
+        one_of_them_expires(velero, small_backups, collector, evidence, name)
 
 
 @then(parsers.parse('the collector calls "{name}" expired and asks for its deletion'))
@@ -175,6 +189,11 @@ def collector_leaves(velero: Velero, small_backups: dict[str, str], evidence: Ev
 def passed_over(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
     velero.wait_deletion_requested(small_backups["old"])
     evidence.refute("expired_not_identified", int(not velero.is_collected(small_backups[name])))
+
+
+@then("the run is kept as long as the design says, counted from its start")
+def run_kept(scheduled_run: Operation, evidence: Evidence) -> None:
+    _measure_retention(scheduled_run, evidence)
 
 
 @then("the backup is kept as long as the design says")

@@ -14,11 +14,12 @@ from acceptance.drivers.audit import AuditLog, Request
 from acceptance.drivers.kinds import BACKUP, Json, name_of, phase_of
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import SCHEDULE_LABEL, Operation, Velero
-from acceptance.evidence.recorder import Blocked, Evidence
+from acceptance.evidence.recorder import Evidence, Inconclusive
+from acceptance.naming import RUN_LABEL
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 from fixtures.outages import Denial
-from fixtures.schedule_runs import ScheduleRuns, stamp
+from fixtures.schedule_runs import ScheduleRuns, copied, stamp
 from fixtures.scope import Scope
 from fixtures.watchers import Vigil
 
@@ -29,15 +30,12 @@ LAST_RUN = "Schedule.status.lastBackup"
 
 
 @given("the deployed schedule is enabled and its clock is UTC", target_fixture="schedule")
-def deployed_schedule(velero: Velero, environment: Environment, evidence: Evidence) -> Json:
+def enabled_in_utc(velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Json:
     """Cron runs in the server's time zone: UTC unless a TZ is set, and Velero's log says which."""
-    schedule = velero.schedule(environment.schedule)
-    if phase_of(schedule) != "Enabled" or schedule["spec"].get("paused"):
-        raise Blocked(f"the schedule {environment.schedule} is not enabled: {schedule.get('status')}")
     zone = velero.time_zone()
     assert zone == "UTC", f"the server's clock is {zone}"
     evidence.observe("time zone of the server", zone)
-    return schedule
+    return deployed_schedule
 
 
 @when("its last run is moved to two days ago", target_fixture="known_runs")
@@ -75,18 +73,25 @@ class Copies:
 
 
 @given("three copies of the deployed schedule: due, due but paused, and not due", target_fixture="copies")
-def three_copies(scope: Scope, velero: Velero, environment: Environment, evidence: Evidence) -> Copies:
+def three_copies(scope: Scope, velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Copies:
+    return _copies(scope, velero, deployed_schedule, evidence, paused=True, days_early=0)
+
+
+@given("three copies of the deployed schedule, all of them due", target_fixture="copies")
+def three_due_copies(scope: Scope, velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Copies:
+    return _copies(scope, velero, deployed_schedule, evidence, paused=False, days_early=2)
+
+
+def _copies(
+    scope: Scope, velero: Velero, deployed: Json, evidence: Evidence, *, paused: bool, days_early: int
+) -> Copies:
     """Paused and early first: had they wanted to run, they would have before the due one did."""
     evidence.accelerate(LAST_RUN)
-    spec = velero.schedule(environment.schedule)["spec"]
-    long_ago, just_now = (stamp(datetime.now(UTC) - timedelta(days=days)) for days in (2, 0))
+    spec = copied(deployed, scope.namespace("scheduled"))
     copies = Copies(*(scope.schedule_name(alias) for alias in ("due", "paused", "early")))
-    for name, last, paused in (
-        (copies.paused, long_ago, True),
-        (copies.early, just_now, False),
-        (copies.due, long_ago, False),
-    ):
-        velero.create_schedule(name, labels=scope.labels, spec={**spec, "paused": paused}, last_backup=last)
+    for name, days, stopped in ((copies.paused, 2, paused), (copies.early, days_early, False), (copies.due, 2, False)):
+        last = stamp(datetime.now(UTC) - timedelta(days=days))
+        velero.create_schedule(name, labels=scope.labels, spec={**spec, "paused": stopped}, last_backup=last)
     return copies
 
 
@@ -102,10 +107,21 @@ def only_due_fires(scope: Scope, velero: Velero, copies: Copies, evidence: Evide
     evidence.refute("trigger_delay", None, artefact=f"{copies.paused} and {copies.early} made no backup")
 
 
+@when("Velero makes a run of the deployed schedule", target_fixture="backup")
 @given("a run of the deployed schedule", target_fixture="scheduled_run")
 def scheduled_run(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     return schedule_runs.run
+
+
+@given("the newest run of the deployed schedule", target_fixture="scheduled_run")
+def newest_run(velero: Velero, deployed_schedule: Json) -> Operation:
+    """One that came about without the suite."""
+    name = name_of(deployed_schedule)
+    found = velero.newest_completed(f"{SCHEDULE_LABEL}={name},!{RUN_LABEL}")
+    if found is None:
+        raise Inconclusive(f"the schedule {name} has no completed run to look at")
+    return found
 
 
 @then("the API server saw Velero's own account make it, and nobody else")
@@ -170,13 +186,11 @@ def _held(backup: Operation, bucket: Bucket, environment: Environment) -> set[st
 
 
 @given(parsers.parse('a copy of the deployed schedule for "{alias}"'), target_fixture="copy_runs")
-def copy_for(scope: Scope, velero: Velero, environment: Environment, alias: str) -> ScheduleRuns:
+def copy_for(scope: Scope, velero: Velero, deployed_schedule: Json, alias: str) -> ScheduleRuns:
     """Not due yet."""
     name = scope.schedule_name("copy")
-    spec = velero.schedule(environment.schedule)["spec"]
-    template = {**spec["template"], "includedNamespaces": [scope.name(alias)]}
-    now = stamp(datetime.now(UTC))
-    velero.create_schedule(name, labels=scope.labels, spec={**spec, "template": template}, last_backup=now)
+    spec = copied(deployed_schedule, scope.name(alias))
+    velero.create_schedule(name, labels=scope.labels, spec=spec, last_backup=stamp(datetime.now(UTC)))
     return ScheduleRuns(velero, name, scope)
 
 

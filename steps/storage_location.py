@@ -9,7 +9,8 @@ from pytest_bdd import given, then, when
 
 from acceptance.checks import layout
 from acceptance.drivers.kinds import time_of
-from acceptance.drivers.s3 import Bucket, bucket_kept_otherwise, may_make_bucket
+from acceptance.drivers.minio_admin import Users
+from acceptance.drivers.s3 import Bucket, BucketState, bucket_made, keep_otherwise, may_make_bucket
 from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.drivers.velero import Velero
 from acceptance.evidence.recorder import Evidence
@@ -134,9 +135,8 @@ def outage_seen(location_watch: LocationWatch, evidence: Evidence) -> None:
 
 
 @then("the bucket is there, without versions and without a lifecycle rule")
-def bucket_as_designed(bucket: Bucket, evidence: Evidence) -> None:
-    state = bucket.state()
-    evidence.measure("buckets_as_designed", int(state.as_designed), artefact=str(state))
+def bucket_as_designed(bucket_state: BucketState, evidence: Evidence) -> None:
+    evidence.measure("buckets_as_designed", int(bucket_state.as_designed), artefact=str(bucket_state))
 
 
 @then("Velero's key may not make a bucket")
@@ -150,8 +150,19 @@ def no_right_to_make(
 
 
 @given("a bucket with versions and a lifecycle rule", target_fixture="other_bucket")
-def bucket_with_versions(scope: Scope, environment: Environment, timeouts: Timeouts) -> Iterator[Bucket]:
-    with bucket_kept_otherwise(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"]):
+def bucket_with_versions(
+    scope: Scope, environment: Environment, s3_administrator: Users, timeouts: Timeouts
+) -> Iterator[Bucket]:
+    with bucket_made(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"]) as client:
+        keep_otherwise(client, scope.name("bucket"))
+        yield Bucket(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"])
+
+
+@given("a bucket without versions and without a lifecycle rule", target_fixture="other_bucket")
+def bucket_without(
+    scope: Scope, environment: Environment, s3_administrator: Users, timeouts: Timeouts
+) -> Iterator[Bucket]:
+    with bucket_made(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"]):
         yield Bucket(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pytest_bdd import given, then, when
 
 from acceptance.drivers.kinds import phase_of
-from acceptance.drivers.s3 import plain_status
+from acceptance.drivers.s3 import Bucket, plain_status
 from acceptance.drivers.velero import Velero
 from acceptance.evidence.recorder import Evidence, Inconclusive
 from acceptance.settings import Environment
@@ -22,7 +22,7 @@ UNTRUSTED = ("x509", "certificate signed by unknown authority")
 
 
 @then("every connection to S3 began with a TLS handshake")
-def all_tls(packets: Packets, evidence: Evidence) -> None:
+def all_tls(packets: Packets, capture_command: list[str], evidence: Evidence) -> None:
     seen = packets.transport()
     evidence.measure("tls_streams", len(seen.tls), artefact=seen.table())
     evidence.measure("plaintext_streams", len(seen.plaintext), artefact=seen.table())
@@ -30,7 +30,7 @@ def all_tls(packets: Packets, evidence: Evidence) -> None:
 
 
 @then("no S3 request was readable on any connection")
-def nothing_readable(packets: Packets, evidence: Evidence) -> None:
+def nothing_readable(packets: Packets, capture_command: list[str], evidence: Evidence) -> None:
     """On no port: S3 in the clear would show its signature wherever it went."""
     evidence.measure("readable_bytes", packets.transport().readable_bytes)
 
@@ -40,13 +40,25 @@ def https_configured(velero: Velero, standard: Standard, uploader: Uploader, evi
     config = velero.location()["spec"].get("config", {})
     repositories = velero.repositories(standard.application.workload.namespace)
     addresses = [str(repository["spec"].get("resticIdentifier", "")) for repository in repositories]
-    wrong = [f"{name} is {config[name]}" for name in ("s3Url", "publicUrl") if not _https(config.get(name))]
+    wrong = _insecure(config)
     wrong += [f"resticIdentifier is {name}" for name in addresses if not name.startswith(uploader.address)]
-    if config.get("insecureSkipTLSVerify") == "true":
-        wrong.append("insecureSkipTLSVerify is set")
     evidence.measure("plugin_connects", int(phase_of(velero.location()) == "Available"))
     evidence.measure("uploader_connects", int(bool(repositories) and all(phase_of(r) == "Ready" for r in repositories)))
     evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or f"{config}\n{addresses}")
+
+
+@then("the location asks for HTTPS with verification")
+def location_https(velero: Velero, evidence: Evidence) -> None:
+    location = velero.location()
+    wrong = _insecure(location["spec"].get("config", {}))
+    evidence.measure("plugin_connects", int(phase_of(location) == "Available"))
+    evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or "all of them ask for HTTPS")
+
+
+def _insecure(config: dict[str, str]) -> list[str]:
+    """The settings of a location that let S3 be reached without TLS, or without its verification."""
+    wrong = [f"{name} is {config[name]}" for name in ("s3Url", "publicUrl") if not _https(config.get(name))]
+    return [*wrong, *(["insecureSkipTLSVerify is set"] if config.get("insecureSkipTLSVerify") == "true" else [])]
 
 
 @then("S3 refuses plain HTTP")
@@ -55,8 +67,15 @@ def plain_refused(environment: Environment, timeouts: Timeouts, evidence: Eviden
     evidence.measure("plain_requests_answered", int(status is not None and status < 400), artefact=f"status {status}")
 
 
+@when("somebody asks S3 over HTTPS while packets are kept", target_fixture="plain_capture")
+def ask_over_https(packets: Packets, bucket: Bucket) -> Path:
+    with packets.capture("https") as capture:
+        bucket.state()
+    return capture.file
+
+
 @when("somebody asks S3 in plain HTTP while packets are kept", target_fixture="plain_capture")
-def ask_plainly(packets: Packets, environment: Environment, timeouts: Timeouts) -> Path:
+def ask_plainly(packets: Packets, capture_command: list[str], environment: Environment, timeouts: Timeouts) -> Path:
     with packets.capture("plain") as capture:
         plain_status(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
     return capture.file
@@ -77,6 +96,11 @@ def readable_seen(packets: Packets, plain_capture: Path, evidence: Evidence) -> 
 def distrusting_location(locations: Locations, vigil: Vigil) -> str:
     vigil.allow_errors(r"x509|unknown authority|available/unavailable/unknown|is in unavailable state")
     return locations.make("distrusting", storage={"caCert": foreign_authority()})
+
+
+@given("a location that trusts the authority of S3", target_fixture="distrusting")
+def trusting_location(locations: Locations) -> str:
+    return locations.make("trusting")
 
 
 @then("the plugin refuses the certificate of S3")

@@ -20,6 +20,13 @@ from lab.programs import TOOLS
 MakeRecord = Callable[..., Record]
 
 
+@pytest.fixture(autouse=True)
+def _own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test signs with the user's key."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("ACCEPTANCE_SIGNING_KEY", raising=False)
+
+
 @pytest.fixture
 def make_record() -> MakeRecord:
     """Maker of scenario records."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -31,14 +30,9 @@ from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Velero
 from acceptance.errors import AcceptanceError
-from acceptance.evidence.recorder import Blocked
 from acceptance.housekeeping import Housekeeper, Ledger
 from acceptance.naming import RUN_LABEL
-from acceptance.plugins.run import Run
-from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
-from fixtures.accounts import Accounts
-from fixtures.scope import Scope
 
 NAME, SPACE = "acc-run-00000001", "acc-run-00000002"
 TOKEN = SecretStr("a-token")
@@ -379,15 +373,6 @@ class Objects:
 
     def incomplete_uploads(self) -> list[str]:
         return []
-
-
-def test_without_the_command_a_scenario_is_blocked() -> None:
-    environment = cast(Environment, SimpleNamespace(velero_cli=None))
-    accounts = Accounts(
-        cast(Kubernetes, None), environment, cast(Scope, None), cast(Run, None), Timeouts(), Path("/nowhere")
-    )
-    with pytest.raises(Blocked, match="the command velero is missing in PATH"):
-        accounts.make("may only read")
 
 
 def test_requests_for_downloads_and_roles_are_leaks_and_requests_go_with_their_backup() -> None:

@@ -16,7 +16,7 @@ from acceptance.settings import CurrentTarget
 from lab.settings import LabSettings
 from tests.commands import DOCUMENTS, ROOT, commands, marks
 
-LINK = re.compile(r"\]\(([^)#:]+)\)")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
 def run(command: str) -> subprocess.CompletedProcess[str]:
@@ -27,8 +27,8 @@ def run(command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_command_is_run_by_some_test() -> None:
-    """``lab`` ones by lab/tests/test_docs.py, ``make`` ones by .ci/run."""
-    assert marks() == {"", "make", "collect", "lab"}
+    """``lab`` and ``current`` ones by test_docs.py and test_current.py of lab/tests, ``make`` ones by .ci/run."""
+    assert marks() == {"", "make", "collect", "lab", "current"}
     ci = (ROOT / ".ci/run").read_text()
     assert commands("make") and all(command in ci for command in commands("make"))
 
@@ -49,6 +49,11 @@ def test_selections_select_something(command: str) -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     for target in LINK.findall(path.read_text()):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_picture_of_the_report_is_small() -> None:
+    picture = (ROOT / "docs/images/report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) < 200_000
 
 
 def test_the_report_in_the_readme_names_real_criteria() -> None:

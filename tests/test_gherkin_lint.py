@@ -17,6 +17,10 @@ Feature: A backup starts
     Given a namespace
     Then it started within 30 seconds
 """
+MARK = "    # without the fault: a namespace\n"
+NEGATIVE = GOOD.replace("  Scenario:", "  @negative\n  Scenario:").replace(
+    "    Given a namespace", f"{MARK}    Given a trap"
+)
 Writer = Callable[[str], FeatureText]
 
 
@@ -25,7 +29,11 @@ def definition(kind: str, text: str, where: str = "steps.here") -> Definition:
     return Definition(kind, text, parser.is_matching, where)
 
 
-STEPS = [definition("given", "a namespace"), definition("then", "it started within {seconds:d} seconds")]
+STEPS = [
+    definition("given", "a namespace"),
+    definition("given", "a trap", "steps.traps"),
+    definition("then", "it started within {seconds:d} seconds"),
+]
 
 
 @pytest.fixture
@@ -72,13 +80,32 @@ def test_an_ambiguous_step_is_named(write: Writer) -> None:
     assert any("ambiguous: steps.here, steps.there" in problem for problem in found)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t.replace(MARK, ""), "does not say how it reads 'without the fault'"),
+        (lambda t: t.replace("  @negative\n", ""), "is marked 'without the fault' and not tagged @negative"),
+        (lambda t: t.replace("fault: a namespace", "fault: a galaxy"), "without its fault: no step definition fits"),
+    ],
+)
+def test_a_negative_scenario_says_how_it_reads_without_its_fault(
+    write: Writer, change: Callable[[str], str], says: str
+) -> None:
+    assert problems(write(NEGATIVE)) == []
+    assert any(says in problem for problem in problems(write(change(NEGATIVE))))
+
+
+def test_a_mark_above_no_step_is_named(write: Writer) -> None:
+    with pytest.raises(MalformedFeature, match="there is no step below 'without the fault: a namespace'"):
+        write(NEGATIVE.replace(MARK, f"{MARK}\n"))
+
+
 def test_a_step_of_another_kind_does_not_fit(write: Writer) -> None:
     assert any("no step definition" in p for p in problems(write(GOOD), [definition("when", "a namespace"), STEPS[1]]))
 
 
 def test_numbers_of_a_seeded_fault_are_free(write: Writer) -> None:
-    text = GOOD.replace("  Scenario:", "  @negative\n  Scenario:").replace("30 seconds", "31 seconds")
-    assert problems(write(text)) == []
+    assert problems(write(NEGATIVE.replace("30 seconds", "31 seconds"))) == []
 
 
 def test_an_outline_is_expanded_before_it_is_matched(write: Writer) -> None:

@@ -241,8 +241,37 @@ def test_the_time_zone_of_the_server_is_read_from_its_log(
     velero: Velero, server: Server, monkeypatch: pytest.MonkeyPatch, log: str, zone: str
 ) -> None:
     monkeypatch.setattr(Kubernetes, "logs", lambda *_, **__: log)
-    server.script += [listing(5, pod("velero", 1))]
+    server.script += [deployment({"name": "velero"}), listing(5, pod("velero", 1))]
     assert velero.time_zone() == zone
+
+
+def deployment(labels: dict[str, str], *arguments: str) -> Answer:
+    spec = {"containers": [{"image": "velero", "command": ["/velero"], "args": ["server", *arguments]}]}
+    return 200, [{"metadata": {"name": "velero"}, "spec": {"template": {"metadata": {"labels": labels}, "spec": spec}}}]
+
+
+@pytest.mark.parametrize(
+    ("labels", "selector"),
+    [
+        ({"name": "velero", "app.kubernetes.io/name": "velero"}, "name=velero"),  # the chart
+        ({"component": "velero", "deploy": "velero"}, "deploy=velero"),  # velero install
+        ({"b": "2", "a": "1"}, "a=1,b=2"),
+    ],
+)
+def test_the_server_is_found_however_it_was_installed(
+    velero: Velero, server: Server, labels: dict[str, str], selector: str
+) -> None:
+    server.script += [deployment(labels), listing(5, pod("velero-1", 1))]
+    assert len(velero.server_pods()) == 1
+    assert parse_qs(urlsplit(server.asked[-1]).query)["labelSelector"] == [selector]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"), [(("--a=1", "--b=2"), "2"), (("--b", "3"), "3"), (("--bb=4",), "default"), ((), "default")]
+)
+def test_a_flag_of_the_server_is_read(velero: Velero, server: Server, arguments: tuple[str, ...], value: str) -> None:
+    server.script += [deployment({}, *arguments)]
+    assert velero.argument("--b", "default") == value
 
 
 def test_a_deadline_that_passed_ends_a_watch(cluster: Kubernetes) -> None:

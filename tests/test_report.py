@@ -64,7 +64,7 @@ def test_the_written_report_satisfies_the_published_schema(make_record: MakeReco
     write_json(report(*green(make_record), leaks=("a namespace",)), tmp_path / "t.json")
     content = json.loads((tmp_path / "t.json").read_text())
     jsonschema.validate(content, json.loads(SCHEMA_FILE.read_text()))
-    assert set(content) == {"schema_version", "run", "environment", "summary", "criteria"}
+    assert set(content) == {"schema_version", "run", "environment", "summary", "criteria", "controls"}
     row = next(row for row in content["criteria"] if row["id"] == "AC-003-01")
     assert {"requirement", "verdict", "scenarios", "measurements", "artefacts", "errata", "negative_proof"} <= set(row)
     assert {"name", "value", "unit", "comparator", "limit", "margin"} <= set(row["measurements"][0])
@@ -80,6 +80,20 @@ def test_a_report_with_an_unknown_verdict_breaks_the_schema(tmp_path: Path) -> N
     content["criteria"][0]["verdict"] = "GREEN"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(content, json.loads(SCHEMA_FILE.read_text()))
+
+
+def test_the_short_form_fits_a_comment_and_cuts_what_is_green(make_record: MakeRecord) -> None:
+    first, *others = green(make_record)
+    red = first.model_copy(update={"outcome": Outcome.FAILED, "error": "lost data"})
+    many = [
+        make_record(criterion=name, scenario="y" * 5000, observations=[{"name": "x", "value": "z" * 9000}])
+        for name in load().criteria
+        if name != "AC-003-01"
+    ]
+    text = markdown(report(*many, red, *others, leaks=("l" * 5000,) * 200))
+    assert len(text) <= 65_000
+    assert "lost data" in text and "more criteria did not fit; traceability.html has them" in text
+    assert "- and 150 more" in text and "## Environment" in text
 
 
 def test_leaks_stand_in_the_report() -> None:

@@ -29,6 +29,7 @@ sys.path.insert(0, {root!r})
 import acceptance.gherkin.documents as documents
 documents.FEATURES = Path(__file__).parent / "features"
 import acceptance.plugins.run as run
+from acceptance.drivers.kubernetes import ApiError
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.evidence.recorder import Blocked, Inconclusive
 from acceptance.settings import Environment, S3Access
@@ -43,10 +44,15 @@ def reachable(found):
     return Environment(target="lab", kubeconfig=place, s3=access, corpus=place, corpus_image="x",
                        notes={{"velero": "v0"}})
 
+import acceptance.register.waivers as waivers
+own = Path(__file__).with_name("waivers.yaml")
+if own.exists():
+    waivers.load.__defaults__ = (own.parent,)
 run._bring_lab_up = lambda *_: None
 run._reachable = reachable
-pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.gherkin.allure_steps",
-                  "acceptance.plugins.records", "acceptance.plugins.report"]
+run._begin = lambda *_: None
+pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.plugins.records",
+                  "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps", "acceptance.plugins.report"]
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_up(request):
@@ -55,6 +61,9 @@ def clean_up(request):
     leak = Path(__file__).with_name("leak")
     if leak.exists():
         request.config.stash[run.RUN].leaks.append(leak.read_text())
+    changed = Path(__file__).with_name("changed")
+    if changed.exists():
+        request.config.stash[run.RUN].foreign_changes.append(changed.read_text())
 
 @given("a start")
 def start(): pass
@@ -73,7 +82,8 @@ def waits():
 
 @when(parsers.parse("it raises {{what}}"), target_fixture="taken")
 def raises(what):
-    kinds = dict(blocked=Blocked, inconclusive=Inconclusive, error=AcceptanceError, bug=ValueError)
+    forbidden = lambda text: ApiError(403, text)
+    kinds = dict(blocked=Blocked, inconclusive=Inconclusive, error=AcceptanceError, bug=ValueError, forbidden=forbidden)
     raise kinds[what]("it was planted-secret")
 
 @when("it is skipped", target_fixture="taken")
@@ -90,8 +100,10 @@ def seen(evidence, taken): evidence.refute("initiation", taken)
 HEAD = "@AC-003-01\nFeature: A backup starts\n\n"
 
 
-def scenario(name: str, when: str, then: str = "it started in time", tag: str = "") -> str:
-    return f"  {tag}\n  Scenario: {name}\n    Given a start\n    When {when}\n    Then {then}\n\n"
+def scenario(name: str, when: str, then: str = "it started in time", tag: str = "", innocent: str = "") -> str:
+    """Without its fault a negative one reads *innocent* where it says *when*."""
+    mark = f"    # without the fault: {innocent or 'nothing is measured'}\n" if "@negative" in tag else ""
+    return f"  {tag}\n  Scenario: {name}\n    Given a start\n{mark}    When {when}\n    Then {then}\n\n"
 
 
 GREEN = (
@@ -132,13 +144,18 @@ class Suite:
         return next(row for row in self.report()["criteria"] if row["id"] == "AC-003-01")
 
 
-@pytest.fixture
-def suite(tmp_path: Path) -> Suite:
-    (tmp_path / "conftest.py").write_text(CONFTEST.format(root=str(ROOT)))
-    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
-    found = Suite(tmp_path)
+def make_suite(folder: Path) -> Suite:
+    """The small project, with one green feature."""
+    (folder / "conftest.py").write_text(CONFTEST.format(root=str(ROOT)))
+    (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    found = Suite(folder)
     found.write(GREEN)
     return found
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return make_suite(tmp_path)
 
 
 def test_a_green_run(suite: Suite) -> None:
@@ -154,12 +171,17 @@ def test_a_green_run(suite: Suite) -> None:
 def test_what_a_run_leaves(suite: Suite) -> None:
     suite.run()
     folder = suite.folder / "reports/latest"
-    assert {p.name for p in folder.iterdir()} >= {"traceability.json", "traceability.md", "junit.xml", "allure-results"}
+    assert {p.name for p in folder.iterdir()} >= {
+        "traceability.json", "traceability.md", "traceability.html", "junit.xml", "allure-results", "acceptance.prom",
+        "evidence.intoto.jsonl",
+    }  # fmt: skip
     cases = list(ET.parse(folder / "junit.xml").getroot().iter("testcase"))
     assert [p.get("value") for p in cases[0].iter("property") if p.get("name") == "requirement"] == ["AC-003-01"]
     shown = [json.loads(p.read_text()) for p in (folder / "allure-results").glob("*-result.json")]
     steps = {step["name"] for result in shown for step in result["steps"]}
     assert {"Given a start", "When it takes 3 units", "Then it started in time"} <= steps
+    files = [a["name"] for result in shown for step in result["steps"] for a in step.get("attachments", [])]
+    assert "initiation.txt" in files
     labels = {(label["name"], label["value"]) for result in shown for label in result["labels"]}
     assert ("requirement", "AC-003-01") in labels and ("epic", "REQ-003 PVC backup operations") in labels
 
@@ -193,6 +215,25 @@ def test_what_is_not_verified_fails_the_run(suite: Suite, when: str, verdict: st
     assert says in suite.row()["reason"]
 
 
+def test_without_its_fault_a_negative_scenario_is_red_and_that_is_what_is_wanted(suite: Suite) -> None:
+    sound = scenario("Sound", "it takes 31 units", "the delay is seen", "@negative", "it takes 3 units")
+    suite.write(HEAD + scenario("Quick", "it takes 3 units") + sound)
+    done = suite.run("--without-faults")
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = suite.folder / "reports/r"
+    (row,) = [line for line in (folder / "without-faults.md").read_text().splitlines() if "sound" in line]
+    assert "Then the delay is seen" in row and "the seeded fault was not seen" in row
+    assert not (folder / "traceability.json").exists(), "nothing was verified"
+
+
+@pytest.mark.parametrize("innocent", ["it takes 32 units", "it raises error", "it is skipped"])
+def test_a_scenario_that_does_not_go_red_at_its_check_without_its_fault_fails(suite: Suite, innocent: str) -> None:
+    suite.write(HEAD + scenario("Blind", "it takes 31 units", "the delay is seen", "@negative", innocent))
+    done = suite.run("--without-faults")
+    assert (done.returncode == 1) == (innocent != "it is skipped"), done.stdout
+    assert "1 passed" not in done.stdout
+
+
 def test_a_seeded_fault_that_nobody_sees_is_red(suite: Suite) -> None:
     suite.write(HEAD + scenario("Blind", "it takes 3 units", "the delay is seen", "@negative"))
     assert suite.run().returncode == 1
@@ -205,6 +246,47 @@ def test_a_leak_is_red_and_named(suite: Suite) -> None:
     assert done.returncode == 1
     assert "left behind: Backup x of a scenario" in done.stdout
     assert suite.report()["summary"]["leaks"] == ["Backup x of a scenario"]
+
+
+def test_a_change_of_what_is_not_ours_is_red_and_named(suite: Suite) -> None:
+    (suite.folder / "changed").write_text("ConfigMap shop/settings is gone")
+    done = suite.run()
+    assert done.returncode == 1
+    assert "changed, and not the suite's own: ConfigMap shop/settings is gone" in done.stdout
+    assert suite.report()["summary"]["foreign_changes"] == ["ConfigMap shop/settings is gone"]
+    assert "ConfigMap shop/settings is gone" in (suite.folder / "reports/latest/traceability.md").read_text()
+
+
+def test_what_only_looks_on_verifies_nothing_and_runs_only_there(suite: Suite) -> None:
+    suite.write(GREEN + scenario("From outside", "it takes 3 units", tag="@passive"))
+    done = suite.run("--profile=observe")
+    assert done.returncode == 0, done.stdout
+    assert [row["name"] for row in suite.row()["scenarios"]] == ["From outside"]
+    assert suite.row()["verdict"] == "INCONCLUSIVE" and "only seen from outside" in suite.row()["reason"]
+    assert [m["value"] for m in suite.row()["measurements"]] == [3]
+    assert suite.run("--run-id=another").returncode == 0
+    assert {row["name"] for row in suite.row()["scenarios"]} == {"Quick", "Slow"}
+    assert suite.row()["verdict"] == "VERIFIED"
+
+
+def test_what_is_seen_to_fail_from_outside_is_red(suite: Suite) -> None:
+    suite.write(GREEN + scenario("From outside", "it takes 31 units", tag="@passive"))
+    assert suite.run("--profile=observe").returncode == 1
+    assert suite.row()["verdict"] == "FAILED"
+
+
+def test_the_profile_of_a_scenario_counts_before_that_of_its_criterion(suite: Suite) -> None:
+    suite.write(HEAD + scenario("Looks", "it takes 3 units", tag="@observe") + scenario("Acts", "it takes 3 units"))
+    assert suite.run("--profile=observe").returncode == 0
+    assert [row["name"] for row in suite.row()["scenarios"]] == ["Looks"]
+    assert (suite.row()["verdict"], suite.row()["reason"]) == ("INCONCLUSIVE", "1 of 2 scenarios were run")
+
+
+def test_a_right_that_is_missing_is_a_precondition(suite: Suite) -> None:
+    suite.write(HEAD + scenario("Forbidden", "it raises forbidden"))
+    done = suite.run()
+    assert (done.returncode, suite.row()["verdict"]) == (1, "BLOCKED")
+    assert "BLOCKED: it was [redacted]" in done.stdout and "conftest.py:" not in done.stdout
 
 
 def test_a_part_of_the_scenarios_verifies_nothing_and_fails_nothing(suite: Suite) -> None:
@@ -258,6 +340,7 @@ def test_an_interrupted_run_cleans_up_and_reports(suite: Suite, number: signal.S
         (("--profile=wild",), {}, "profile: Input should be 'observe'"),
         (("--run-id=A B",), {}, "run_id"),
         ((), {"ACCEPTANCE_TARGET": "mars"}, "target"),
+        ((), {"ACCEPTANCE_SIGNING_KEY": "/nonexistent"}, "the signing key /nonexistent cannot be read"),
         ((), {"ACCEPTANCE_TIMEOUT_FACTOR": "fast"}, "ACCEPTANCE_TIMEOUT_FACTOR must be a number"),
     ],
 )

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from acceptance.errors import Refusal
 from acceptance.register.models import Profile
-from acceptance.safety import allowed_context, environment
+from acceptance.safety import allowed_context, environment, private_kubeconfig
 from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, Target
 
 
@@ -21,7 +21,7 @@ def kubeconfig(tmp_path: Path) -> Path:
 
 
 def test_a_context_that_is_not_on_the_list_is_refused(kubeconfig: Path) -> None:
-    with pytest.raises(Refusal, match="the context production is not on the allow-list"):
+    with pytest.raises(Refusal, match="no context is on the allow-list: write acceptance"):
         allowed_context(CurrentTarget(kubeconfig=kubeconfig))
     with pytest.raises(Refusal, match="the context production is not on the allow-list"):
         allowed_context(CurrentTarget(kubeconfig=kubeconfig, allowed_contexts=["home"]))
@@ -40,7 +40,7 @@ def test_an_unusable_kubeconfig_is_refused(tmp_path: Path, content: str | None, 
     if content is not None:
         path.write_text(content)
     with pytest.raises(Refusal, match=says):
-        allowed_context(CurrentTarget(kubeconfig=path))
+        allowed_context(CurrentTarget(kubeconfig=path, allowed_contexts=["production"]))
 
 
 def test_the_current_target_wants_s3_credentials(kubeconfig: Path) -> None:
@@ -49,12 +49,45 @@ def test_the_current_target_wants_s3_credentials(kubeconfig: Path) -> None:
         environment(Settings(target=Target.CURRENT, current=current))
 
 
-def test_the_current_target_wants_the_programs(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_target_can_do_without_the_programs(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who needs one that is missing is BLOCKED."""
     keys: dict[str, Any] = {"s3_access_key": SecretStr("a"), "s3_secret_key": SecretStr("b")}
     current = CurrentTarget(kubeconfig=kubeconfig, allowed_contexts=["production"], s3_endpoint="https://s3", **keys)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Refusal, match="corpus is missing in PATH"):
-        environment(Settings(target=Target.CURRENT, current=current))
+    found = environment(Settings(target=Target.CURRENT, current=current))
+    assert (found.oracle, found.corpus, found.velero_cli) == (None, None, None)
+
+
+def test_several_kubeconfigs_are_refused(tmp_path: Path) -> None:
+    several = CurrentTarget(kubeconfig=Path(f"{tmp_path}/a:{tmp_path}/b"), allowed_contexts=["production"])
+    with pytest.raises(Refusal, match="names several files"):
+        allowed_context(several)
+
+
+def test_the_run_has_a_kubeconfig_of_its_own(tmp_path: Path) -> None:
+    """Only the context that is allowed, files by their whole path, and nobody else can read it."""
+    content = {
+        "clusters": [
+            {"name": n, "cluster": {"server": f"https://{n}", "certificate-authority": "ca.crt"}} for n in "ab"
+        ],
+        "users": [{"name": n, "user": {"token": f"token-{n}", "client-key": "/keys/k"}} for n in "ab"],
+        "contexts": [{"name": n, "context": {"cluster": n, "user": n}} for n in "ab"],
+        "current-context": "b",
+    }
+    source = tmp_path / "config"
+    source.write_text(yaml.safe_dump(content))
+    access = S3Access(endpoint="e", access_key=SecretStr("a"), secret_key=SecretStr("b"))
+    found = Environment(target=Target.CURRENT, kubeconfig=source, context="a", s3=access, corpus_image="x")
+    (folder := tmp_path / "private").mkdir()
+    path = private_kubeconfig(found, folder)
+    assert path.stat().st_mode & 0o777 == 0o600
+    kept = yaml.safe_load(path.read_text())
+    assert [entry["name"] for kind in ("clusters", "users", "contexts") for entry in kept[kind]] == ["a", "a", "a"]
+    assert kept["current-context"] == "a" and "token-b" not in path.read_text()
+    assert kept["clusters"][0]["cluster"]["certificate-authority"] == f"{tmp_path}/ca.crt"
+    assert kept["users"][0]["user"]["client-key"] == "/keys/k"
+    with pytest.raises(Refusal, match="has no context c"):
+        private_kubeconfig(found.model_copy(update={"context": "c"}), folder)
 
 
 def test_a_lab_that_is_not_up_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,8 @@ class Flux:
 
     def suspend(self, kind: Kind, name: str, namespace: str, *, suspended: bool) -> None:
         """Stop or resume the reconciliation of one object."""
-        self.kubernetes.patch(kind, name, namespace, {"spec": {"suspend": suspended}})
+        # Taken out again, not set to false: afterwards the object is as it was.
+        self.kubernetes.patch(kind, name, namespace, {"spec": {"suspend": suspended or None}})
 
 
 def settled(item: Json | None) -> bool:

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -28,6 +30,9 @@ from acceptance.waiting import Deadline, first
 T = TypeVar("T")
 # A watch is ended by the server after this many seconds, and then resumed.
 WATCH_SECONDS = 60
+# By this name the API server remembers what the suite has written.
+FIELD_MANAGER = "velero-acceptance"
+WRITES = frozenset({"POST", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
 TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
 
@@ -87,6 +92,11 @@ class Kubernetes:
         settings.retries = False
         self._api = client.ApiClient(settings)
 
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return str(self._api.configuration.host)
+
     # -- objects -------------------------------------------------------------------------
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:
@@ -127,16 +137,28 @@ class Kubernetes:
             if error.status != 404:
                 raise
 
-    def listable_kinds(self) -> list[Kind]:
-        """Every kind that can be listed, each in the version that its group prefers."""
+    def listable_kinds(self, away: dict[str, str] | None = None) -> list[Kind]:
+        """Every kind that can be listed, each in the version that its group prefers.
+
+        A group whose server is away is an error, or else an entry of *away* with the reason.
+        """
         groups = self._json("GET", "/apis")["groups"]
         versions = [("", "v1"), *((group["name"], group["preferredVersion"]["version"]) for group in groups)]
-        return [
-            Kind(group, version, resource["kind"], resource["name"], bool(resource["namespaced"]))
-            for group, version in versions
-            for resource in self._json("GET", f"/apis/{group}/{version}" if group else f"/api/{version}")["resources"]
-            if "list" in resource["verbs"]
-        ]
+        found: list[Kind] = []
+        for group, version in versions:
+            try:
+                answer = self._json("GET", f"/apis/{group}/{version}" if group else f"/api/{version}")
+            except ApiError as error:
+                if away is None:
+                    raise
+                away[group] = str(error)
+                continue
+            found += [
+                Kind(group, version, resource["kind"], resource["name"], bool(resource["namespaced"]))
+                for resource in answer["resources"]
+                if "list" in resource["verbs"]
+            ]
+        return found
 
     def status_for(self, account: str, account_namespace: str, kind: Kind, name: str, namespace: str) -> int:
         """The HTTP status that a service account gets when it asks for an object, with a real token."""
@@ -159,6 +181,11 @@ class Kubernetes:
     def version(self) -> str:
         """The API server's version; the cheapest proof that it can be reached."""
         return str(self._json("GET", "/version")["gitVersion"])
+
+    @transient_retry
+    def server_time(self) -> datetime:
+        """The API server's clock, in whole seconds, as its answer to the cheapest question says."""
+        return parsedate_to_datetime(self._call("GET", "/version").headers["Date"])
 
     # -- watching ------------------------------------------------------------------------
 
@@ -317,7 +344,8 @@ class Kubernetes:
     ) -> Any:
         """One HTTP call; the answer is a urllib3 response whose body is not read yet."""
         headers = {"Accept": "application/json, */*", "Content-Type": content}
-        full = path + ("?" + urlencode(query) if query else "")
+        known = {**(query or {}), **({"fieldManager": FIELD_MANAGER} if method in WRITES else {})}
+        full = path + ("?" + urlencode(known) if known else "")
         request = self._api.param_serialize(
             method, full, header_params=headers, body=body, auth_settings=["BearerToken"]
         )

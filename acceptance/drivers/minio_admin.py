@@ -28,6 +28,13 @@ class Users:
             http_client=urllib3.PoolManager(ca_certs=authority, timeout=CALL_SECONDS, retries=False),
         )
 
+    def permitted(self) -> bool:
+        """Whether the S3 server is a MinIO, and the credentials are those of an administrator."""
+        try:
+            return bool(self.policies())
+        except (MinioAdminException, urllib3.exceptions.HTTPError, ValueError):
+            return False
+
     def add_like(self, name: str, secret: str, model: str) -> None:
         """Make the user *name*, with the policy that the user *model* has."""
         try:

@@ -19,6 +19,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from acceptance.drivers.kinds import time_of
+from acceptance.errors import AcceptanceError
 from acceptance.settings import S3Access
 from acceptance.waiting import poll
 
@@ -60,6 +61,14 @@ class S3Trace:
         if self._response is not None:
             self._response.close()
 
+    def readable(self) -> bool:
+        """Whether this S3 server has such a trace, and lets these credentials read it."""
+        try:
+            with self:
+                return True
+        except AcceptanceError:
+            return False
+
     def wait_for(self, method: str, suffix: str, *, timeout: float) -> Seen:
         """The first request of *method* whose path ends in *suffix*, seen within *timeout* seconds."""
         return self._first(
@@ -90,14 +99,20 @@ class S3Trace:
         keys = Credentials(self._access.access_key.get_secret_value(), self._access.secret_key.get_secret_value())
         request = AWSRequest("GET", url, headers={"X-Amz-Content-SHA256": EMPTY_SHA256, "Host": urlsplit(url).netloc})
         SigV4Auth(keys, "s3", self._access.region).add_auth(request)
-        response = requests.get(
-            url,
-            headers=dict(request.headers),
-            verify=str(self._access.authority) if self._access.authority else True,
-            stream=True,
-            timeout=(CONNECT_SECONDS, None),
-        )
-        response.raise_for_status()
+        try:
+            response = requests.get(
+                url,
+                headers=dict(request.headers),
+                verify=str(self._access.authority) if self._access.authority else True,
+                stream=True,
+                timeout=(CONNECT_SECONDS, None),
+            )
+        except requests.RequestException as error:
+            raise AcceptanceError(f"the trace of {self._access.endpoint} cannot be read: {error}") from None
+        # Another S3 server may take the path for a key, and answer with a page.
+        if response.status_code != 200 or "xml" in response.headers.get("Content-Type", ""):
+            response.close()
+            raise AcceptanceError(f"{self._access.endpoint} shows no trace: status {response.status_code}")
         return response
 
     def _collect(self) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BucketState:
-    """How a bucket is set up. *created* is S3's own date."""
+    """How a bucket is set up. *created* is S3's own date, where it can be seen."""
 
     created: datetime | None
     versioning: str  # Enabled, Suspended, or empty: it was never on
@@ -107,18 +107,22 @@ def _denied(call: Callable[[], object]) -> bool:
 
 
 @contextmanager
-def bucket_kept_otherwise(access: S3Access, name: str, *, call_seconds: float) -> Iterator[None]:
-    """A bucket with versioning and a lifecycle rule, removed at the end; raises AcceptanceError without the right."""
+def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator[S3Client]:
+    """A new bucket, removed at the end; raises AcceptanceError without the right."""
     client = client_of(access, call_seconds=call_seconds)
     if _denied(lambda: client.create_bucket(Bucket=name)):
         raise AcceptanceError("the suite's credentials may not make a bucket")
     try:
-        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
-        client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
-        yield
+        yield client
     finally:
         client.delete_bucket(Bucket=name)
+
+
+def keep_otherwise(client: S3Client, name: str) -> None:
+    """Give a bucket versions and a lifecycle rule."""
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
 
 
 class Bucket:
@@ -147,14 +151,31 @@ class Bucket:
             if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
                 raise AcceptanceError(f"the lifecycle rules of {self.name} cannot be read: {error}") from None
             rules = 0
-        made = {b["Name"]: b["CreationDate"] for b in self._client.list_buckets()["Buckets"]}
-        versioning = self._client.get_bucket_versioning(Bucket=self.name).get("Status", "")
-        return BucketState(made.get(self.name), versioning, rules)
+        try:
+            versioning = self._client.get_bucket_versioning(Bucket=self.name).get("Status", "")
+        except ClientError as error:
+            raise AcceptanceError(f"the versioning of {self.name} cannot be read: {error}") from None
+        return BucketState(self._created(), versioning, rules)
+
+    def _created(self) -> datetime | None:
+        """The bucket's date; None where the credentials may not list buckets."""
+        try:
+            made = {b["Name"]: b["CreationDate"] for b in self._client.list_buckets()["Buckets"]}
+        except ClientError:
+            return None
+        return made.get(self.name)
 
     def keys(self, prefix: str = "") -> dict[str, int]:
         """Size in bytes of every object below *prefix*, by key."""
+        return {key: size for key, (size, _) in self.listing(prefix).items()}
+
+    def listing(self, prefix: str = "") -> dict[str, tuple[int, str]]:
+        """Size in bytes and S3's own checksum (ETag) of every object below *prefix*, by key."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+        try:
+            return {item["Key"]: (item["Size"], item["ETag"]) for page in pages for item in page.get("Contents", [])}
+        except (ClientError, BotoCoreError) as error:
+            raise AcceptanceError(f"the keys of {self.name} cannot be listed: {error}") from None
 
     def top_level(self, prefix: str) -> set[str]:
         """The names directly below *prefix*."""
@@ -209,9 +230,11 @@ class Bucket:
         self.delete(*keys)
         return len(keys)
 
-    def incomplete_uploads(self, prefix: str = "") -> list[str]:
-        """Keys of multipart uploads that were started and neither completed nor aborted."""
-        # MinIO takes a prefix here for a whole key: ask for all, choose here.
+    def incomplete_uploads(self) -> list[str] | None:
+        """Keys of multipart uploads that were started and neither completed nor aborted; None: not to be seen."""
+        # Without a prefix, which MinIO would take for a whole key.
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name)
-        started = (upload["Key"] for page in pages for upload in page.get("Uploads", []))
-        return [key for key in started if key.startswith(prefix)]
+        try:
+            return [upload["Key"] for page in pages for upload in page.get("Uploads", [])]
+        except ClientError:
+            return None

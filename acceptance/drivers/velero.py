@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 FINISHED = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation", "Canceled"})
 BACKUP_LABEL = "velero.io/backup-name"
 RESTORE_LABEL = "velero.io/restore-name"
+VOLUME_NAMESPACE_LABEL = "velero.io/volume-namespace"
 SCHEDULE_LABEL = "velero.io/schedule-name"
+# velero, pkg/apis/velero/v1/labels_annotations.go: in place of the server's --fs-backup-timeout, a Go duration.
+VOLUME_TIMEOUT = "velero.io/pod-volume-timeout"
 # Velero cleans S3 before it lets go of a Restore, and cannot once it is itself gone.
 RESTORE_FINALIZER = "restores.velero.io/external-resources-finalizer"
 
@@ -118,9 +121,13 @@ class Velero(VeleroServer):
         """Create a Backup and follow it to its end, whatever that is."""
         return self._follow(BACKUP, name, labels, {"storageLocation": self.location_name, **spec}, "backup_finished")
 
-    def create_backup(self, name: str, *, labels: Mapping[str, str], **spec: object) -> Json:
-        """Create a Backup without waiting."""
-        return self._create(BACKUP, name, labels, {"storageLocation": self.location_name, **spec})
+    def create_backup(
+        self, name: str, *, labels: Mapping[str, str], volume_timeout: str | None = None, **spec: object
+    ) -> Json:
+        """Create a Backup without waiting. *volume_timeout*: how long Velero waits for its volumes."""
+        annotations = {VOLUME_TIMEOUT: volume_timeout} if volume_timeout else {}
+        content = {"storageLocation": self.location_name, **spec}
+        return self._create(BACKUP, name, labels, content, annotations=annotations)
 
     def follow_backup(self, name: str) -> Operation:
         """Follow a Backup that exists to its end; the times count from now."""
@@ -173,7 +180,7 @@ class Velero(VeleroServer):
 
     def repositories(self, volume_namespace: str) -> list[Json]:
         """The BackupRepositories that hold the volumes of a namespace."""
-        label = f"velero.io/volume-namespace={volume_namespace}"
+        label = f"{VOLUME_NAMESPACE_LABEL}={volume_namespace}"
         return self._kubernetes.list_all(BACKUP_REPOSITORY, self.namespace, labels=label)
 
     def expire(self, backup: str, at: str) -> None:
@@ -194,6 +201,12 @@ class Velero(VeleroServer):
     def pretend_last_run(self, schedule: str, at: str) -> None:
         """Make a Schedule believe that it ran last at *at* (a time accelerator)."""
         self._kubernetes.patch(SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
+
+    def newest_completed(self, labels: str) -> Operation | None:
+        """The backup that was completed last, of those with *labels*; None when there is none."""
+        found = self._kubernetes.list_all(BACKUP, self.namespace, labels=labels)
+        done = [Operation(item) for item in found if phase_of(item) == "Completed"]
+        return max(done, key=lambda backup: backup.finished, default=None)
 
     def scheduled_backups(self, schedule: str) -> list[Json]:
         return self._kubernetes.list_all(BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
@@ -246,8 +259,10 @@ class Velero(VeleroServer):
 
     # -- following -----------------------------------------------------------------------
 
-    def _create(self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json) -> Json:
-        metadata = {"name": name, "namespace": self.namespace, "labels": dict(labels)}
+    def _create(
+        self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json, annotations: Mapping[str, str] | None = None
+    ) -> Json:
+        metadata = {"name": name, "namespace": self.namespace, "labels": dict(labels), "annotations": annotations or {}}
         return self._kubernetes.create(kind, {"metadata": metadata, "spec": spec})
 
     def _follow(self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json, timeout: str) -> Operation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from acceptance.drivers.kinds import (
@@ -14,6 +15,7 @@ from acceptance.drivers.kinds import (
     STORAGE_LOCATION,
     Json,
     is_ready,
+    labels_of,
     name_of,
     phase_of,
     time_of,
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from acceptance.drivers.kubernetes import Kubernetes
     from acceptance.timeouts import Timeouts
 
+# Names that Velero itself relies on: it takes its own image from the Deployment of this name.
+SERVER, AGENT = "velero", "node-agent"
+# Which label of the server's pods says so: the first with the chart, the second with `velero install`.
+SERVER_LABELS = ("name", "deploy")
 LOG_TIME = re.compile(r'\btime="?\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)')
 
 
@@ -32,6 +38,27 @@ class VeleroServer:
 
     def __init__(self, kubernetes: Kubernetes, namespace: str, location: str, timeouts: Timeouts) -> None:
         self._kubernetes, self.namespace, self.location_name, self._timeouts = kubernetes, namespace, location, timeouts
+
+    @cached_property
+    def server_selector(self) -> str:
+        """The label selector of the server's pods."""
+        labels = labels_of(self.deployment()["spec"]["template"])
+        chosen = [key for key in SERVER_LABELS if labels.get(key) == SERVER][:1] or sorted(labels)
+        return ",".join(f"{key}={labels[key]}" for key in chosen)
+
+    def deployment(self) -> Json:
+        """The Deployment of the server; raises AcceptanceError when there is none."""
+        return self._kubernetes.require(DEPLOYMENT, SERVER, self.namespace)
+
+    def argument(self, flag: str, default: str) -> str:
+        """What the server was started with for *flag* (``--…``); *default* when it was not given."""
+        (container, *_) = self.deployment()["spec"]["template"]["spec"]["containers"]
+        words: list[str] = [*container.get("command", []), *container.get("args", [])]
+        for word, following in zip(words, [*words[1:], ""], strict=True):
+            name, given, value = word.partition("=")
+            if name == flag:
+                return value if given else following
+        return default
 
     def location(self) -> Json:
         return self._kubernetes.require(STORAGE_LOCATION, self.location_name, self.namespace)
@@ -64,14 +91,14 @@ class VeleroServer:
         self._kubernetes.wait_all(
             POD,
             self.namespace,
-            labels="name=velero",
+            labels=self.server_selector,
             until=lambda pods: any(map(is_ready, pods)),
             event="the Velero server is ready",
             timeout=self._timeouts["velero_restarted"],
         )
         self._kubernetes.wait(
             DAEMON_SET,
-            "node-agent",
+            AGENT,
             self.namespace,
             until=lambda item: (
                 item is not None and item["status"]["numberReady"] == item["status"]["desiredNumberScheduled"]
@@ -80,17 +107,17 @@ class VeleroServer:
             timeout=self._timeouts["velero_restarted"],
         )
 
-    def set_access(self, mode: str) -> None:
-        """Make the location ``ReadOnly`` or ``ReadWrite``."""
+    def set_access(self, mode: str | None) -> None:
+        """Make the location ``ReadOnly`` or ``ReadWrite``; None: what it is when nobody says."""
         self._kubernetes.patch(STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}})
 
     def server_pods(self) -> list[Json]:
         """Pods of the Velero server."""
-        return self._kubernetes.list_all(POD, self.namespace, labels="name=velero")
+        return self._kubernetes.list_all(POD, self.namespace, labels=self.server_selector)
 
     def agent_pods(self) -> list[Json]:
         """Pods of node-agent."""
-        return self._kubernetes.list_all(POD, self.namespace, labels="name=node-agent")
+        return self._kubernetes.list_all(POD, self.namespace, labels=f"name={AGENT}")
 
     def restart(self) -> Json:
         """Delete the server's pod and wait for a new one; return that, running and ready.
@@ -114,7 +141,7 @@ class VeleroServer:
         found = self._kubernetes.wait_all(
             POD,
             self.namespace,
-            labels="name=velero",
+            labels=self.server_selector,
             until=lambda items: bool(fresh(items)),
             event="a new pod of the Velero server is ready",
             timeout=self._timeouts["velero_restarted"],
@@ -126,31 +153,29 @@ class VeleroServer:
 
         Velero stamps its log, and runs cron, in the container's local time.
         """
-        pod = self.server_pods()[0]
-        stamps = LOG_TIME.findall(self._kubernetes.logs(name_of(pod), self.namespace, "velero"))
+        stamps = LOG_TIME.findall("\n".join(self.log_lines()))
         if not stamps:
             raise AcceptanceError("the log of the Velero server has no time stamp")
         return "UTC" if stamps[-1] == "Z" else str(stamps[-1])
 
     def credentials_secret(self) -> str:
         """The name of the secret with the S3 credentials, as the server mounts it."""
-        spec = self._kubernetes.require(DEPLOYMENT, "velero", self.namespace)["spec"]["template"]["spec"]
-        names = [v["secret"]["secretName"] for v in spec["volumes"] if v["name"] == "cloud-credentials"]
+        volumes = self.deployment()["spec"]["template"]["spec"].get("volumes") or []
+        names = [v["secret"]["secretName"] for v in volumes if v["name"] == "cloud-credentials"]
         if not names:
             raise AcceptanceError("the Velero server mounts no volume cloud-credentials: the secret is not known")
         return str(names[0])
 
     def image(self) -> str:
         """The image of the server, which names Velero's version."""
-        deployment = self._kubernetes.require(DEPLOYMENT, "velero", self.namespace)
-        return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+        return str(self.deployment()["spec"]["template"]["spec"]["containers"][0]["image"])
 
     def log_lines(self, *words: str) -> list[str]:
         """Lines of the server's log that hold all of *words*."""
         lines = [
             line
             for pod in self.server_pods()
-            for line in self._kubernetes.logs(name_of(pod), self.namespace, "velero").splitlines()
+            for line in self._kubernetes.logs(name_of(pod), self.namespace, SERVER).splitlines()
         ]
         return [line for line in lines if all(word in line for word in words)]
 
@@ -164,7 +189,7 @@ class VeleroServer:
         self._kubernetes.wait_all(
             POD,
             self.namespace,
-            labels="name=velero",
+            labels=self.server_selector,
             until=there,
             event=f"the server runs with {argument}",
             timeout=self._timeouts["flux_reconciled"],

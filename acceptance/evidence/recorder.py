@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from acceptance.checks.extrapolation import Prediction
@@ -38,6 +39,8 @@ class Evidence:
     def __init__(self, record: Record, criterion: Criterion, folder: Path, slug: str, redactor: Redactor) -> None:
         self.record, self.criterion, self.redactor = record, criterion, redactor
         self._folder, self._slug = folder, slug
+        # Told of each file that is kept; another report may want to show it.
+        self.listeners: list[Callable[[Path], None]] = []
 
     def measure(self, name: str, value: float, *, artefact: str | None = None) -> None:
         """Record *value* for the threshold *name*; raises CriterionNotMet when a deciding limit is broken.
@@ -117,6 +120,8 @@ class Evidence:
         target.write_bytes(data)
         known = Artefact(path=path.as_posix(), sha256=hashlib.sha256(data).hexdigest(), size=len(data))
         self.record.artefacts = [a for a in self.record.artefacts if a.path != known.path] + [known]
+        for listener in self.listeners:
+            listener(target)
         return known.path
 
     def _add(

@@ -82,6 +82,8 @@ class Record(BaseModel):
     feature: str
     scenario: str
     negative: bool
+    # It only looked at what was there already, and is less than the criterion asks for.
+    passive: bool = False
     started: datetime
     seconds: float = 0.0
     outcome: Outcome = Outcome.INTERRUPTED

@@ -45,9 +45,12 @@ def judge(criterion: Criterion, scenarios: int, records: Sequence[Record]) -> tu
     ):
         if wrong := [record for record in ran if record.outcome is outcome]:
             return verdict, f"{wrong[0].scenario}: {wrong[0].error.splitlines()[0] if wrong[0].error else outcome}"
-    if len(ran) < scenarios:
-        return Verdict.INCONCLUSIVE, f"{len(ran)} of {scenarios} scenarios were run"
-    return _measured(criterion, ran)
+    active = [record for record in ran if not record.passive]
+    if not active:
+        return Verdict.INCONCLUSIVE, f"only seen from outside: none of its {scenarios} scenarios was run"
+    if len(active) < scenarios:
+        return Verdict.INCONCLUSIVE, f"{len(active)} of {scenarios} scenarios were run"
+    return _measured(criterion, active)
 
 
 def _measured(criterion: Criterion, ran: Sequence[Record]) -> tuple[Verdict, str]:

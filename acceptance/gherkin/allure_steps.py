@@ -1,10 +1,12 @@
-"""Show Gherkin steps, tags and requirements in Allure, with allure-pytest and no second adapter.
+"""Show Gherkin steps, tags, requirements and files of evidence in Allure, with allure-pytest and no second adapter.
 
 allure-pytest-bdd shows steps too, but nothing of a scenario whose fixture failed before it began.
 """
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import Any
 
 import allure
@@ -14,6 +16,9 @@ from allure_commons.utils import uuid4
 from pytest_bdd.parser import Feature, Scenario, Step
 
 from acceptance.gherkin.collector import register
+from acceptance.plugins.records import EVIDENCE
+
+TYPES = {".json": allure.attachment_type.JSON, ".yaml": allure.attachment_type.YAML}
 
 
 class Shown:
@@ -40,6 +45,20 @@ class Shown:
 
 
 SHOWN = pytest.StashKey[Shown]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Attach each file of evidence to the step that kept it."""
+    if EVIDENCE in item.stash:
+        item.stash[EVIDENCE].listeners.append(_attach)
+
+
+def _attach(path: Path) -> None:
+    # Allure knows the running step of this thread only.
+    if threading.current_thread() is threading.main_thread():
+        kind = TYPES.get(path.suffix, allure.attachment_type.TEXT)
+        allure.attach.file(str(path), name=path.name, attachment_type=kind, extension=path.suffix.lstrip("."))
 
 
 def pytest_bdd_before_scenario(request: pytest.FixtureRequest, feature: Feature, scenario: Scenario) -> None:

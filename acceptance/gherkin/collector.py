@@ -7,6 +7,7 @@ file. The lint's findings are collection errors of the file they are about.
 from __future__ import annotations
 
 import sys
+import tempfile
 import types
 from collections.abc import Iterable
 from functools import cache
@@ -17,9 +18,13 @@ import pytest
 from acceptance.errors import Refusal
 from acceptance.gherkin.documents import FEATURES, FeatureText, MalformedFeature, read, read_all
 from acceptance.gherkin.lint import KNOWN_TAGS, definitions, lint_feature, lint_suite
+from acceptance.gherkin.without_faults import without_faults
+from acceptance.register import controls, waivers
 from acceptance.register.load import Register, load
 
-MODULE = "from pytest_bdd import scenarios\nscenarios(__file__)\n"
+MODULE = "from pytest_bdd import scenarios\nscenarios(feature)\n"
+OPTION = "without_faults"
+INNOCENT = pytest.StashKey[Path]()
 
 
 @cache
@@ -29,13 +34,25 @@ def register() -> Register:
 
 
 @cache
+def mapping() -> controls.Mapping:
+    """The controls that criteria give evidence for, read once a process."""
+    return controls.load(register())
+
+
+@cache
+def waived() -> waivers.Waivers:
+    """The waivers, read once a process."""
+    return waivers.load(register())
+
+
+@cache
 def document(path: Path) -> FeatureText:
     """A parsed feature file, read once a process."""
     return read(path)
 
 
 class FeatureModule(pytest.Module):
-    """A feature file as a Python module that holds nothing but ``scenarios(<itself>)``."""
+    """A feature file as a Python module that holds nothing but ``scenarios(<the file>)``."""
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         try:
@@ -50,10 +67,17 @@ class FeatureModule(pytest.Module):
         name = "features_" + "_".join(self.path.with_suffix("").parts[-2:]).replace("-", "_")
         module = types.ModuleType(name)
         module.__file__ = str(self.path)
+        module.__dict__["feature"] = str(self._innocent() if self.config.getoption(OPTION, False) else self.path)
         sys.modules[name] = module
         # pytest-bdd binds into the module that calls scenarios(): it has to be run there.
         exec(compile(MODULE, str(self.path), "exec"), module.__dict__)
         return module
+
+    def _innocent(self) -> Path:
+        """The file without its faults, as a file: pytest-bdd reads nothing else."""
+        copy = self.config.stash[INNOCENT] / self.path.name
+        copy.write_text(without_faults(self.path.read_text()))
+        return copy
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -65,10 +89,16 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_configure(config: pytest.Config) -> None:
     try:
         criteria = register().criteria
+        mapping()
+        waived()
     except Refusal as error:
         raise pytest.UsageError(str(error)) from None
     for tag in (*criteria, *sorted(KNOWN_TAGS)):
         config.addinivalue_line("markers", f"{tag}: a tag of the feature files")
+    if config.getoption(OPTION, False):
+        folder = tempfile.TemporaryDirectory(prefix="without-faults-")
+        config.add_cleanup(folder.cleanup)
+        config.stash[INNOCENT] = Path(folder.name)
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config) -> None:

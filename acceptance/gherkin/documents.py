@@ -11,6 +11,8 @@ from gherkin.errors import CompositeParserException, ParserError
 from gherkin.parser import Parser
 from gherkin.pickles.compiler import Compiler
 
+from acceptance.gherkin.without_faults import MarkWithoutStep, without_faults
+
 FEATURES = Path(__file__).parents[2] / "features"
 # Gherkin's own word for the kind of a step, as pytest-bdd names it.
 KINDS = {"Context": "given", "Action": "when", "Outcome": "then"}
@@ -43,7 +45,10 @@ class ScenarioText:
 
 @dataclass(frozen=True)
 class FeatureText:
-    """One feature file. *declared* are scenario names as written, doubles included."""
+    """One feature file. *declared* are scenario names as written, doubles included.
+
+    *innocent* are its scenarios as they read without their faults, in the same order.
+    """
 
     path: Path
     name: str
@@ -53,23 +58,27 @@ class FeatureText:
     empty: tuple[str, ...]
     without_examples: tuple[str, ...]
     scenarios: tuple[ScenarioText, ...]
+    innocent: tuple[ScenarioText, ...]
 
     @property
     def deciding(self) -> int:
-        """How many scenarios a verdict needs: those that take hours (@soak) add to it when they are run."""
-        return sum("soak" not in scenario.tags for scenario in self.scenarios) or len(self.scenarios)
+        """How many scenarios a verdict needs.
+
+        Those that take hours (@soak) add to it when they are run, those that only look on (@passive) never replace one.
+        """
+        active = [scenario for scenario in self.scenarios if "passive" not in scenario.tags]
+        return sum("soak" not in scenario.tags for scenario in active) or len(active)
 
 
 def read(path: Path) -> FeatureText:
     """Parse a feature file; raises MalformedFeature."""
+    text = path.read_text()
+    document = _parsed(text)
+    feature = document["feature"]
     try:
-        document: Any = Parser().parse(path.read_text())
-    except (ParserError, CompositeParserException) as error:
-        raise MalformedFeature(" ".join(str(error).split())) from None
-    feature = document.get("feature")
-    if feature is None:
-        raise MalformedFeature("there is no Feature in it")
-    document["uri"] = str(path)
+        innocent = _parsed(without_faults(text))
+    except MarkWithoutStep as error:
+        raise MalformedFeature(str(error)) from None
     written = list(_scenarios(feature["children"]))
     return FeatureText(
         path=path,
@@ -83,13 +92,29 @@ def read(path: Path) -> FeatureText:
             for scenario in written
             if "Outline" in scenario["keyword"] and not any(e.get("tableBody") for e in scenario["examples"])
         ),
-        scenarios=tuple(_pickle(pickle) for pickle in Compiler().compile(document)),
+        scenarios=_pickles(document, path),
+        innocent=_pickles(innocent, path),
     )
 
 
 def read_all() -> list[FeatureText]:
     """Every feature file of the project, by path."""
     return [read(path) for path in sorted(FEATURES.rglob("*.feature"))]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        document: Any = Parser().parse(text)
+    except (ParserError, CompositeParserException) as error:
+        raise MalformedFeature(" ".join(str(error).split())) from None
+    if document.get("feature") is None:
+        raise MalformedFeature("there is no Feature in it")
+    return document
+
+
+def _pickles(document: Any, path: Path) -> tuple[ScenarioText, ...]:
+    document["uri"] = str(path)
+    return tuple(_pickle(pickle) for pickle in Compiler().compile(document))
 
 
 def _scenarios(children: list[Any]) -> Iterator[Any]:

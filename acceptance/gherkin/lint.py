@@ -7,6 +7,7 @@ when the expensive ones before it have run.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,9 @@ from acceptance.register.models import CRITERION_ID
 from acceptance.units import Quantity, quantities
 
 # Tags that say something of a scenario, beside the criterion's own.
-KNOWN_TAGS = frozenset({"negative", "exclusive", "observe", "exercise", "disrupt", "soak", "upgrade"})
+KNOWN_TAGS = frozenset(
+    {"negative", "exclusive", "beside", "passive", "observe", "exercise", "disrupt", "soak", "upgrade"}
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Definition:
     text: str
     matches: Callable[[str], bool]
     where: str
+    # The fixtures that it asks for, and the values of its text.
+    asks: tuple[str, ...] = ()
 
     def fits(self, step: StepText) -> bool:
         return self.kind in (None, step.kind) and self.matches(step.text)
@@ -46,6 +51,7 @@ def definitions() -> list[Definition]:
             context.parser.name,
             context.parser.is_matching,
             f"{context.step_func.__module__}.{context.step_func.__name__}",
+            tuple(inspect.signature(context.step_func).parameters),
         )
         for context in contexts
         if not context.step_func.__module__.startswith("pytest_bdd")  # its own debugging step
@@ -60,6 +66,7 @@ def lint_feature(feature: FeatureText, register: Register, steps: Sequence[Defin
     yield from (f"the outline {name!r} has no Examples" for name in feature.without_examples)
     for scenario in feature.scenarios:
         yield from (f"scenario {scenario.name!r}: {problem}" for problem in _scenario_problems(scenario, steps))
+    yield from _mark_problems(feature, steps)
     criteria = [register.criteria[tag] for tag in feature.tag_line if tag in register.criteria]
     for criterion in criteria[:1]:
         limits = [Quantity.of(threshold.value, threshold.unit) for threshold in criterion.thresholds]
@@ -87,7 +94,8 @@ def lint_suite(features: Iterable[FeatureText], register: Register, steps: Seque
             yield f"{criterion.id} has no feature; write it, or mark the criterion as planned in the register"
         if paths and criterion.planned:
             yield f"{criterion.id} has a feature: remove its mark planned from the register"
-    used = [step for feature in features for scenario in feature.scenarios for step in scenario.steps]
+    scenarios = [s for feature in features for s in (*feature.scenarios, *feature.innocent)]
+    used = [step for scenario in scenarios for step in scenario.steps]
     for definition in steps:
         if not any(definition.fits(step) for step in used):
             yield f"the step definition {definition.where} ({definition.text!r}) is used by no feature"
@@ -104,6 +112,19 @@ def _tag_problems(feature: FeatureText, register: Register) -> Iterator[str]:
             yield f"the file name must start with {tag}"
     tags = feature.tags.union(*(scenario.tags for scenario in feature.scenarios)) - set(criteria)
     yield from (f"the tag @{tag} is unknown" for tag in sorted(tags - KNOWN_TAGS))
+
+
+def _mark_problems(feature: FeatureText, steps: Sequence[Definition]) -> Iterator[str]:
+    """Marks of negative scenarios: each has one, nobody else has, and what it says can be run."""
+    for scenario, innocent in zip(feature.scenarios, feature.innocent, strict=True):
+        changed = scenario.steps != innocent.steps
+        if changed and not scenario.negative:
+            yield f"scenario {scenario.name!r} is marked 'without the fault' and not tagged @negative"
+        if not changed and scenario.negative:
+            yield f"scenario {scenario.name!r} seeds a fault and does not say how it reads 'without the fault'"
+        if changed:
+            found = _scenario_problems(innocent, steps)
+            yield from (f"scenario {scenario.name!r} without its fault: {problem}" for problem in found)
 
 
 def _scenario_problems(scenario: ScenarioText, steps: Sequence[Definition]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from pytest_bdd.parser import Step
 
+from acceptance.drivers.kubernetes import ApiError
 from acceptance.evidence.recorder import Blocked, Evidence, Inconclusive
 from acceptance.evidence.records import Outcome, Record, StepTime
 from acceptance.gherkin.collector import FeatureModule, register
@@ -51,6 +52,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         feature=item.path.name,
         scenario=item.name,
         negative=item.get_closest_marker("negative") is not None,
+        passive=item.get_closest_marker("passive") is not None,
         started=datetime.now(UTC),
     )
     item.user_properties.append(("requirement", criterion.id))
@@ -90,6 +92,8 @@ def pytest_runtest_makereport(
         if report.failed and record.outcome in (Outcome.INTERRUPTED, Outcome.PASSED):
             record.outcome = _outcome(call.excinfo.value if call.excinfo else None)
             record.error = redactor.text(str(call.excinfo.value) if call.excinfo else "")
+            if record.outcome is Outcome.BLOCKED:  # the reason is all there is to read, not the way to it
+                report.longrepr = f"BLOCKED: {record.error}"
         elif report.skipped:
             record.outcome = Outcome.SKIPPED
         elif report.when == "call":
@@ -100,7 +104,8 @@ def pytest_runtest_makereport(
 
 
 def _outcome(error: BaseException | None) -> Outcome:
-    if isinstance(error, Blocked):
+    forbidden = isinstance(error, ApiError) and error.status in (401, 403)
+    if isinstance(error, Blocked) or forbidden:  # the account lacks a right: nothing is known of the criterion
         return Outcome.BLOCKED
     return Outcome.INCONCLUSIVE if isinstance(error, Inconclusive) else Outcome.FAILED
 

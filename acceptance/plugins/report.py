@@ -16,21 +16,35 @@ from rich.console import Console
 from acceptance import figures
 from acceptance.evidence.records import load_all
 from acceptance.evidence.verdicts import Verdict
-from acceptance.gherkin.collector import register
+from acceptance.gherkin.collector import OPTION, mapping, register, waived
 from acceptance.gherkin.documents import read_all
+from acceptance.plugins.records import EVIDENCE
 from acceptance.plugins.run import RUN, Run, is_worker, runs_features
 from acceptance.redaction import Redactor
+from acceptance.register.waivers import in_force
 from acceptance.settings import Target
 from acceptance.traceability import report as traceability
-from acceptance.traceability.render import console_table, markdown
+from acceptance.traceability.render import console_table
 
 TROUBLE = pytest.StashKey[str]()
 REPORT = pytest.StashKey[traceability.Report]()
+NOTES = pytest.StashKey[list[str]]()
 STARTED = pytest.StashKey[datetime]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[STARTED] = datetime.now(UTC)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a scenario of a waived criterion fail without failing the run, once everybody else saw its failure."""
+    report = yield
+    if report.failed and report.when != "teardown" and EVIDENCE in item.stash:
+        criterion = item.stash[EVIDENCE].criterion.id
+        if waiver := in_force(waived(), criterion, item.config.stash[STARTED].date()):
+            report.outcome, report.wasxfail = "skipped", waiver.sentence
+    return report
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -73,7 +87,8 @@ def _save(session: pytest.Session) -> None:
         elif run.records.exists():
             _save_leaks(run, "main")
             _redact(run.folder, run.redactor)
-            _write(session, run, int(session.exitstatus))
+            if not session.config.getoption(OPTION, False):
+                _write(session, run, int(session.exitstatus))
 
 
 def _redact(folder: Path, redactor: Redactor) -> None:
@@ -91,6 +106,8 @@ def _save_leaks(run: Run, who: str) -> None:
 
 
 def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
+    from acceptance.traceability import outputs  # collection must not pay for what it imports
+
     leaks = [leak for path in sorted(run.folder.glob("leaks-*.json")) for leak in json.loads(path.read_text())]
     started = session.config.stash[STARTED]
     environment = run.environment
@@ -111,12 +128,14 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
         ),
         environment=environment.notes if environment else {},
         leaks=leaks,
+        controls=mapping().controls,
+        waivers=waived(),
+        foreign_changes=[run.redactor.text(change) for change in run.foreign_changes],
     )
-    if exitstatus == pytest.ExitCode.OK and (leaks or not_verified(report)):
+    if exitstatus == pytest.ExitCode.OK and (leaks or run.foreign_changes or not_verified(report)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         report.run.exit_status = int(session.exitstatus)
-    traceability.write_json(report, run.folder / "traceability.json")
-    (run.folder / "traceability.md").write_text(markdown(report))
+    session.config.stash[NOTES] = outputs.write_all(report, run.folder, run.settings.pushgateway)
     if run.clock and run.settings.target is Target.LAB and complete(report):
         figures.record("all features", run.clock.elapsed)
     latest = run.settings.reports / "latest"
@@ -137,7 +156,8 @@ def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]
     EXTRAPOLATED does not: less data was chosen than the register asks for, and the prediction holds.
     """
     features = {tag: feature.deciding for feature in read_all() for tag in feature.tag_line}
-    whole = (row for row in report.criteria if row.scenarios and len(row.scenarios) >= features.get(row.id, 0))
+    ran = {row.id: sum(not scenario.passive for scenario in row.scenarios) for row in report.criteria}
+    whole = (row for row in report.criteria if ran[row.id] and ran[row.id] >= features.get(row.id, 0))
     return [row for row in whole if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)]
 
 
@@ -166,9 +186,14 @@ def pytest_terminal_summary(
     console.print(console_table(report))
     for leak in report.summary.leaks:
         console.print(f"left behind: {leak}", style="red", markup=False)
+    for change in report.summary.foreign_changes:
+        console.print(f"changed, and not the suite's own: {change}", style="red", markup=False)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in report.summary.verdicts.items())
     console.print(f"\n{report.summary.criteria} criteria: {counts}", markup=False)
     console.print(figures.table())
+    for note in config.stash[NOTES]:
+        console.print(note, markup=False)
     console.print(
-        f"report: {config.stash[RUN].folder}/traceability.md (and .json, junit.xml, allure-results)", markup=False
+        f"report: {config.stash[RUN].folder}/traceability.html (and .md, .json, junit.xml, allure-results)",
+        markup=False,
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +18,9 @@ from acceptance.register.models import Profile
 from acceptance.settings import Environment, Settings, Target
 from acceptance.timeouts import Timeouts
 from acceptance.waiting import Deadline
+
+if TYPE_CHECKING:
+    from acceptance.clocks import Clocks
 
 # Tag of scenarios that need a newer Velero beside the deployed one.
 UPGRADE = "upgrade"
@@ -31,6 +36,9 @@ class Run:
     redactor: Redactor = field(default_factory=Redactor)
     environment: Environment | None = None
     leaks: list[str] = field(default_factory=list)
+    # What is not the suite's own, and was changed by the run.
+    foreign_changes: list[str] = field(default_factory=list)
+    clocks: Clocks | None = None
     # Runs from the moment the target is up, so that it times the scenarios alone.
     clock: Deadline | None = None
 
@@ -69,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
             data_size=option.data_size,
         )
         run = Run(settings, Timeouts.from_environment())
+        _check_signing_key()
     except Refusal as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
@@ -81,6 +90,14 @@ def pytest_configure(config: pytest.Config) -> None:
             option.allure_report_dir = str(run.folder / "allure-results")
     # CI cancels with SIGTERM, which would end the process without any clean-up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _check_signing_key() -> None:
+    """Refuse a key that cannot sign before the run, not after it."""
+    if os.environ.get("ACCEPTANCE_SIGNING_KEY"):
+        from acceptance.attestation.keys import signer
+
+        signer()
 
 
 def runs_features(config: pytest.Config) -> bool:
@@ -106,8 +123,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         if run.settings.target is Target.LAB and not is_worker(config):
             _bring_lab_up(run.settings, getattr(session, "items", []))
         run.environment = _reachable(run)
-        if config.option.sweep and not is_worker(config):
-            _sweep(run.environment, run.timeouts)
+        if run.environment.target is Target.CURRENT:
+            run.environment = _by_private_kubeconfig(run.environment, config)
+        _begin(session, run)
         run.clock = Deadline(0)
     except Refusal as error:
         pytest.exit(f"refused: {error}", returncode=EXIT_USAGE)
@@ -118,20 +136,19 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the scenarios that may do more to the target than the profile allows."""
-    allowed = config.stash[RUN].settings.effective_profile.rank
-    above = [item for item in items if needed_rank(item) > allowed]
-    if above:
-        config.hook.pytest_deselected(items=above)
-        items[:] = [item for item in items if item not in above]
-
-
-def needed_rank(item: pytest.Item) -> int:
-    """The rank of the profile that a scenario needs: its criterion's, or the higher one it is tagged with."""
     from acceptance.gherkin.collector import register
+    from acceptance.gherkin.selection import selected
 
-    marks, criteria = {mark.name for mark in item.iter_markers()}, register().criteria
-    profiles = [criteria[name].verification.profile for name in marks if name in criteria]
-    return max((profile.rank for profile in [*profiles, *(p for p in Profile if p.value in marks)]), default=0)
+    profile, criteria = config.stash[RUN].settings.effective_profile, register().criteria
+    left_out = []
+    for item in items:
+        tags = {mark.name for mark in item.iter_markers()}
+        own = next((criteria[tag].verification.profile for tag in tags if tag in criteria), Profile.OBSERVE)
+        if not selected(tags, own, profile):
+            left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -173,8 +190,16 @@ def _reachable(run: Run) -> Environment:
     return found.model_copy(update={"notes": {**found.notes, "API server": version, "uploader": found.uploader}})
 
 
-def _sweep(environment: Environment, timeouts: Timeouts) -> None:
-    from acceptance.sweep import sweep
+def _by_private_kubeconfig(environment: Environment, config: pytest.Config) -> Environment:
+    """The same cluster whatever becomes of the user's kubeconfig meanwhile, and no other."""
+    from acceptance.safety import private_kubeconfig
 
-    for line in sweep(environment, timeouts):
-        print(f"swept: {line}")
+    folder = tempfile.TemporaryDirectory(prefix="velero-acceptance-")
+    config.add_cleanup(folder.cleanup)
+    return environment.model_copy(update={"kubeconfig": private_kubeconfig(environment, Path(folder.name))})
+
+
+def _begin(session: pytest.Session, run: Run) -> None:
+    from acceptance.plugins import guard
+
+    guard.begin(session, run)

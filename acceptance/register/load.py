@@ -17,6 +17,9 @@ from acceptance.register.models import Criterion, Erratum, Requirement
 
 FOLDER = Path(__file__).parents[2] / "requirements"
 ERRATA = "errata.yaml"
+# Not requirements: read by acceptance.register.controls and acceptance.register.waivers.
+CONTROLS = "controls.yaml"
+WAIVERS = "waivers.yaml"
 ORDER = ("REQ", "NFR", "CLI")
 M = TypeVar("M", bound=pydantic.BaseModel)
 
@@ -41,15 +44,15 @@ class Register:
 
 def load(folder: Path = FOLDER) -> Register:
     """The register in *folder*; raises Refusal for a file that is missing or malformed."""
-    files = sorted(path for path in folder.glob("*.yaml") if path.name != ERRATA)
+    files = sorted(path for path in folder.glob("*.yaml") if path.name not in (ERRATA, CONTROLS, WAIVERS))
     if not files:
         raise Refusal(f"no requirement in {folder}: the register is missing, restore it from Git")
-    parsed = (_parse(Requirement, path, _yaml(path)) for path in files)
+    parsed = (parse(Requirement, path, read_yaml(path)) for path in files)
     requirements = tuple(sorted(parsed, key=lambda requirement: (ORDER.index(requirement.id[:3]), requirement.id)))
-    listed = _yaml(folder / ERRATA)
+    listed = read_yaml(folder / ERRATA)
     if not isinstance(listed, list):
         raise Refusal(f"{folder / ERRATA} must be a list of errata")
-    errata = tuple(_parse(Erratum, folder / ERRATA, entry) for entry in listed)
+    errata = tuple(parse(Erratum, folder / ERRATA, entry) for entry in listed)
     register = Register(requirements, errata)
     for problem in _contradictions(register):
         raise Refusal(f"the register in {folder} contradicts itself: {problem}")
@@ -79,7 +82,8 @@ def _contradictions(register: Register) -> Iterator[str]:
         )
 
 
-def _yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; raises Refusal when it cannot be read."""
     try:
         return yaml.safe_load(path.read_text())
     except OSError as error:
@@ -88,7 +92,8 @@ def _yaml(path: Path) -> Any:
         raise Refusal(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
-def _parse(model: type[M], path: Path, content: Any) -> M:
+def parse(model: type[M], path: Path, content: Any) -> M:
+    """*content* of *path* as *model*; raises Refusal with the first thing that does not fit."""
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.table import Table
 from rich.text import Text
 
-from acceptance.evidence.verdicts import Verdict
+from acceptance.evidence.verdicts import ORDER, Verdict
+from acceptance.traceability import words
 from acceptance.traceability.report import CriterionRow, MeasurementRow, Report
 
+# GitHub takes comments of up to 65,536 characters; the rest is for what is written around ours.
+LONGEST = 65_000
+# What one line may take of it, and how many things left behind are named.
+TEXT, LISTED = 500, 50
 STYLES = {
     Verdict.VERIFIED: "green",
     Verdict.FAILED: "bold red",
@@ -31,8 +38,7 @@ def console_table(report: Report) -> Table:
 
 def measured(row: CriterionRow) -> str:
     """Every threshold with its worst value, e.g. ``initiation 0.2 ≤ 30 s``."""
-    names = list(dict.fromkeys(measurement.name for measurement in row.measurements))
-    return ", ".join(_short(_worst(row, name)) for name in names)
+    return ", ".join(map(_short, row.decisive()))
 
 
 def proof(row: CriterionRow) -> str:
@@ -43,12 +49,8 @@ def proof(row: CriterionRow) -> str:
     return f"caught {caught.killed}/{caught.seeded}" if caught.status == "PROVEN" else "UNPROVEN"
 
 
-def _worst(row: CriterionRow, name: str) -> MeasurementRow:
-    return min((m for m in row.measurements if m.name == name), key=lambda measurement: measurement.margin)
-
-
 def _short(measurement: MeasurementRow) -> str:
-    sign = {"<=": "≤", ">=": "≥", "==": "="}.get(measurement.comparator, measurement.comparator)
+    sign = words.sign(measurement.comparator)
     if known := measurement.extrapolation:
         interval = f"({known.low:.0f} to {known.high:.0f}, from {known.reached:.3g} {known.unit})"
         limit = f"{measurement.limit:g} {measurement.unit}"
@@ -61,7 +63,7 @@ def _short(measurement: MeasurementRow) -> str:
 
 
 def markdown(report: Report) -> str:
-    """The report as Markdown; the first lines say the result."""
+    """The report as Markdown; the first lines say the result, and the whole fits a pull request's comment."""
     run, summary = report.run, report.summary
     counts = ", ".join(f"{count} {verdict}" for verdict, count in summary.verdicts.items())
     lines = [
@@ -77,31 +79,48 @@ def markdown(report: Report) -> str:
         "| criterion | verdict | measured | seeded faults |",
         "|---|---|---|---|",
         *(
-            f"| {row.id} | {row.verdict} | {_cell(measured(row) or row.reason)} | {proof(row)} |"
+            f"| {row.id} | {row.verdict} | {_cell(measured(row) or words.cut(row.reason, TEXT))} | {proof(row)} |"
             for row in report.criteria
         ),
         "",
     ]
     if summary.leaks:
-        lines += ["## Left behind", "", *(f"- {leak}" for leak in summary.leaks), ""]
-    shown = [row for row in report.criteria if row.scenarios]
-    for row in shown:
-        lines += _details(row)
-    lines += ["## Environment", "", *(f"- {name}: {value}" for name, value in report.environment.items()), ""]
-    return "\n".join(lines)
+        shown = summary.leaks[:LISTED]
+        more = [f"- and {len(summary.leaks) - LISTED} more"] if len(summary.leaks) > LISTED else []
+        lines += ["## Left behind", "", *(f"- {words.cut(leak, TEXT)}" for leak in shown), *more, ""]
+    if summary.foreign_changes:
+        shown = [f"- {words.cut(change, TEXT)}" for change in summary.foreign_changes[:LISTED]]
+        lines += ["## Changed, and not the suite's own", "", *shown, ""]
+    known = (f"- {name}: {words.cut(value, TEXT)}" for name, value in report.environment.items())
+    lines += ["## Environment", "", *known, ""]
+    # What is not green comes first: it must not be what is left out.
+    ran = sorted((row for row in report.criteria if row.scenarios), key=lambda row: ORDER.index(row.verdict))
+    return _fitting("\n".join(lines), ["\n".join(_details(row)) for row in ran])
+
+
+def _fitting(head: str, parts: Iterable[str]) -> str:
+    """*head* and as many of *parts* as fit, with a note about those that do not."""
+    note = "\n*The details of {} more criteria did not fit; traceability.html has them.*\n"
+    text, left_out = head[: LONGEST - len(note)], 0
+    for part in parts:
+        if left_out or len(text) + len(part) + len(note) > LONGEST:
+            left_out += 1
+        else:
+            text += f"\n{part}"
+    return text + note.format(left_out) if left_out else text
 
 
 def _details(row: CriterionRow) -> list[str]:
     lines = [f"## {row.id} {row.verdict}", "", row.text, ""]
     if row.reason:
-        lines += [f"*{row.reason}*", ""]
+        lines += [f"*{words.cut(row.reason, TEXT)}*", ""]
     for scenario in row.scenarios:
         mark = " (seeded fault)" if scenario.negative else ""
         lines.append(f"- **{scenario.name}**{mark}: {scenario.outcome}, {scenario.seconds:.1f} s")
         lines += [f"  - {o.name}: {o.value} {o.unit}".rstrip() for o in scenario.observations]
         if scenario.error:
             last = scenario.steps[-1].text if scenario.steps else "before the first step"
-            lines.append(f"  - {last}: {_cell(scenario.error.splitlines()[0])}")
+            lines.append(f"  - {last}: {_cell(words.cut(scenario.error.splitlines()[0], TEXT))}")
     lines.append("")
     for erratum in row.errata:
         lines.append(f"> Erratum {erratum.id}: the design says “{erratum.says}” {erratum.fact} {erratum.suite}")

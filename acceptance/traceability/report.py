@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +14,16 @@ from pydantic import BaseModel, ConfigDict
 from acceptance.evidence.records import Artefact, Extrapolation, Measurement, Observation, Outcome, Record, StepTime
 from acceptance.evidence.verdicts import Verdict, judge, negative_proof, worst
 from acceptance.gherkin.documents import FeatureText
+from acceptance.register.controls import Control
 from acceptance.register.load import Register
-from acceptance.register.models import Erratum
+from acceptance.register.models import Erratum, Threshold
+from acceptance.register.waivers import Waiver, Waivers, in_force
 
-SCHEMA_VERSION = "1.0"
+# A second number that is greater adds fields; a greater first one means that older readers cannot read it.
+SCHEMA_VERSION = "1.1"
 SCHEMA_FILE = Path(__file__).with_name("traceability.schema.json")
+# What a waiver can stand for. A criterion that nobody looked at is NOT-RUN or NOT-COVERED, waived or not.
+WAIVABLE = (Verdict.FAILED, Verdict.BLOCKED, Verdict.INCONCLUSIVE)
 
 
 class Row(BaseModel):
@@ -41,15 +47,20 @@ class MeasurementRow(Row):
 
 
 class ScenarioRow(Row):
+    """One scenario. *faults_seen*: values that a seeded fault made break their limit, as intended."""
+
     name: str
     node: str
     outcome: Outcome
     seconds: float
     negative: bool
+    passive: bool
     error: str
     steps: list[StepTime]
     accelerators: list[str]
     observations: list[Observation]
+    started: datetime | None = None
+    faults_seen: list[Measurement] = []
 
 
 class NegativeProof(Row):
@@ -77,6 +88,24 @@ class CriterionRow(Row):
     artefacts: list[Artefact]
     errata: list[Erratum]
     negative_proof: NegativeProof
+    feature: str = ""
+    thresholds: list[Threshold] = []
+    waiver: Waiver | None = None
+
+    @property
+    def ran(self) -> bool:
+        """Whether the verdict comes from something that was run."""
+        return self.verdict not in (Verdict.NOT_RUN, Verdict.NOT_COVERED)
+
+    @property
+    def evidence_from(self) -> datetime | None:
+        """When the oldest of its scenarios was started."""
+        return min((scenario.started for scenario in self.scenarios if scenario.started), default=None)
+
+    def decisive(self) -> list[MeasurementRow]:
+        """Each measured threshold once, with its worst value."""
+        names = dict.fromkeys(measurement.name for measurement in self.measurements)
+        return [min((m for m in self.measurements if m.name == name), key=lambda m: m.margin) for name in names]
 
 
 class RequirementRow(Row):
@@ -86,12 +115,13 @@ class RequirementRow(Row):
 
 
 class Summary(Row):
-    """Counts, computed. *leaks* are objects and keys that the run left behind."""
+    """Counts, computed. *leaks*: what the run left behind; *foreign_changes*: what it changed and is not its own."""
 
     criteria: int
     verdicts: dict[str, int]
     requirements: list[RequirementRow]
     leaks: list[str]
+    foreign_changes: list[str]
 
 
 class Run(Row):
@@ -114,6 +144,7 @@ class Report(Row):
     environment: dict[str, str]
     summary: Summary
     criteria: list[CriterionRow]
+    controls: list[Control] = []
 
     def row(self, criterion: str) -> CriterionRow:
         return next(row for row in self.criteria if row.id == criterion)
@@ -127,10 +158,17 @@ def build(
     run: Run,
     environment: Mapping[str, str],
     leaks: Sequence[str],
+    controls: Sequence[Control] = (),
+    waivers: Waivers | None = None,
+    foreign_changes: Sequence[str] = (),
 ) -> Report:
     """Every row of the register with its verdict."""
-    counts = {tag: feature.deciding for feature in features for tag in feature.tag_line}
-    rows = [_row(register, name, counts.get(name, 0), records) for name in register.criteria]
+    by_tag = {tag: feature for feature in features for tag in feature.tag_line}
+    day = datetime.fromisoformat(run.started).date()
+    rows = [
+        _row(register, name, by_tag.get(name), records, in_force(waivers or {}, name, day))
+        for name in register.criteria
+    ]
     verdicts = [row.verdict for row in rows]
     requirements = [
         RequirementRow(
@@ -145,14 +183,19 @@ def build(
         verdicts={verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts},
         requirements=requirements,
         leaks=list(leaks),
+        foreign_changes=list(foreign_changes),
     )
-    return Report(run=run, environment=dict(environment), summary=summary, criteria=rows)
+    return Report(run=run, environment=dict(environment), summary=summary, criteria=rows, controls=list(controls))
 
 
-def _row(register: Register, name: str, scenarios: int, records: Sequence[Record]) -> CriterionRow:
+def _row(
+    register: Register, name: str, feature: FeatureText | None, records: Sequence[Record], waiver: Waiver | None
+) -> CriterionRow:
     criterion = register.criteria[name]
     own = [record for record in records if record.criterion == name]
-    verdict, reason = judge(criterion, scenarios, own)
+    verdict, reason = judge(criterion, feature.deciding if feature else 0, own)
+    if waiver and verdict in WAIVABLE:
+        verdict, reason = Verdict.WAIVED, f"{waiver.sentence} ({verdict}: {reason})"
     errata = {erratum.id: erratum for erratum in register.errata}
     return CriterionRow(
         id=name,
@@ -168,12 +211,17 @@ def _row(register: Register, name: str, scenarios: int, records: Sequence[Record
         artefacts=[artefact for record in own for artefact in record.artefacts],
         errata=[errata[name] for name in criterion.errata],
         negative_proof=NegativeProof.model_validate(negative_proof(own)),
+        feature=feature.name if feature else "",
+        thresholds=list(criterion.thresholds),
+        waiver=waiver,
     )
 
 
 def _scenario(record: Record) -> ScenarioRow:
-    shared = {"node", "outcome", "seconds", "negative", "error", "steps", "accelerators", "observations"}
-    return ScenarioRow(name=record.scenario, **{key: getattr(record, key) for key in shared})
+    shared = {"node", "outcome", "seconds", "negative", "passive", "error", "steps", "accelerators", "observations"}
+    seen = [measurement for measurement in record.measurements if measurement.refuted]
+    content = {key: getattr(record, key) for key in (*shared, "started")}
+    return ScenarioRow(name=record.scenario, faults_seen=seen, **content)
 
 
 def _measurement(record: Record, measurement: Measurement) -> MeasurementRow:

@@ -13,6 +13,7 @@ Feature: velero backup create starts a backup
   Scenario Outline: What cannot become a backup is an error at once
     Given the standard application, backed up
     And an account that may create backups and restores
+    # without the fault: the account asks velero for a backup with no mistake
     When the account asks velero for a backup with <mistake>
     Then the command fails and says "<reason>"
     And nothing was made by it
@@ -26,6 +27,7 @@ Feature: velero backup create starts a backup
   @negative
   Scenario Outline: An account without the right is refused
     Given an empty namespace "source"
+    # without the fault: an account that may create backups and restores
     And an account that <rights>
     When the account backs up "source" with velero
     Then the account is refused

@@ -10,7 +10,9 @@ Feature: velero restore create starts a restore
 
   @negative
   Scenario: A backup that does not exist is an error at once
-    Given an account that may create backups and restores
+    Given the standard application, backed up
+    And an account that may create backups and restores
+    # without the fault: the account restores the application's settings with velero
     When the account restores a backup that does not exist with velero
     Then the command fails and says "not found"
     And nothing was made by it
@@ -18,6 +20,7 @@ Feature: velero restore create starts a restore
   @negative
   Scenario Outline: An account without the right is refused
     Given the standard application, backed up
+    # without the fault: an account that may create backups and restores
     And an account that <rights>
     When the account restores the application's settings with velero
     Then the account is refused

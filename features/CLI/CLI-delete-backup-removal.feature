@@ -19,6 +19,7 @@ Feature: velero backup delete removes a backup everywhere
     Given an empty namespace "source"
     And a completed small backup of "source"
     And an account that may do everything with Velero
+    # without the fault: nothing
     And the location is read-only
     When the account deletes the small backup with velero
     Then the small backup is still there, and Velero says why
@@ -28,13 +29,17 @@ Feature: velero backup delete removes a backup everywhere
     Given an empty namespace "source"
     And a completed small backup of "source"
     And an account that may do everything with Velero
+    # without the fault: the account deletes the small backup with velero
     When the account deletes the small backup with velero, and confirms nothing
     Then the output is seen to be no deletion
     And the small backup is still there, and nobody wants it deleted
 
   @negative
   Scenario: The deletion of a backup that does not exist does not pass for one
-    Given an account that may do everything with Velero
+    Given an empty namespace "source"
+    And a completed small backup of "source"
+    And an account that may do everything with Velero
+    # without the fault: the account deletes the small backup with velero
     When the account deletes a backup that does not exist with velero
     Then the output is seen to be no deletion
 
@@ -42,6 +47,7 @@ Feature: velero backup delete removes a backup everywhere
   Scenario Outline: An account without the right is refused
     Given an empty namespace "source"
     And a completed small backup of "source"
+    # without the fault: an account that may do everything with Velero
     And an account that <rights>
     When the account deletes the small backup with velero
     Then the account is refused
@@ -56,6 +62,7 @@ Feature: velero backup delete removes a backup everywhere
   Scenario: An account that may not even look deletes nothing
     Given an empty namespace "source"
     And a completed small backup of "source"
+    # without the fault: an account that may do everything with Velero
     And an account that may do nothing
     When the account deletes the small backup with velero
     Then the output is seen to be no deletion

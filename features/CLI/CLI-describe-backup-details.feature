@@ -14,6 +14,7 @@ Feature: velero backup describe shows what the cluster and S3 know of a backup
   @negative
   Scenario: An account that may ask for no download sees nothing of S3
     Given the standard application, backed up
+    # without the fault: an account that may only read
     And an account that may look, and ask for no download
     When the account describes the backup with velero
     Then the description is seen to lack what is in S3
@@ -22,19 +23,23 @@ Feature: velero backup describe shows what the cluster and S3 know of a backup
   Scenario: A description made without S3 does not pass for a whole one
     Given the standard application, backed up
     And an account that may only read
+    # without the fault: nothing
     And S3 refuses connections
     When the account describes the backup with velero
     Then the description is seen to lack what is in S3
 
   @negative
   Scenario: A backup that does not exist is an error
-    Given an account that may only read
+    Given the standard application, backed up
+    And an account that may only read
+    # without the fault: the account describes the backup with velero
     When the account describes a backup that does not exist with velero
     Then the command fails and says "not found"
 
   @negative
   Scenario: An account without rights is refused
     Given the standard application, backed up
+    # without the fault: an account that may only read
     And an account that may do nothing
     When the account describes the backup with velero
     Then the account is refused

@@ -16,6 +16,7 @@ Feature: velero backup get lists every backup
     Given an empty namespace "source"
     And a completed small backup of "source"
     And an account that may only read
+    # without the fault: nothing
     And the object of the small backup is lost
     When the account lists the backups with velero
     Then the list is seen to lack the small backup
@@ -23,11 +24,13 @@ Feature: velero backup get lists every backup
   @negative
   Scenario: A backup that does not exist is an error
     Given an account that may only read
+    # without the fault: the account lists the backups with velero
     When the account asks velero to list a backup that does not exist
     Then the command fails and says "not found"
 
   @negative
   Scenario: An account without rights is refused
+    # without the fault: an account that may only read
     Given an account that may do nothing
     When the account lists the backups with velero
     Then the account is refused

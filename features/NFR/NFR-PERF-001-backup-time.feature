@@ -13,5 +13,6 @@ Feature: A backup takes no longer than the design allows
   @exclusive @negative
   Scenario: A backup that leaves the data out is quick, and no success
     Given fresh data, backed up and restored with the clock running
+    # without the fault: it is backed up again with its volume, and restored as "copy"
     When it is backed up again without its volume, and restored as "copy"
     Then that took no time, and is not called a success

@@ -13,5 +13,6 @@ Feature: A restore takes no longer than the design allows
   @exclusive @negative
   Scenario: A restore that leaves the data out is quick, and no success
     Given fresh data, backed up and restored with the clock running
+    # without the fault: it is restored as "copy" with its pods
     When it is restored as "copy" without its pods, to which Velero would give the data
     Then that took no time, and is not called a success

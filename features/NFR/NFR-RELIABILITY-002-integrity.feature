@@ -15,6 +15,7 @@ Feature: Restored data is the data that was backed up
   Scenario: A damaged repository never passes for a good restore
     Given a namespace "source" whose volume holds the standard corpus
     And a completed backup of "source"
+    # without the fault: nothing
     When a byte of its data in S3 is flipped
     And the backup of "source" is restored as "target"
     Then the damage is seen: the restore fails, or the suite calls the data different
@@ -24,6 +25,7 @@ Feature: Restored data is the data that was backed up
   Scenario: A repository that lost a pack never passes for a good restore
     Given a namespace "source" whose volume holds the standard corpus
     And a completed backup of "source"
+    # without the fault: nothing
     When the largest pack of its data in S3 is deleted
     And the backup of "source" is restored as "target"
     Then the damage is seen: the restore fails, or the suite calls the data different
@@ -38,5 +40,6 @@ Feature: Restored data is the data that was backed up
   @negative
   Scenario: A file that nothing quiesces is called inconsistent, and later writes are called lost
     Given an application that writes while it is backed up, some of its files quiesced by hooks, restored as a copy
+    # without the fault: the suite calls the file that hooks quiesce inconsistent
     Then the suite calls the file that no hook quiesces inconsistent
     And the suite counts the writes from after the backup as lost

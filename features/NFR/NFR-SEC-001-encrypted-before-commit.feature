@@ -9,6 +9,7 @@ Feature: Keys are encrypted before they are committed
 
   @negative
   Scenario Outline: The hook refuses plaintext
+    # without the fault: a new file with an encrypted Secret
     Given a new file with <content>
     Then the pre-commit hook refuses it and shows no value of it
 
@@ -22,5 +23,6 @@ Feature: Keys are encrypted before they are committed
   @negative
   Scenario: A key that was committed once is found
     Given a copy of the repository that Flux deploys from
+    # without the fault: somebody commits an encrypted Secret there, and takes it out again
     When somebody commits a Secret in base64 there, and takes it out again
     Then the suite finds its keys in the history, though no file holds them

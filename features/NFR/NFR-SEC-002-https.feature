@@ -8,6 +8,7 @@ Feature: Nothing of S3 crosses the network in the clear
 
   @negative
   Scenario: A request in the clear is seen
+    # without the fault: somebody asks S3 over HTTPS while packets are kept
     When somebody asks S3 in plain HTTP while packets are kept
     Then the plain connection is seen
     And the request is seen to be readable

@@ -12,6 +12,7 @@ Feature: A started controller reaches S3
 
   @exclusive @disrupt @negative
   Scenario: An Available from before the restart does not count
+    # without the fault: nothing
     Given S3 refuses connections
     When Velero is restarted
     Then no new validation calls the location available

@@ -10,9 +10,15 @@ Feature: Every node with a volume has a node-agent
     And every node-agent sees the pods of its node
     And the volume was backed up by the node-agent of its own node
 
+  @passive
+  Scenario: The volumes that there are, are within reach
+    Then every node that carries a volume of the class has a ready node-agent
+    And every node-agent sees the pods of its node
+
   @exclusive @disrupt @negative
   Scenario: A node that lost its agent is noticed, though the DaemonSet says it is complete
     Given the standard application, backed up
+    # without the fault: the node of its volume keeps its node-agent
     When the node of its volume is tainted and its node-agent ends
     Then the DaemonSet calls itself complete
     And the node is seen to be without node-agent

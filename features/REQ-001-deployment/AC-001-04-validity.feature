@@ -9,9 +9,15 @@ Feature: S3 stays within reach while Velero runs
     And the standard application, backed up and restored as a copy
     Then the location was available in every period
 
+  @passive
+  Scenario: Nothing else going on, the location is available in every period
+    Given the location is watched
+    Then the location was available in every period
+
   @exclusive @disrupt @negative
   Scenario: An outage is noticed, and healing needs no restart
     Given the location is watched
+    # without the fault: nothing
     And S3 refuses connections
     Then Velero calls the location unavailable and says why
     And the outage is seen among the periods

@@ -10,5 +10,6 @@ Feature: The bucket keeps what Velero keeps, no more and no less
 
   @exercise @negative
   Scenario: A bucket with versions and a rule is another one
+    # without the fault: a bucket without versions and without a lifecycle rule
     Given a bucket with versions and a lifecycle rule
     Then it is seen not to be as designed

@@ -7,11 +7,13 @@ Feature: Velero uses the credentials of its secret, and they open one bucket
 
   @negative
   Scenario: A wrong key is refused, with the reason
+    # without the fault: a location with the right key
     Given a location with a wrong key
     Then Velero calls that location unavailable for its key
 
   @negative
   Scenario: A key with too many rights is noticed
+    # without the fault: the key of Velero's secret
     Given a key that opens every bucket
     Then it is seen to open another bucket
 

@@ -9,6 +9,7 @@ Feature: Every key is where the design puts it
   @exclusive @disrupt @negative
   Scenario: A stray folder beside them is noticed
     Given the standard application, backed up and restored as a copy
+    # without the fault: nothing
     When somebody puts an object beside the prefixes
     Then the keys are no longer those of the layout
     And Velero calls the location unavailable and names the folder

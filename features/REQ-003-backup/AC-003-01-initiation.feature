@@ -14,5 +14,6 @@ Feature: A backup starts soon after it is asked for
   @negative
   Scenario: A backup that never starts is not called quick
     Given an empty namespace "source"
+    # without the fault: "source" is backed up
     When "source" is backed up to a location that does not exist
     Then the backup never started, and Velero says why

@@ -13,5 +13,6 @@ Feature: A backup tells how far it is while it uploads
   @negative
   Scenario: A backup that shows only its end is not called tracked
     Given the standard application, backed up
+    # without the fault: fresh data is backed up over a slow link
     When it is backed up again, with nothing new in it
     Then its progress shows only the end, which the suite does not call progress

@@ -12,5 +12,6 @@ Feature: A large volume is backed up in time
 
   @exclusive @disrupt @negative
   Scenario: A slow link is known by small volumes already
+    # without the fault: fresh data, backed up over the link as it is
     Given fresh data, backed up over a link that is far too slow
     Then with as much data as the register asks for the backup would come too late

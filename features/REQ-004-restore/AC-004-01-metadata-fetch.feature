@@ -16,5 +16,7 @@ Feature: A restore fetches its metadata soon after it is asked for
 
   @negative
   Scenario: A restore of nothing fetches nothing
+    Given the standard application, backed up
+    # without the fault: the backup of "standard" is restored as "copy"
     When a backup that does not exist is restored
     Then the restore never started, and Velero says why

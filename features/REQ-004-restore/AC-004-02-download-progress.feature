@@ -13,5 +13,6 @@ Feature: A restore downloads its data from S3, and tells how far it is
   @negative
   Scenario: A restore that shows only its end is not called tracked
     Given the standard application, backed up
+    # without the fault: fresh data is restored over a slow link
     When its small volume is restored as "copy"
     Then its progress shows only the end, which the suite does not call progress

@@ -29,6 +29,7 @@ Feature: A completed restore has given the data back
   Scenario: A restore over living data changes nothing, and is not called a success
     Given a namespace "source" whose volume holds the standard corpus
     And a completed backup of "source"
+    # without the fault: "source" is deleted
     And a file is written to "source" after the backup
     When the backup of "source" is restored
     Then Velero calls the restore Completed and warns that things exist

@@ -12,5 +12,6 @@ Feature: A large volume is restored in time
 
   @exclusive @disrupt @negative
   Scenario: A slow link is known by small volumes already
+    # without the fault: fresh data, restored over the link as it is
     Given fresh data, restored over a link that is far too slow
     Then with as much data as the register asks for the restore would come too late

@@ -25,6 +25,7 @@ Feature: A restore can go to another namespace
   @negative
   Scenario: A target that already has the claim is not silently half restored
     Given the standard application, backed up
+    # without the fault: nothing
     And a namespace "target" whose claim of the same name holds other data
     When it is restored as the existing "target"
     Then Velero calls the restore Completed and warns that things exist

@@ -14,6 +14,7 @@ Feature: A failed run does not stop the next one
   @exclusive @negative
   Scenario: A run that fails is not taken for a recovery
     Given an empty namespace "source"
+    # without the fault: nothing
     And S3 denies Velero the metadata of "source"
     When somebody makes a backup of "source" that calls itself a run of the schedule
     Then the suite does not call it a recovery

@@ -13,6 +13,7 @@ Feature: An expired backup is deleted, everywhere and alone
   Scenario: A read-only location keeps an expired backup, and says so
     Given an empty namespace "source"
     And a completed small backup of "source"
+    # without the fault: nothing
     And the location is read-only
     When the small backup expires
     Then it is still there, marked as not deletable

@@ -8,5 +8,6 @@ Feature: A commit becomes a working Velero in time
 
   @exclusive @disrupt @negative
   Scenario: A release that cannot be rendered is not taken for deployed
+    # without the fault: Velero is committed to Git for a new namespace
     When Velero is committed to Git for a new namespace, with the value deployRestic of the design
     Then the release there fails, and Flux says why

@@ -15,6 +15,7 @@ Feature: Velero has the keys that Git holds encrypted
   @negative
   Scenario Outline: A damaged file does not open
     Given the repository that Flux deploys from
+    # without the fault: each of its encrypted files has no damage
     When each of its encrypted files has <damage>
     Then not one of them opens
 
@@ -27,5 +28,6 @@ Feature: Velero has the keys that Git holds encrypted
   @negative
   Scenario: A key that was changed in Git alone is noticed
     Given a copy of the repository that Flux deploys from
+    # without the fault: nothing
     When somebody changes Velero's S3 key in it
     Then the suite calls Velero's Secrets in the cluster different

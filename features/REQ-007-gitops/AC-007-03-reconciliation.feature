@@ -14,6 +14,7 @@ Feature: The cluster follows Git, and goes back to it
 
   @exclusive @disrupt @negative
   Scenario: A suspended release does not come back
+    # without the fault: nothing
     Given Velero's release is suspended
     And somebody deletes Velero's service
     When Flux is asked to look at the release again

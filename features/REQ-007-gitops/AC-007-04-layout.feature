@@ -15,6 +15,7 @@ Feature: What Flux deploys has the layout of the design
   @negative
   Scenario Outline: A fault in the layout is noticed
     Given a copy of the commit that Flux has applied
+    # without the fault: nothing
     When in that copy "<fault>"
     Then <finding> is no longer as designed
 

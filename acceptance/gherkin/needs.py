@@ -1,0 +1,71 @@
+"""Which needs a scenario has, found without running it: those whose fixtures its steps ask for, however indirectly."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from acceptance.gherkin.documents import ScenarioText, StepText
+from acceptance.gherkin.lint import Definition
+from acceptance.preconditions import NEEDS
+from acceptance.register.models import Criterion
+
+ROOT = Path(__file__).parents[2]
+CLOCKS = "clocks_agree"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The step definitions and the fixtures of the suite, as a graph of who asks for whom."""
+
+    steps: Sequence[Definition]
+    # What each fixture asks for, by name.
+    fixtures: Mapping[str, tuple[str, ...]]
+
+    def of(self, scenario: ScenarioText, criterion: Criterion) -> list[str]:
+        """The needs of a scenario of *criterion*, by name, in alphabetical order."""
+        asked = {name for step in scenario.steps for name in self._asked(step)}
+        found = set(NEEDS) & set(self._closure(asked))
+        if any(threshold.clock for threshold in criterion.thresholds):
+            found.add(CLOCKS)
+        return sorted(found)
+
+    def _asked(self, step: StepText) -> Iterator[str]:
+        for definition in self.steps:
+            if definition.fits(step):
+                yield from definition.asks
+
+    def _closure(self, names: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        left = list(names)
+        while left:
+            name = left.pop()
+            if name not in found:
+                found.add(name)
+                left.extend(self.fixtures.get(name, ()))
+        return found
+
+
+@cache
+def fixtures() -> dict[str, tuple[str, ...]]:
+    """What each fixture of the suite asks for, by the fixture's name."""
+    modules = [
+        importlib.import_module(f"fixtures.{path.stem}") for path in sorted((ROOT / "fixtures").glob("[a-z]*.py"))
+    ]
+    return {
+        name: tuple(inspect.signature(function).parameters)
+        for module in modules
+        for name, value in vars(module).items()
+        if (function := _function_of(value)) is not None
+    }
+
+
+def _function_of(value: object) -> Callable[..., Any] | None:
+    """The function behind a fixture; None for anything else."""
+    unwrap = getattr(value, "_get_wrapped_function", None)  # private to pytest 8.4 and later
+    return unwrap() if callable(unwrap) else None

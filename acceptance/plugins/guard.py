@@ -1,0 +1,123 @@
+"""What is around a run: the opt-in to disrupt, the run lock, and the fingerprint of what is not ours."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from acceptance.checks.fingerprint import Comparison, Fingerprint
+from acceptance.clocks import Clocks
+from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.drivers.s3 import Bucket
+from acceptance.errors import AcceptanceError, Refusal
+from acceptance.fingerprint import take
+from acceptance.lock import RunLock
+from acceptance.plugins.report import TROUBLE
+from acceptance.plugins.run import Run, is_worker
+from acceptance.register.models import Profile
+from acceptance.safety import require_opt_in
+from acceptance.settings import Environment, Target
+from acceptance.sweep import sweep
+
+SHOWN = 5
+
+
+class Guard:
+    """Around one run, in the process that was started."""
+
+    def __init__(self, session: pytest.Session, run: Run, environment: Environment) -> None:
+        self._session, self.run, self._environment = session, run, environment
+        self._kubernetes = Kubernetes(
+            environment.kubeconfig, environment.context, call_seconds=run.timeouts["api_call"]
+        )
+        self._bucket = Bucket(environment.s3, environment.bucket, call_seconds=run.timeouts["s3_call"])
+        self._lock = RunLock(self._kubernetes, environment.velero_namespace, run.settings.run_id)
+        self._before: Fingerprint | None = None
+
+    @property
+    def _disrupts(self) -> bool:
+        return self.run.settings.effective_profile.rank >= Profile.DISRUPT.rank
+
+    def begin(self, *, sweeps: bool) -> None:
+        """Refuse what is not allowed, take the lock unless nothing is written, and look at what is not ours."""
+        if self._disrupts and self._environment.target is Target.CURRENT:
+            require_opt_in(self._kubernetes, self._environment.velero_namespace)
+        if self.run.settings.effective_profile is not Profile.OBSERVE:
+            self._lock.acquire()
+            self._lock.keep(self._stop)
+        elif sweeps:
+            raise Refusal(
+                "the profile observe writes nothing: sweep with `acceptance sweep`, or choose another profile"
+            )
+        if sweeps:
+            for line in sweep(self._environment, self.run.timeouts, keep=self.run.settings.run_id):
+                print(f"swept: {line}")
+        self._before = take(self._kubernetes, self._bucket, self._environment)
+
+    def end(self) -> None:
+        """Compare what is not ours with what it was, and give the lock back."""
+        try:
+            if self._before is not None:
+                self._compare(self._before)
+        finally:
+            self._lock.release()
+
+    def _compare(self, before: Fingerprint) -> None:
+        after = take(self._kubernetes, self._bucket, self._environment)
+        changed = frozenset({self._environment.velero_namespace, self._environment.flux_namespace})
+        found = Comparison(before, after, changed if self._disrupts else frozenset(), self._disrupts).changes()
+        self.run.foreign_changes += found.by_run
+        notes = self._environment.notes
+        notes["fingerprint"] = f"{len(before.objects)} foreign objects and {len(before.keys)} foreign keys compared"
+        if found.by_others:
+            notes["changed by others meanwhile"] = _shown(found.by_others)
+        if after.unseen:
+            notes["not in the fingerprint"] = "may not be listed: " + ", ".join(sorted(after.unseen))
+        if self._bucket.incomplete_uploads() is None:
+            notes["incomplete uploads"] = "not looked for: the suite's keys may not list them"
+
+    def _stop(self, reason: str) -> None:
+        """End the run as Ctrl-C does: what was made is removed, and the report written."""
+        self._session.config.stash[TROUBLE] = f"stopped: {reason}"
+        parallel = self._session.config.pluginmanager.get_plugin("dsession")
+        if parallel is not None:  # its workers finish their scenarios
+            parallel.shouldstop = reason
+        else:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+GUARD = pytest.StashKey[Guard]()
+
+
+def begin(session: pytest.Session, run: Run) -> None:
+    """Called once the target was found to be there; raises Refusal when the run must not start."""
+    assert run.environment is not None
+    environment = run.environment
+    kubernetes = Kubernetes(environment.kubeconfig, environment.context, call_seconds=run.timeouts["api_call"])
+    nodes = environment.target is not Target.LAB
+    run.clocks = Clocks(kubernetes, nodes=nodes, seconds=run.timeouts["clocks_compared"]).start()
+    if not is_worker(session.config):
+        guard = session.config.stash[GUARD] = Guard(session, run, environment)
+        guard.begin(sweeps=session.config.option.sweep)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After the fixtures' clean-up, before the report is written."""
+    guard = session.config.stash.get(GUARD, None)
+    if guard is None:
+        return
+    run = guard.run
+    try:
+        guard.end()
+    except AcceptanceError as error:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.config.stash[TROUBLE] = f"what is not ours could not be compared with what it was: {error}"
+    if run.clocks is not None and run.environment is not None:
+        run.environment.notes["clock skew"] = run.clocks.note()
+
+
+def _shown(entries: list[str]) -> str:
+    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
+    return ", ".join(entries[:SHOWN]) + more
