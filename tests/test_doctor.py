@@ -64,7 +64,7 @@ STEPS = [
     Definition("when", "faulty", "faulty".__eq__, "x", ("toxiproxy", "flux")),
     Definition("when", "seen", "seen".__eq__, "x", ()),
 ]
-LACKING = {"toxiproxy": "no toxiproxy", "flux": "no Flux", "restic": "no restic"}
+LACKING = {"toxiproxy": "no toxiproxy", "flux": "no Flux", "oracle_program": "no restic"}
 
 
 def cells(*scenarios: tuple[str, set[str]], refusals: dict[Profile, str] | None = None) -> tuple[list[str], list[str]]:

@@ -159,15 +159,6 @@ def test_a_repository_that_cannot_be_opened_is_told_in_the_commands_words(
     assert "hidden" not in str(error.value)
 
 
-def test_without_its_command_the_oracle_is_blocked() -> None:
-    from fixtures.oracle import Oracle
-
-    oracle = Oracle.__new__(Oracle)
-    oracle._environment, oracle._uploader = environment(), KOPIA
-    with pytest.raises(Blocked, match="kopia is missing in PATH"):
-        oracle.repository("n")
-
-
 # -- the pods that move volumes -------------------------------------------------------------
 
 
