@@ -40,6 +40,7 @@ RESTLESS = frozenset(
         "Lease",
         "Endpoints",
         "EndpointSlice",
+        "IPAddress",
         "ComponentStatus",
         "NodeMetrics",
         "PodMetrics",

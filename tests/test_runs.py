@@ -50,7 +50,12 @@ if own.exists():
     waivers.load.__defaults__ = (own.parent,)
 run._bring_lab_up = lambda *_: None
 run._reachable = reachable
-run._begin = lambda *_: None
+def begin(session, found):
+    who = "worker" if run.is_worker(session.config) else "main"
+    with Path(__file__).with_name(f"begun-{{who}}").open("a") as begun:
+        begun.write(found.environment.corpus_image)
+
+run._begin = begin
 pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.plugins.records",
                   "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps", "acceptance.plugins.report"]
 
@@ -315,6 +320,15 @@ def test_parallel_workers_make_one_report(suite: Suite) -> None:
     done = suite.run("-n", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert suite.row()["verdict"] == "VERIFIED"
+    assert suite.report()["environment"] == {"velero": "v0"}
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+def test_a_run_begins_once_in_its_own_process(suite: Suite, arguments: tuple[str, ...]) -> None:
+    """There the lock is taken and what is not ours is looked at; with workers, before they start."""
+    assert suite.run(*arguments).returncode == 0
+    assert (suite.folder / "begun-main").read_text() == "x"
+    assert (suite.folder / "begun-worker").exists() == bool(arguments)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

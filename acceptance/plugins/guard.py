@@ -62,7 +62,11 @@ class Guard:
             if self._before is not None:
                 self._compare(self._before)
         finally:
-            self._lock.release()
+            self.release()
+
+    def release(self) -> None:
+        """Give the lock back, if it is ours."""
+        self._lock.release()
 
     def _compare(self, before: Fingerprint) -> None:
         after = take(self._kubernetes, self._bucket, self._environment)
@@ -99,8 +103,13 @@ def begin(session: pytest.Session, run: Run) -> None:
     nodes = environment.target is not Target.LAB
     run.clocks = Clocks(kubernetes, nodes=nodes, seconds=run.timeouts["clocks_compared"]).start()
     if not is_worker(session.config):
-        guard = session.config.stash[GUARD] = Guard(session, run, environment)
-        guard.begin(sweeps=session.config.option.sweep)
+        guard = Guard(session, run, environment)
+        try:
+            guard.begin(sweeps=session.config.option.sweep)
+        except BaseException:
+            guard.release()
+            raise
+        session.config.stash[GUARD] = guard
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

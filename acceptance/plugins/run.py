@@ -113,11 +113,22 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With workers of pytest-xdist: prepare before they start, for they do not wait."""
+    if session.config.pluginmanager.has_plugin("dsession") and runs_features(session.config):
+        _prepare(session)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
+    """Without workers, and in each of them: prepare once it is known that there is something to run."""
+    if runs_features(session.config) and not session.testsfailed and getattr(session, "items", None) != []:
+        _prepare(session)
+
+
+def _prepare(session: pytest.Session) -> None:
     """Bring the lab up and check the target, once, before anything runs."""
     config = session.config
-    if not runs_features(config) or session.testsfailed or getattr(session, "items", None) == []:
-        return
     run = config.stash[RUN]
     try:
         if run.settings.target is Target.LAB and not is_worker(config):
