@@ -39,6 +39,7 @@ pytest_plugins = [
     "fixtures.secrets",
     "fixtures.standard",
     "fixtures.timed",
+    "fixtures.upgrade",
     "fixtures.validity",
     "fixtures.watchers",
     "fixtures.workload",
@@ -61,4 +62,5 @@ pytest_plugins = [
     "steps.secrets",
     "steps.storage_location",
     "steps.transport",
+    "steps.upgrade",
 ]

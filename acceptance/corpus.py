@@ -9,20 +9,22 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from acceptance import differences
-from acceptance.differences import Difference, Entry, HarnessError
+from acceptance.differences import Difference, Entry, HarnessError, KnownLoss
+from acceptance.losses import MARKER
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """All entries of a volume by path."""
+    """All entries of a volume by path, and what a backup of it may lose."""
 
     entries: dict[str, Entry]
+    losses: tuple[KnownLoss, ...] = (MARKER,)
 
     @staticmethod
     def parse(output: bytes) -> Manifest:
@@ -51,7 +53,7 @@ class Manifest:
 
     def compare(self, actual: Manifest) -> Difference:
         """How *actual* differs from this manifest, both ways."""
-        return differences.compare(self.entries, actual.entries)
+        return differences.compare(self.entries, actual.entries, self.losses)
 
 
 def _require_digests(entry: Entry) -> None:
@@ -68,11 +70,15 @@ def _require_digests(entry: Entry) -> None:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus of one seed, the standard one unless *options* say otherwise, and the program that knows it."""
+    """A corpus of one seed, the standard one unless *options* say otherwise, and the program that knows it.
+
+    *losses* are what a backup of it may lose.
+    """
 
     program: Path
     seed: str
     options: tuple[str, ...] = ()
+    losses: tuple[KnownLoss, ...] = (MARKER,)
 
     @property
     def recipe(self) -> tuple[str, ...]:
@@ -81,7 +87,7 @@ class Corpus:
 
     def manifest(self) -> Manifest:
         """What a volume must hold after the corpus was written; computed without any cluster."""
-        return Manifest.parse(self._run("plan", *self.recipe))
+        return replace(Manifest.parse(self._run("plan", *self.recipe)), losses=self.losses)
 
     def read(self, folder: Path) -> Manifest:
         """What a folder of this machine holds."""

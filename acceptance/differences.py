@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 from acceptance.errors import AcceptanceError
 
 SHOWN = 60
-MISSING, EXTRA = "missing", "too much"
-# What Velero leaves in a restored volume: a folder with one empty file, named after the restore's uid.
-RESTORE_MARKER = re.compile(r"\.velero(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?")
+MISSING, EXTRA, NAME = "missing", "too much", "name"
 # A byte that is not UTF-8, as the manifest writes it, and what JSON makes of it.
 NOT_UTF8 = re.compile(r"%[89A-F][0-9A-F]")
 REPLACEMENT = "\ufffd"
+
+
+def as_utf8(text: str) -> str:
+    """A path or link target of a manifest with U+FFFD for each byte that is not UTF-8, as JSON has it."""
+    return NOT_UTF8.sub(REPLACEMENT, text)
 
 
 class HarnessError(AcceptanceError):
@@ -46,56 +49,26 @@ class Entry:
     allocated: int = field(default=0, compare=False)
 
 
-ATTRIBUTES = tuple(attribute.name for attribute in fields(Entry) if attribute.compare)
+Entries = Mapping[str, Entry]
+# The name is the key that two entries are found by.
+ATTRIBUTES = tuple(attribute.name for attribute in fields(Entry) if attribute.compare and attribute.name != "path")
 
 
 @dataclass(frozen=True)
 class KnownLoss:
-    """Something that the uploader, or Velero, is known to change. The erratum in the register has the evidence."""
+    """Something that the uploader, or Velero, is known to change. The erratum in the register has the evidence.
+
+    *covers* is asked with what has changed, the entry as it was and as it is, and all entries as they were.
+    """
 
     name: str
     erratum: str
-    covers: Callable[[str, Entry | None, Entry | None], bool]
-
-
-def _marks_a_restore(what: str, _: Entry | None, found: Entry | None) -> bool:
-    if what != EXTRA or found is None or not RESTORE_MARKER.fullmatch(found.path):
-        return False
-    return found.type == ("file" if "/" in found.path else "directory") and found.size == 0
-
-
-def _is_socket(what: str, expected: Entry | None, _: Entry | None) -> bool:
-    return what == MISSING and expected is not None and expected.type == "socket"
-
-
-def _target_became_utf8(what: str, expected: Entry | None, found: Entry | None) -> bool:
-    if what != "target" or expected is None or found is None:
-        return False
-    return found.target == NOT_UTF8.sub(REPLACEMENT, expected.target)
-
-
-def _link_lost_its_names(what: str, expected: Entry | None, found: Entry | None) -> bool:
-    if what not in ("hardlink", "links") or expected is None or found is None:
-        return False
-    return expected.type == found.type == "symlink" and (found.links, found.hardlink) == (1, "")
-
-
-def _holes_filled(what: str, *_: Entry | None) -> bool:
-    return what == "holes"
-
-
-KNOWN = (
-    KnownLoss("mark that a restore leaves", "E-16", _marks_a_restore),
-    KnownLoss("sockets are not restored", "E-28", _is_socket),
-    KnownLoss("link targets that are not UTF-8 are altered", "E-24", _target_became_utf8),
-    KnownLoss("symbolic links of several names become several links", "E-25", _link_lost_its_names),
-    KnownLoss("holes of sparse files are filled", "E-26", _holes_filled),
-)
+    covers: Callable[[str, Entry | None, Entry | None, Entries], bool]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference: *what* is MISSING, EXTRA, "holes" or the attribute that changed."""
+    """One difference: *what* is MISSING, EXTRA, NAME, "holes" or the attribute that changed."""
 
     path: str
     what: str
@@ -112,10 +85,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Difference:
-    """Every finding, of *total* paths of both sides. What is known counts as equal, and is counted and shown."""
+    """Every finding, of *total* paths of both sides. What is known counts as equal, and is counted and shown.
+
+    *exceptions* are those that were looked for.
+    """
 
     total: int
     findings: tuple[Finding, ...]
+    exceptions: tuple[KnownLoss, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -132,7 +109,7 @@ class Difference:
     def known(self) -> dict[KnownLoss, int]:
         """How many paths each documented exception covers here; every exception is named, also with 0."""
         counts = Counter(known for _, known in {(f.path, f.known) for f in self.findings})
-        return {loss: counts[loss] for loss in KNOWN}
+        return {loss: counts[loss] for loss in self.exceptions}
 
     def table(self) -> str:
         """The differences as text, the first of each kind, after them what is excepted."""
@@ -151,17 +128,24 @@ class Difference:
         return [finding for finding in self.findings if finding.known is None]
 
 
-def compare(expected: dict[str, Entry], found: dict[str, Entry]) -> Difference:
-    """How *found* differs from *expected*, both ways."""
-    paths = sorted(expected.keys() | found.keys())
-    findings = [finding for path in paths for finding in _findings(path, expected.get(path), found.get(path))]
-    return Difference(len(paths), tuple(findings))
+def compare(expected: Entries, found: Entries, exceptions: tuple[KnownLoss, ...] = ()) -> Difference:
+    """How *found* differs from *expected*, both ways; *exceptions* are what may have been lost."""
+    renamed = _renamed(expected, found)
+    paths = sorted(expected.keys() | (found.keys() - set(renamed.values())))
+    findings = []
+    for path in paths:
+        old, new = expected.get(path), found.get(renamed.get(path, path))
+        for what, before, after in _raw(old, new):
+            known = next((loss for loss in exceptions if loss.covers(what, old, new, expected)), None)
+            findings.append(Finding(path, what, before, after, known))
+    return Difference(len(paths), tuple(findings), exceptions)
 
 
-def _findings(path: str, expected: Entry | None, found: Entry | None) -> Iterator[Finding]:
-    for what, old, new in _raw(expected, found):
-        known = next((loss for loss in KNOWN if loss.covers(what, expected, found)), None)
-        yield Finding(path, what, old, new, known)
+def _renamed(expected: Entries, found: Entries) -> dict[str, str]:
+    """Paths that are missing, but there as JSON has them, each with that name."""
+    altered = {path: as_utf8(path) for path in expected.keys() - found.keys()}
+    names = Counter(altered.values())
+    return {path: name for path, name in altered.items() if name in found.keys() - expected.keys() and names[name] == 1}
 
 
 def _raw(expected: Entry | None, found: Entry | None) -> Iterator[tuple[str, object, object]]:
@@ -170,6 +154,8 @@ def _raw(expected: Entry | None, found: Entry | None) -> Iterator[tuple[str, obj
     elif expected is None:
         yield EXTRA, None, None
     else:
+        if expected.path != found.path:
+            yield NAME, expected.path, found.path
         for name in ATTRIBUTES:
             if (old := getattr(expected, name)) != (new := getattr(found, name)):
                 yield name, old, new

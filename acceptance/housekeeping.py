@@ -39,9 +39,9 @@ from acceptance.drivers.velero import BACKUP_LABEL, RESTORE_LABEL, VOLUME_NAMESP
 from acceptance.errors import AcceptanceError
 from acceptance.naming import LONG_AGO, RUN_LABEL, SCENARIO_LABEL, belongs, expiry_of
 from acceptance.timeouts import Timeouts
+from acceptance.uploaders import UPLOADERS
 from acceptance.waiting import Deadline, poll
 
-REPOSITORY_FOLDERS = ("restic", "kopia")
 # What carries a run's label, by the entry of the ledger that its name belongs to.
 LABELLED = {
     "schedules": SCHEDULE,
@@ -135,9 +135,9 @@ class Housekeeper:
         for name in made.namespaces:
             for repository in self._velero.repositories(name):
                 self._kubernetes.delete(BACKUP_REPOSITORY, name_of(repository), self._velero.namespace)
-            for folder in REPOSITORY_FOLDERS:
+            for uploader in UPLOADERS.values():
                 # Velero keeps repositories for ever; the names are ours alone.
-                self._bucket.delete_below(f"{self._prefix}{folder}/{name}/")
+                self._bucket.delete_below(f"{self._prefix}{uploader.folder}/{name}/")
             self._bucket.delete_below(f"{name}/")  # the prefix of a Velero of its own
         return problems
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from lab.kind.cluster import KindCluster
 
 
-def kind_cluster() -> KindCluster:
-    """The kind cluster that the environment's settings describe."""
+def kind_cluster(**chosen: Any) -> KindCluster:
+    """The kind cluster that the environment's settings describe, with those *chosen* in place of them."""
     # Imported here: collection and lint must not pay for the lab's libraries.
     from lab.kind.cluster import KindCluster
     from lab.kind.settings import KindSettings
 
-    return KindCluster(KindSettings())
+    return KindCluster(KindSettings(**chosen))
 
 
 kind_app = cluster_app(

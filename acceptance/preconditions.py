@@ -202,8 +202,9 @@ def _velero_command(look: Look) -> str:
     return ""
 
 
-def _restic(look: Look) -> str:
-    return MISSING_PROGRAM.format("restic") if look.environment.restic is None else ""
+def _oracle_program(look: Look) -> str:
+    place = look.environment
+    return MISSING_PROGRAM.format(place.uploader) if place.oracle is None else ""
 
 
 def _corpus_program(look: Look) -> str:
@@ -236,7 +237,7 @@ NEEDS: dict[str, Callable[[Look], str]] = {
     "flux": _flux,
     "foreign_bucket": _foreign_bucket,
     "kustomizations": _kustomizations,
-    "restic": _restic,
+    "oracle_program": _oracle_program,
     "s3_administrator": _s3_administrator,
     "s3_trace": _s3_trace,
     "toxiproxy": _toxiproxy,

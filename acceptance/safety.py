@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import SecretStr
 
-from acceptance.drivers.kinds import NAMESPACE, labels_of
-from acceptance.errors import Refusal
+from acceptance import uploaders
+from acceptance.drivers.kinds import DEPLOYMENT, NAMESPACE, labels_of
+from acceptance.errors import AcceptanceError, Refusal
 from acceptance.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, Target
 
@@ -33,16 +34,17 @@ def environment(settings: Settings, *, complete: bool = True) -> Environment:
     return _own(settings.target)
 
 
-def cluster_of(target: Target) -> Lab:
-    """The cluster of a target that is ours to bring up and to break."""
+def cluster_of(target: Target, uploader: str | None = None) -> Lab:
+    """The cluster of a target that is ours to bring up and to break; with another *uploader* than its settings say."""
+    chosen: dict[str, Any] = {"uploader": uploader} if uploader else {}
     if target is Target.LAB:
         from lab.lifecycle import Lab
         from lab.settings import LabSettings
 
-        return Lab(LabSettings())
+        return Lab(LabSettings(**chosen))
     from acceptance.kind_cli import kind_cluster
 
-    return kind_cluster()
+    return kind_cluster(**chosen)
 
 
 def _own(target: Target) -> Environment:
@@ -77,7 +79,9 @@ def _own(target: Target) -> Environment:
         audit_log=facts.audit_log,
         capture=facts.capture,
         s3_ports=facts.s3_ports,
-        restic=facts.restic,
+        uploader=facts.uploader,
+        oracle=facts.oracle,
+        releases=facts.releases,
         corpus=facts.corpus,
         corpus_image=facts.corpus_image,
         velero_cli=facts.velero_cli,
@@ -90,6 +94,30 @@ def _own(target: Target) -> Environment:
             "nodes": cluster.nodes_note,
         },
     )
+
+
+def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str | None) -> Environment:
+    """The environment with the uploader of the Velero that is deployed; raises Refusal when another was *asked* for.
+
+    Without a Velero it stays as it is: every scenario will say so.
+    """
+    deployment = kubernetes.get(DEPLOYMENT, "velero", environment.velero_namespace)
+    if deployment is None:
+        return environment
+    (container, *_) = deployment["spec"]["template"]["spec"]["containers"]
+    try:
+        uploader = uploaders.of_server(container.get("args", []), container["image"]).name
+    except AcceptanceError as error:
+        raise Refusal(str(error)) from None
+    if environment.target is Target.LAB and uploader != environment.uploader:
+        raise Refusal(
+            f"the lab was made with {environment.uploader} and backs up with {uploader}: "
+            "a killed run has left an upgrade behind, run `acceptance sweep`"
+        )
+    if asked not in (None, uploader):
+        raise Refusal(f"the deployed Velero backs up with {uploader}, not {asked}: leave --profile-uploader out")
+    oracle = environment.oracle or _program(uploader)
+    return environment.model_copy(update={"uploader": uploader, "oracle": oracle})
 
 
 def allowed_context(current: CurrentTarget) -> str:
@@ -192,7 +220,6 @@ def _current(current: CurrentTarget, complete: bool) -> Environment:
         audit_log=current.audit_log,
         capture=current.capture,
         s3_ports=current.s3_ports,
-        restic=_program("restic"),
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,
         velero_cli=_program("velero"),

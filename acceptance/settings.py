@@ -10,7 +10,7 @@ import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import BaseModel, ByteSize, Field, SecretStr, StringConstraints
@@ -67,8 +67,12 @@ class Environment(BaseModel):
     # The command that runs tcpdump at the S3 host, and the ports of S3 there.
     capture: list[str] = []
     s3_ports: list[int] = [443]
-    # The suite's own programs on this machine, where there are any, and the image that its workloads run.
-    restic: Path | None = None
+    # What Velero backs volumes up with (acceptance/uploaders.py), and the command that reads its repositories.
+    uploader: str = "restic"
+    oracle: Path | None = None
+    # Folders of the repository that Flux can deploy instead, by the uploader of their Velero; only on the lab.
+    releases: dict[str, str] = {}
+    # The suite's own program on this machine, where there is one, and the image that its workloads run.
     corpus: Path | None = None
     corpus_image: str
     # The `velero` command, where there is one.
@@ -120,6 +124,8 @@ class Settings(BaseSettings):
 
     target: Target = Target.LAB
     profile: Profile | None = None
+    # What Velero is to back volumes up with. On the lab it decides which Velero is deployed.
+    uploader: Literal["restic", "kopia"] | None = None
     run_id: Annotated[str, StringConstraints(pattern=RUN_ID)] = Field(
         default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
     )

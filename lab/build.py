@@ -18,7 +18,7 @@ from pathlib import Path
 
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.figures import cache_folder
-from lab.programs import MODULES, Module
+from lab.programs import DEFAULT, Module
 from lab.progress import Steps
 
 AT_ONCE = 2
@@ -47,20 +47,20 @@ def folder_of(module: Module, version: str) -> Path:
     return cache_folder() / "bin" / f"{module.name}-{digest.hexdigest()[:16]}"
 
 
-def binaries(modules: Sequence[Module] = MODULES) -> dict[str, Path]:
+def binaries(modules: Sequence[Module] = DEFAULT.modules) -> dict[str, Path]:
     """Every program's path by name, built or not."""
     version = go_version()
     return {name: folder_of(module, version) / name for module in modules for name in module.packages}
 
 
-def missing(modules: Sequence[Module] = MODULES) -> list[Module]:
+def missing(modules: Sequence[Module] = DEFAULT.modules) -> list[Module]:
     """Those of *modules* that have no binaries in the cache, the longest build first."""
     version = go_version()
     absent = [module for module in modules if not folder_of(module, version).exists()]
     return sorted(absent, key=lambda module: -module.weight)
 
 
-def build(steps: Steps, wanted: Sequence[Module] = MODULES) -> int:
+def build(steps: Steps, wanted: Sequence[Module] = DEFAULT.modules) -> int:
     """Build what is missing of *wanted*, two modules at a time; return how many were built.
 
     Raises Refusal naming the module when the proxy refuses one, AcceptanceError with the

@@ -36,7 +36,11 @@ class LabFacts(BaseModel):
     git_work: Path | None
     age_key: Path | None
     audit_log: Path
-    restic: Path
+    # What Velero backs up with, and the command that reads its repositories without Velero.
+    uploader: str
+    oracle: Path
+    # Folders of gitops/ that can be deployed because their image and chart are in the lab, by uploader.
+    releases: dict[str, str]
     corpus: Path
     velero_cli: Path
     corpus_image: str
@@ -47,6 +51,11 @@ class LabFacts(BaseModel):
 
     def credentials(self) -> S3Credentials:
         return S3Credentials(**json.loads(self.s3_credentials.read_text()))
+
+
+def save(settings: LabSettings, facts: LabFacts) -> None:
+    """Write the facts of the lab, for `load`."""
+    path_of(settings).write_text(facts.model_dump_json(indent=2))
 
 
 def path_of(settings: LabSettings) -> Path:

@@ -18,11 +18,13 @@ import pyrage
 from acceptance.errors import AcceptanceError
 from lab.pki import write_secret
 from lab.processes import Processes
+from lab.programs import DEFAULT
 from lab.settings import LabSettings
 from lab.storage import S3Credentials
 
 SOURCE = Path(__file__).parents[1] / "gitops"
 APP = Path("kubernetes/apps/velero/app")
+KUSTOMIZATIONS = Path("kubernetes/apps/velero/ks.yaml")
 GIT_PORT = 8443
 BACKEND = Path("/usr/lib/git-core/git-http-backend")
 IDENTITY = {
@@ -66,6 +68,10 @@ def commit(settings: LabSettings) -> None:
         git("clone", "--quiet", str(bare), str(work))
         git("checkout", "--quiet", "-B", "main", folder=work)
     shutil.copytree(SOURCE, work, dirs_exist_ok=True)
+    kustomizations = work / KUSTOMIZATIONS
+    kustomizations.write_text(
+        kustomizations.read_text().replace(f"path: {DEFAULT.path}\n", f"path: {settings.release.path}\n")
+    )
     recipient = pyrage.x25519.Identity.from_str(age_key(settings).read_text().strip()).to_public()
     rules = work / ".sops.yaml"
     rules.write_text(rules.read_text().replace("AGE_RECIPIENT", str(recipient)))

@@ -14,13 +14,12 @@ from acceptance.figures import cache_folder
 from lab import debian
 from lab.build import binaries
 from lab.oci import Image, write
-from lab.programs import AWS_PLUGIN_VERSION, COREDNS_VERSION, FLUX_VERSIONS, LOCAL_PATH_VERSION, VELERO_VERSION
+from lab.programs import AWS_PLUGIN_VERSION, COREDNS_VERSION, DEFAULT, FLUX_VERSIONS, LOCAL_PATH_VERSION, Release
 
 PAUSE = "registry.k8s.io/pause:3.10"
 BUSYBOX = "docker.io/library/busybox:1.36"
 COREDNS = f"registry.k8s.io/coredns/coredns:{COREDNS_VERSION}"
 LOCAL_PATH = f"docker.io/rancher/local-path-provisioner:{LOCAL_PATH_VERSION}"
-VELERO = f"docker.io/velero/velero:{VELERO_VERSION}"
 AWS_PLUGIN = f"docker.io/velero/velero-plugin-for-aws:{AWS_PLUGIN_VERSION}"
 CORPUS = "velero-acceptance.local/corpus:v1"
 FLUX = {name: f"ghcr.io/fluxcd/{name}:{version}" for name, version in FLUX_VERSIONS.items()}
@@ -36,13 +35,11 @@ _FOLDERS = {"tmp": 0o1777, "root": 0o700}
 _PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def images() -> list[Image]:
-    """Every image, made of built binaries and unpacked packages (both must be there)."""
-    built = binaries()
+def images(release: Release = DEFAULT) -> list[Image]:
+    """Every image of a lab with *release*, made of built binaries and unpacked packages (both must be there)."""
+    built = binaries(release.modules)
     return [
-        Image(
-            PAUSE, {"pause": built["pause"]}, {"Entrypoint": ["/pause"], "User": "65535:65535"}, frozenset({"pause"})
-        ),
+        pause(),
         _single(CORPUS, "corpus", built["corpus"], database=built["database"]),
         _single(COREDNS, "coredns", built["coredns"]),
         _busybox(BUSYBOX, {}, {"Cmd": ["/bin/sh"]}),
@@ -51,7 +48,7 @@ def images() -> list[Image]:
             {"usr/bin/local-path-provisioner": built["local-path-provisioner"]},
             {"Cmd": ["local-path-provisioner"]},
         ),
-        _velero(built),
+        velero(release),
         Image(
             AWS_PLUGIN,
             {
@@ -69,17 +66,30 @@ def images() -> list[Image]:
     ]
 
 
+def pause() -> Image:
+    """What holds a pod's namespaces."""
+    config = {"Entrypoint": ["/pause"], "User": "65535:65535"}
+    return Image(PAUSE, {"pause": binaries()["pause"]}, config, frozenset({"pause"}))
+
+
 def _single(reference: str, name: str, binary: Path, **others: Path) -> Image:
     programs = {name: binary, **others}
     return Image(reference, {**programs, **_AUTHORITIES}, {"Entrypoint": [f"/{name}"]}, frozenset(programs), _FOLDERS)
 
 
-def _velero(built: dict[str, Path]) -> Image:
+def velero_reference(release: Release) -> str:
+    """The name of Velero's own image."""
+    return f"docker.io/velero/velero:{release.version}"
+
+
+def velero(release: Release) -> Image:
+    """Velero's own image. Also that of 1.18 has restic, for what older releases have saved."""
+    built = binaries(release.modules)
     programs = {name: built[name] for name in ("velero", "velero-helper", "velero-restore-helper")}
     # Debian's restic is dynamic: it needs the C library and its loader beside it.
     extra = {"usr/bin/restic": debian.program("usr/bin/restic"), **{path: Path(f"/{path}") for path in _LIBC}}
     return Image(
-        VELERO,
+        velero_reference(release),
         {**programs, **extra, **_ACCOUNTS, **_AUTHORITIES},
         {"Entrypoint": ["/velero"], "Env": [_PATH, "HOME=/home/cnb"], "User": "cnb:cnb"},
         frozenset({*programs, *extra}),
@@ -115,12 +125,11 @@ def _busybox(reference: str, files: dict[str, Path], config: dict[str, object]) 
     )
 
 
-def archives(wanted: Sequence[Image] | None = None) -> dict[str, Path]:
-    """Archives of *wanted* (default: of every image) by reference; what is not in the cache is written first."""
+def archives(wanted: Sequence[Image]) -> dict[str, Path]:
+    """The archive of every image *wanted* by reference; what is not in the cache is written first."""
     folder = cache_folder() / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = images() if wanted is None else wanted
-    paths = {image.reference: (image, folder / f"{image.key}.tar") for image in chosen}
+    paths = {image.reference: (image, folder / f"{image.key}.tar") for image in wanted}
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda pair: None if pair[1].exists() else write(*pair), paths.values()))
     return {reference: path for reference, (_, path) in paths.items()}

@@ -83,7 +83,7 @@ def _arguments(settings: LabSettings) -> list[str]:
         "--dry-run",
         "--output=json",
         f"--namespace={settings.velero_namespace}",
-        f"--image={images.VELERO}",
+        f"--image={images.velero_reference(settings.release)}",
         f"--plugins={images.AWS_PLUGIN}",
         "--provider=aws",
         f"--bucket={settings.bucket}",
@@ -93,7 +93,7 @@ def _arguments(settings: LabSettings) -> list[str]:
         f"--secret-file={secret}",
         "--use-volume-snapshots=false",
         "--use-node-agent",
-        "--uploader-type=restic",
+        f"--uploader-type={settings.uploader}",
         "--default-volumes-to-fs-backup",
         f"--garbage-collection-frequency={settings.garbage_collection_frequency}",
     ]

@@ -38,10 +38,10 @@ from lab import (
     storage,
 )
 from lab.cgroups import Cgroups
-from lab.facts import LabFacts, load, path_of
+from lab.facts import LabFacts, load, save
 from lab.kubectl import Kubectl
 from lab.processes import Processes
-from lab.programs import AWS_PLUGIN_VERSION, FLUX_VERSIONS, KUBERNETES_VERSION, VELERO_VERSION
+from lab.programs import AWS_PLUGIN_VERSION, FLUX_VERSIONS, KUBERNETES_VERSION, Release
 from lab.progress import Steps
 from lab.settings import LabSettings
 
@@ -104,13 +104,14 @@ class Lab:
             if self._broken():
                 with steps.step(f"removing a {self.what} whose processes are gone"):
                     self._remove()
+            self._refuse_other_uploader()
             if self.processes.pid(FORWARDER) is None:
                 network.refuse_taken_ports(self.settings)
             if (facts := load(self.settings)) is not None:
                 return facts
             cold, archives = self._prepare(steps)
             facts = self._start(steps, archives)
-            path_of(self.settings).write_text(facts.model_dump_json(indent=2))
+            save(self.settings, facts)
             if not cold:
                 figures.record(self.figure_up, clock.elapsed)
             return facts
@@ -128,13 +129,14 @@ class Lab:
         with steps.step("Debian packages"):
             cold = debian.ensure()
         with steps.step("programs"):
-            cold = build.build(steps) > 0 or cold
+            cold = build.build(steps, self.settings.release.modules) > 0 or cold
         with steps.step("images"):
-            return cold, images.archives()
+            return cold, images.archives(images.images(self.settings.release))
 
     def _start(self, steps: Steps, archives: dict[str, Path]) -> LabFacts:
-        built = build.binaries()
+        built = build.binaries(self.settings.release.modules)
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._uploader.write_text(self.settings.uploader)
         with steps.step("certificates and network"):
             self.cgroups.create()
             pki.issue(self.settings, self.state / "pki")
@@ -149,7 +151,7 @@ class Lab:
                 self._start_nodes(programs, archives)
                 flux.install_add_ons(self.settings, self.kubectl)
                 if self.by_flux:
-                    flux.install(self.settings, self.kubectl, build.binaries()["source-controller"].parent)
+                    flux.install(self.settings, self.kubectl, built["source-controller"].parent)
                 services.result()
                 if self.by_flux:
                     flux.reconcile(self.settings, self.kubectl)
@@ -162,6 +164,45 @@ class Lab:
             else:
                 install.wait_available(self.settings, self.kubectl)
         return self._facts(built, steps)
+
+    @property
+    def _uploader(self) -> Path:
+        """Says what Velero backs up with here, from the first moment on."""
+        return self.state / "uploader"
+
+    def _refuse_other_uploader(self) -> None:
+        """Raise Refusal for a lab of another uploader: to make it anew would lose what is in it."""
+        if self._uploader.exists() and (there := self._uploader.read_text()) != self.settings.uploader:
+            raise Refusal(
+                f"the {self.what} {self.settings.name} is up with {there}, not {self.settings.uploader}: "
+                f"run `acceptance {self.what} down` first, or ask for {there}"
+            )
+
+    def provide(self, release: Release, steps: Steps) -> LabFacts:
+        """Bring image and chart of one more *release* into a lab that is up, for an upgrade through Git.
+
+        Returns the lab's facts; raises AcceptanceError when there is no lab.
+        """
+        with self.locked(), steps.display(self.what):
+            facts = load(self.settings)
+            if facts is None:
+                raise AcceptanceError("there is no lab: run `acceptance lab up`")
+            if release.uploader in facts.releases:
+                return facts
+            with steps.step(f"programs of Velero {release.version}"):
+                build.build(steps, release.modules)
+            with steps.step(f"image and chart of Velero {release.version}"):
+                (archive,) = images.archives([images.velero(release)]).values()
+                self._load_image(archive)
+                registry.push_chart(self.settings, self.processes, release)
+            facts = facts.model_copy(update={"releases": {**facts.releases, release.uploader: release.path}})
+            save(self.settings, facts)
+            return facts
+
+    def _load_image(self, archive: Path) -> None:
+        """Bring one more image to every node."""
+        for node in self.settings.node_names:
+            nodes.load_image(self.enter(node), archive)
 
     def _forward(self, program: Path, *, netns: str = "control", api_server: str | None = None) -> None:
         """Lead ports of the machine into the lab; to the API server too unless *api_server* is empty."""
@@ -184,7 +225,7 @@ class Lab:
             gitops.start(self.settings, self.processes, built["git-server"])
         storage.prepare(self.settings)
         if self.by_flux:
-            registry.push_chart(self.settings, self.processes, built["velero"])
+            registry.push_chart(self.settings, self.processes, self.settings.release)
 
     def _start_nodes(self, programs: Path, archives: dict[str, Path]) -> None:
         nodes.save_sysctls(self.settings)
@@ -216,8 +257,8 @@ class Lab:
         )
 
     def _facts(self, built: dict[str, Path], steps: Steps) -> LabFacts:
-        settings = self.settings
-        restic = debian.program("usr/bin/restic")
+        settings, release = self.settings, self.settings.release
+        oracle = built.get("kopia", debian.program("usr/bin/restic"))
         return LabFacts(
             name=settings.name,
             kubeconfig=self.state / "kubeconfig",
@@ -237,7 +278,9 @@ class Lab:
             git_work=self.state / "home" if self.by_flux else None,
             age_key=self.state / "age.key" if self.by_flux else None,
             audit_log=settings.audit_log,
-            restic=restic,
+            uploader=release.uploader,
+            oracle=oracle,
+            releases={release.uploader: release.path},
             corpus=built["corpus"],
             velero_cli=built["velero"],
             corpus_image=images.CORPUS,
@@ -245,9 +288,9 @@ class Lab:
             garbage_collection_frequency=settings.garbage_collection_frequency,
             versions={
                 "kubernetes": KUBERNETES_VERSION,
-                "velero": VELERO_VERSION,
+                "velero": release.version,
                 "velero-plugin-for-aws": AWS_PLUGIN_VERSION,
-                "restic": _version(restic, "version"),
+                release.uploader: _version(oracle, "--version" if oracle.name == "kopia" else "version"),
                 **(FLUX_VERSIONS if self.by_flux else {}),
             },
             seconds=steps.seconds,
@@ -299,4 +342,4 @@ class Lab:
 
 def _version(program: Path, argument: str) -> str:
     done = subprocess.run([program, argument], capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[0]
+    return done.stdout.splitlines()[0].partition(" build")[0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
+from acceptance.errors import AcceptanceError
 from lab import debian, images
 from lab.cgroups import Cgroups
 from lab.node import NodeConfig
@@ -71,6 +73,23 @@ def start(
     init = [sys.executable, "-m", "lab.node", str(disk / "node.json")]
     command = ["unshare", *namespaces, "--kill-child=KILL", *init]
     processes.start(f"{name}-init", command, netns=name, environment={"PYTHONPATH": str(Path(__file__).parents[1])})
+
+
+def load_image(enter: Sequence[str], archive: Path) -> None:
+    """Give a node that runs one more image; *enter* is the prefix that runs a program on it."""
+    # Unpacked by the first container that needs it, as all others are.
+    load = [
+        str(debian.program("usr/bin/ctr")),
+        "--namespace",
+        "k8s.io",
+        "images",
+        "import",
+        "--no-unpack",
+        str(archive),
+    ]
+    done = subprocess.run([*enter, *load], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AcceptanceError(f"{archive.name} cannot be loaded: {done.stderr.strip()}")
 
 
 def _containerd(settings: LabSettings, disk: Path, index: int) -> Path:

@@ -9,7 +9,7 @@ TOOLS = Path(__file__).with_name("tools")
 
 KUBERNETES_MINOR = "36"
 KUBERNETES_VERSION = f"v1.{KUBERNETES_MINOR}.4"
-VELERO_VERSION = "v1.16.2"
+VELERO_VERSION, VELERO_KOPIA_VERSION = "v1.16.2", "v1.18.3"
 AWS_PLUGIN_VERSION = "v1.14.3"
 COREDNS_VERSION = "v1.14.7"
 KIND_VERSION = "v0.32.0"
@@ -17,7 +17,6 @@ LOCAL_PATH_VERSION = "v0.0.30"
 FLUX_VERSIONS = {"source-controller": "v1.7.0", "kustomize-controller": "v1.7.3", "helm-controller": "v1.4.0"}
 
 _KUBERNETES_FLAGS = "k8s.io/component-base/version"
-_VELERO_FLAGS = "github.com/vmware-tanzu/velero/pkg/buildinfo"
 # Without these kubelet, API server and kubeadm report v0.0.0 and version checks fail.
 _KUBERNETES = (
     f"-X {_KUBERNETES_FLAGS}.gitVersion={KUBERNETES_VERSION}",
@@ -25,6 +24,10 @@ _KUBERNETES = (
     f"-X {_KUBERNETES_FLAGS}.gitMinor={KUBERNETES_MINOR}",
     f"-X {_KUBERNETES_FLAGS}.gitTreeState=clean",
 )
+_VELERO = "github.com/vmware-tanzu/velero"
+_VELERO_PROGRAMS = {name: f"{_VELERO}/cmd/{name}" for name in ("velero", "velero-helper", "velero-restore-helper")}
+# Velero derives the tag of its helper image from this version.
+_VELERO_FLAG = f"-X {_VELERO}/pkg/buildinfo.Version="
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class Module:
         return TOOLS / (self.source or self.name)
 
 
+VELERO = Module("velero", _VELERO_PROGRAMS, flags=(f"{_VELERO_FLAG}{VELERO_VERSION}",), weight=314)
+# With kopia's own command, which reads a repository without Velero.
+VELERO_KOPIA = Module(
+    "velero-kopia",
+    {**_VELERO_PROGRAMS, "kopia": "github.com/kopia/kopia"},
+    flags=(f"{_VELERO_FLAG}{VELERO_KOPIA_VERSION}",),
+    weight=420,
+)
 MODULES = (
     Module(
         "kubernetes",
@@ -61,16 +72,7 @@ MODULES = (
         definitions=tuple(f"github.com/fluxcd/{name}" for name in FLUX_VERSIONS),
         weight=477,
     ),
-    Module(
-        "velero",
-        {
-            name: f"github.com/vmware-tanzu/velero/cmd/{name}"
-            for name in ("velero", "velero-helper", "velero-restore-helper")
-        },
-        # Velero derives the tag of its helper image from this version.
-        flags=(f"-X {_VELERO_FLAGS}.Version={VELERO_VERSION}",),
-        weight=314,
-    ),
+    VELERO,
     Module(
         "velero-plugin-for-aws",
         {
@@ -101,3 +103,32 @@ NODE_MODULES = (
     Module("kubeadm", {"kubeadm": "k8s.io/kubernetes/cmd/kubeadm"}, flags=_KUBERNETES, weight=25, source="kubernetes"),
     Module("node-entrypoint", {"node-entrypoint": "."}),
 )
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Velero by the uploader that it backs up with: its programs, and what Flux deploys it from.
+
+    *chart* is the version of upstream's chart, *path* a folder of ``gitops/``.
+    """
+
+    uploader: str
+    version: str
+    module: Module
+    chart: str
+    path: str
+
+    @property
+    def modules(self) -> tuple[Module, ...]:
+        """All that a lab with this release is built from."""
+        return tuple(self.module if module is VELERO else module for module in MODULES)
+
+
+RELEASES = {
+    release.uploader: release
+    for release in (
+        Release("restic", VELERO_VERSION, VELERO, "10.1.3", "./kubernetes/apps/velero/app"),
+        Release("kopia", VELERO_KOPIA_VERSION, VELERO_KOPIA, "12.1.0", "./overlays/kopia-1.18"),
+    )
+}
+DEFAULT = RELEASES["restic"]

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import oras.client
 import requests
@@ -17,8 +18,10 @@ from acceptance import timeouts
 from acceptance.errors import AcceptanceError
 from acceptance.waiting import poll
 from lab import debian
+from lab.build import binaries
 from lab.network import inside
 from lab.processes import Processes
+from lab.programs import Release
 from lab.settings import LabSettings
 
 PORT = 5000
@@ -44,15 +47,15 @@ def start(settings: LabSettings, processes: Processes) -> None:
     processes.start("registry", [debian.program("usr/bin/docker-registry"), "serve", config], netns="control")
 
 
-def push_chart(settings: LabSettings, processes: Processes, velero: Path) -> None:
-    """Pack the chart with the resource definitions that *velero* prints, and push it."""
-    meta = yaml.safe_load((CHART / "Chart.yaml").read_text())
+def push_chart(settings: LabSettings, processes: Processes, release: Release) -> None:
+    """Pack the chart of *release* with the resource definitions that its Velero prints, and push it."""
+    meta = metadata(release)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         archive, config = folder / "velero.tgz", folder / "config.json"
-        archive.write_bytes(pack(definitions_of(velero)))
+        archive.write_bytes(pack(meta, definitions_of(binaries(release.modules)["velero"])))
         config.write_text(json.dumps(meta))
-        inside(processes.require("control"), lambda: _push(settings, archive, config, str(meta["version"])))
+        inside(processes.require("control"), lambda: _push(settings, archive, config, release.chart))
 
 
 def _push(settings: LabSettings, archive: Path, config: Path, version: str) -> None:
@@ -74,15 +77,22 @@ def _push(settings: LabSettings, archive: Path, config: Path, version: str) -> N
     )
 
 
-def pack(definitions: str) -> bytes:
-    """The chart as Helm packs it: one gzipped folder, here with *definitions* in ``crds/``."""
+def metadata(release: Release) -> dict[str, Any]:
+    """``Chart.yaml`` of the chart of *release*: that of the default, with other versions."""
+    meta = dict(yaml.safe_load((CHART / "Chart.yaml").read_text()))
+    return {**meta, "version": release.chart, "appVersion": release.version.removeprefix("v")}
+
+
+def pack(meta: dict[str, Any], definitions: str) -> bytes:
+    """The chart as Helm packs it: one gzipped folder, here with *meta*, and with *definitions* in ``crds/``."""
+    written = {"velero/Chart.yaml": yaml.safe_dump(meta), "velero/crds/velero.yaml": definitions}
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        tar.add(CHART, "velero")
-        info = tarfile.TarInfo("velero/crds/velero.yaml")
-        data = definitions.encode()
-        info.size = len(data)
-        tar.addfile(info, io.BytesIO(data))
+        tar.add(CHART, "velero", filter=lambda info: None if info.name in written else info)
+        for name, text in written.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
     return out.getvalue()
 
 

@@ -15,6 +15,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lab.programs import RELEASES, Release
+
 POD_NETWORK = IPv4Network("10.244.0.0/16")
 SERVICE_NETWORK = IPv4Network("10.96.0.0/16")
 API_SERVICE_ADDRESS = SERVICE_NETWORK[1]
@@ -38,6 +40,8 @@ class LabSettings(BaseSettings):
     name: str = Field(default="lab", pattern=r"^[a-z0-9][a-z0-9-]{0,20}$")
     network: IPv4Network = IPv4Network("10.77.0.0/24")
     nodes: int = Field(default=3, ge=1, le=9)
+    # What Velero backs up with, which decides its version: see lab/programs.py.
+    uploader: Literal["restic", "kopia"] = "restic"
     api_port: int = Field(default=16443, ge=1, le=65535)
     s3_port: int = Field(default=19000, ge=1, le=65535)
     s3_direct_port: int = Field(default=19001, ge=1, le=65535)
@@ -88,6 +92,11 @@ class LabSettings(BaseSettings):
         """The lab's folder: keys, disks, logs. It is gone after ``down``."""
         base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
         return base / "velero-acceptance" / self.place / self.name
+
+    @property
+    def release(self) -> Release:
+        """The Velero that is deployed."""
+        return RELEASES[self.uploader]
 
     @property
     def audit_log(self) -> Path:

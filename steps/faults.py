@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from pytest_bdd import given, parsers, then, when
 
 from acceptance.checks import failure
-from acceptance.drivers.kinds import Json
+from acceptance.drivers.kinds import Json, name_of
 from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
+from acceptance.uploaders import Uploader
 from fixtures.long_outage import Outage
 from fixtures.outages import Denial, Interrupted
 from fixtures.scope import Scope
@@ -31,7 +32,7 @@ FAULTS: dict[str, Callable[[Toxiproxy], None]] = {
 EXPECTED = (
     r"[Aa]ccess ?[Dd]enied|connection (refused|reset)|SlowDown|reduce your request rate|timed out waiting|"
     r"is in unavailable state|available/unavailable/unknown|"
-    r"[Bb]ackup repository is not ready|pod volume|PVBs|PodVolumeBackup|podvolumebackup|restic|server starting|"
+    r"[Bb]ackup repository is not ready|pod volume|PVBs|PodVolumeBackup|podvolumebackup|server starting|"
     r"[Ee]rror (backing up|putting|uploading|executing)"
 )
 
@@ -42,14 +43,14 @@ def known_unavailable(velero: Velero) -> None:
 
 
 @given(parsers.parse('S3 denies Velero the {objects} of "{alias}"'))
-def denied(scope: Scope, denial: Denial, vigil: Vigil, objects: str, alias: str) -> None:
-    vigil.allow_errors(EXPECTED)
+def denied(scope: Scope, denial: Denial, uploader: Uploader, vigil: Vigil, objects: str, alias: str) -> None:
+    vigil.allow_errors(f"{EXPECTED}|{uploader.fault_words}")
     denial.deny(objects, scope.name(alias))
 
 
 @given("the way to S3 is slow")
-def slow_way(toxiproxy: Toxiproxy, vigil: Vigil) -> None:
-    vigil.allow_errors(EXPECTED)
+def slow_way(toxiproxy: Toxiproxy, uploader: Uploader, vigil: Vigil) -> None:
+    vigil.allow_errors(f"{EXPECTED}|{uploader.fault_words}")
     toxiproxy.throttle(SLOW)
 
 
@@ -95,10 +96,35 @@ def backed_up_with_little_patience(scope: Scope, velero: Velero, alias: str) -> 
 
 
 @then(parsers.parse('the backup is {phase} and names "{cause}" as the cause'))
-def failure_reported(backup: Operation, interrupted: Interrupted, evidence: Evidence, phase: str, cause: str) -> None:
+def failure_reported(
+    backup: Operation,
+    interrupted: Interrupted,
+    velero: Velero,
+    uploader: Uploader,
+    vigil: Vigil,
+    evidence: Evidence,
+    phase: str,
+    cause: str,
+) -> None:
     words = interrupted.words(backup)
+    if not uploader.says_why:
+        words += vigil.error_lines_of([name_of(volume) for volume in velero.volume_backups(backup.name)])
     missing = failure.unreported(backup.phase, phase, cause, words)
     evidence.observe("from the backup's creation to its end", round(backup.transitions[-1].seconds, 1), "s")
+    evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))
+
+
+@then("the backup fails and names that as the cause, or is whole where another pod uploads")
+def survived_or_reported(
+    backup: Operation, interrupted: Interrupted, velero: Velero, uploader: Uploader, evidence: Evidence
+) -> None:
+    """Which of the two it must be is the uploader's: neither passes for the other."""
+    cause, words = uploader.agent_lost, interrupted.words(backup)
+    if cause is None:
+        missing = failure.unsaved(backup.phase, velero.volume_backups(backup.name))
+    else:
+        missing = failure.unreported(backup.phase, "PartiallyFailed", cause, words)
+    evidence.observe("node-agent ended during the upload, the backup is", backup.phase)
     evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))
 
 

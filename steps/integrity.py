@@ -1,4 +1,4 @@
-"""Data compared with the manifest that is kept outside the cluster, and with what restic alone reads."""
+"""Data compared with the manifest that is kept outside the cluster, and with what the oracle reads."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Operation
 from acceptance.errors import AcceptanceError
 from acceptance.evidence.recorder import Blocked, Evidence
+from acceptance.uploaders import Uploader
 from fixtures.oracle import Oracle
 from fixtures.scope import Scope
 from fixtures.standard import Application, RestoredCopy, Standard
@@ -83,7 +84,7 @@ def compared(
         evidence.observe(f"documented, {loss.erratum}: {loss.name}", paths, "paths")
     if never := [str(finding) for finding in layers.volume.findings if finding.known]:
         raise Blocked(
-            "the volume's own file system does not keep what restic is to be tested with: " + "; ".join(never)
+            "the volume's own file system does not keep what the uploader is to be tested with: " + "; ".join(never)
         )
     return layers
 
@@ -93,9 +94,9 @@ def layers_equal(layers: Layers, evidence: Evidence) -> None:
     evidence.measure("files_equal", layers.restored.percent_equal, artefact=layers.restored.table())
 
 
-@then("restic alone finds every file in the repository, and every byte of the repository undamaged")
+@then("the oracle finds every file in the repository, and every byte of the repository undamaged")
 def repository_equal(layers: Layers, application: Application, oracle: Oracle, evidence: Evidence) -> None:
-    damage = oracle.repository(application).check()
+    damage = oracle.repository(application.workload.namespace).check()
     percent = 0.0 if damage else layers.repository.percent_equal
     evidence.measure("repository_files_equal", percent, artefact=f"{layers.repository.table()}\n{damage}")
 
@@ -119,10 +120,16 @@ def pack_deleted(application: Application, bucket: Bucket, oracle: Oracle, evide
 
 @then("the damage is seen: the restore fails, or the suite calls the data different")
 def damage_seen(
-    scope: Scope, restore: Operation, workloads: Workloads, corpus: Corpus, evidence: Evidence, vigil: Vigil
+    scope: Scope,
+    restore: Operation,
+    workloads: Workloads,
+    corpus: Corpus,
+    uploader: Uploader,
+    evidence: Evidence,
+    vigil: Vigil,
 ) -> None:
     """A restore that fails may leave its pod waiting for data for ever: then there is nothing to read."""
-    vigil.allow_errors(r"PodVolumeRestore|data path|[Rr]estic|pod volume restore")
+    vigil.allow_errors(rf"PodVolumeRestore|data path|pod volume restore|{uploader.fault_words}")
     evidence.observe("phase of the restore", restore.phase)
     workload = workloads.in_namespace(scope.name("target"))
     try:
@@ -139,7 +146,7 @@ def damage_seen(
     evidence.refute("files_equal", percent, artefact=shown)
 
 
-@then("restic alone names the damage")
-def restic_names_damage(application: Application, oracle: Oracle, evidence: Evidence) -> None:
-    problem = oracle.repository(application).check()
+@then("the oracle names the damage")
+def oracle_names_damage(application: Application, oracle: Oracle, evidence: Evidence) -> None:
+    problem = oracle.repository(application.workload.namespace).check()
     evidence.refute("repository_files_equal", None if problem else 100.0, artefact=problem)

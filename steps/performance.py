@@ -92,13 +92,13 @@ def _restored(
     return restore.require(), workload
 
 
-@then("node-agent ran with no more than the limits of the design")
-def within_limits(velero: Velero, evidence: Evidence) -> None:
-    agents = velero.agent_pods()
+@then("what moved the data ran with no more than the design's limits of node-agent")
+def within_limits(result: Result, evidence: Evidence) -> None:
     try:
-        cpu, memory = limits.highest(agents, "cpu"), limits.highest(agents, "memory")
+        cpu, memory = limits.highest(result.movers, "cpu"), limits.highest(result.movers, "memory")
     except limits.Unlimited as error:
         raise Blocked(f"the design's times are for its limits of node-agent, but {error}") from None
+    evidence.observe("pods that moved the data", len(result.movers))
     evidence.measure("agent_cpu_limit", cpu)
     evidence.measure("agent_memory_limit", memory / limits.MEBIBYTE)
 
@@ -144,7 +144,7 @@ def _in_time(threshold: str, timings: Sequence[Timing], evidence: Evidence) -> N
     """Measure the largest timing when it is as large as the register asks for; else predict."""
     largest = timings[-1]
     evidence.observe("throughput", round(largest.megabytes_per_second, 1), "MB/s")
-    evidence.observe("node-agent held back by its CPU limit", str(largest.slept or "not known"))
+    evidence.observe("held back by the CPU limit", str(largest.slept or "not known"))
     if evidence.criterion.threshold("data_size").holds(largest.gigabytes):
         evidence.measure("data_size", largest.gigabytes)
         evidence.measure(threshold, largest.seconds, artefact=str(largest.operation.status))

@@ -17,6 +17,7 @@ from acceptance.evidence.recorder import Evidence
 from acceptance.naming import unique
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
+from acceptance.uploaders import Uploader
 from fixtures.credentials import LiveKeys
 from fixtures.scope import Scope
 from fixtures.standard import RestoredCopy, Standard
@@ -26,19 +27,30 @@ from fixtures.watchers import Vigil
 
 @then("S3 holds exactly the keys of that backup, that restore and its repository")
 def layout_exact(
-    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
+    standard: Standard,
+    copy: RestoredCopy,
+    bucket: Bucket,
+    environment: Environment,
+    uploader: Uploader,
+    evidence: Evidence,
 ) -> None:
-    findings = _findings(standard, copy, bucket, environment)
+    findings = _findings(standard, copy, bucket, environment, uploader)
     evidence.measure("keys_missing", len(findings.missing), artefact=findings.table())
     evidence.measure("keys_unexpected", len(findings.unexpected), artefact=findings.table())
 
 
 @then("every object of that backup and that restore can be read")
 def objects_readable(
-    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
+    standard: Standard,
+    copy: RestoredCopy,
+    bucket: Bucket,
+    environment: Environment,
+    uploader: Uploader,
+    evidence: Evidence,
 ) -> None:
     prefix = environment.key("")
-    keys = layout.backup_keys(prefix, standard.application.backup.name) | layout.restore_keys(prefix, copy.restore.name)
+    keys = layout.backup_keys(prefix, standard.application.backup.name, uploader)
+    keys |= layout.restore_keys(prefix, copy.restore.name)
     bad = layout.unreadable({key: bucket.problem(key) for key in keys})
     evidence.observe("objects read", len(keys))
     evidence.measure("objects_unreadable", len(bad), artefact="\n".join(bad) or "all objects were read")
@@ -55,9 +67,14 @@ def stray_object(scope: Scope, bucket: Bucket, environment: Environment) -> Iter
 
 @then("the keys are no longer those of the layout")
 def layout_broken(
-    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, evidence: Evidence
+    standard: Standard,
+    copy: RestoredCopy,
+    bucket: Bucket,
+    environment: Environment,
+    uploader: Uploader,
+    evidence: Evidence,
 ) -> None:
-    findings = _findings(standard, copy, bucket, environment)
+    findings = _findings(standard, copy, bucket, environment, uploader)
     evidence.refute("keys_unexpected", len(findings.unexpected), artefact=findings.table())
 
 
@@ -156,13 +173,14 @@ def bucket_otherwise(other_bucket: Bucket, evidence: Evidence) -> None:
 
 
 def _findings(
-    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment
+    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, uploader: Uploader
 ) -> layout.LayoutFindings:
     return layout.inspect(
         bucket.keys(),
         environment.key(""),
         backup=standard.application.backup.name,
         restore=copy.restore.name,
+        uploader=uploader,
         namespace=standard.application.workload.namespace,
         snapshots=1,
     )

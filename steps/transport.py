@@ -12,6 +12,7 @@ from acceptance.drivers.velero import Velero
 from acceptance.evidence.recorder import Evidence, Inconclusive
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
+from acceptance.uploaders import Uploader
 from fixtures.locations import Locations, foreign_authority
 from fixtures.packets import Packets
 from fixtures.standard import Standard
@@ -35,15 +36,15 @@ def nothing_readable(packets: Packets, capture_command: list[str], evidence: Evi
 
 
 @then("the location and the repository ask for HTTPS with verification")
-def https_configured(velero: Velero, standard: Standard, evidence: Evidence) -> None:
+def https_configured(velero: Velero, standard: Standard, uploader: Uploader, evidence: Evidence) -> None:
     config = velero.location()["spec"].get("config", {})
     repositories = velero.repositories(standard.application.workload.namespace)
-    identifiers = [repository["spec"]["resticIdentifier"] for repository in repositories]
+    addresses = [str(repository["spec"].get("resticIdentifier", "")) for repository in repositories]
     wrong = _insecure(config)
-    wrong += [f"resticIdentifier is {name}" for name in identifiers if not name.startswith("s3:https://")]
+    wrong += [f"resticIdentifier is {name}" for name in addresses if not name.startswith(uploader.address)]
     evidence.measure("plugin_connects", int(phase_of(velero.location()) == "Available"))
-    evidence.measure("restic_connects", int(bool(repositories) and all(phase_of(r) == "Ready" for r in repositories)))
-    evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or f"{config}\n{identifiers}")
+    evidence.measure("uploader_connects", int(bool(repositories) and all(phase_of(r) == "Ready" for r in repositories)))
+    evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or f"{config}\n{addresses}")
 
 
 @then("the location asks for HTTPS with verification")
@@ -108,10 +109,10 @@ def plugin_refuses(locations: Locations, distrusting: str, evidence: Evidence) -
     _refuse("plugin", location, accepted=phase_of(location) == "Available", evidence=evidence)
 
 
-@then("restic refuses the certificate of S3")
-def restic_refuses(locations: Locations, distrusting: str, evidence: Evidence) -> None:
+@then("the uploader refuses the certificate of S3")
+def uploader_refuses(locations: Locations, distrusting: str, evidence: Evidence) -> None:
     repository = locations.open_repository(distrusting)
-    _refuse("restic", repository, accepted=phase_of(repository) == "Ready", evidence=evidence)
+    _refuse("uploader", repository, accepted=phase_of(repository) == "Ready", evidence=evidence)
 
 
 def _refuse(who: str, item: dict[str, object], *, accepted: bool, evidence: Evidence) -> None:

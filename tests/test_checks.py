@@ -8,6 +8,7 @@ import pytest
 
 from acceptance.checks import coverage, layout, retention, schedule
 from acceptance.drivers.kinds import Json
+from acceptance.uploaders import RESTIC
 
 HASH = "0123456789abcdef" * 4
 
@@ -84,7 +85,7 @@ def test_every_claim_counts_for_itself() -> None:
 # -- AC-002-04: keys ------------------------------------------------------------------------
 
 WHOLE = {
-    *layout.backup_keys("velero/", "b"),
+    *layout.backup_keys("velero/", "b", RESTIC),
     *layout.restore_keys("velero/", "r"),
     "velero/restic/n/config",
     *(f"velero/restic/n/{part}/{HASH}" for part in ("keys", "snapshots", "index")),
@@ -93,7 +94,7 @@ WHOLE = {
 
 
 def inspect(keys: set[str]) -> layout.LayoutFindings:
-    return layout.inspect(keys, "velero/", backup="b", restore="r", namespace="n", snapshots=1)
+    return layout.inspect(keys, "velero/", backup="b", restore="r", uploader=RESTIC, namespace="n", snapshots=1)
 
 
 def test_the_whole_layout_has_no_finding() -> None:
@@ -116,7 +117,6 @@ def test_every_key_is_missed(key: str) -> None:
         "velero/restores/r/extra",
         "velero/restic/n/extra",
         f"velero/restic/n/data/{HASH}",
-        "velero/kopia/n/kopia.repository",
     ],
 )
 def test_every_foreign_key_is_seen(key: str) -> None:

@@ -224,7 +224,9 @@ FORBIDDEN = (
 )
 
 
-@pytest.mark.parametrize("text", [ERROR, FORBIDDEN, "error: the namespace … not found\n"])
+@pytest.mark.parametrize(
+    "text", [ERROR, "velero: backups not found\n", FORBIDDEN, "error: the namespace … not found\n"]
+)
 def test_one_error_with_its_reason_is_clear(text: str) -> None:
     assert cli_output.unclear(called("", text, 1), "not found" if "not found" in text else "is forbidden") == []
 

@@ -17,6 +17,7 @@ import yaml
 from acceptance.checks import layout
 from acceptance.gherkin.documents import read_all
 from acceptance.register.load import load
+from acceptance.uploaders import RESTIC
 from fixtures import layout_faults
 from lab import gitops, registry
 from lab.tests import test_errata as on_programs
@@ -44,8 +45,8 @@ def keys_say(release: Any, repository: str) -> str:
     prefix = f"{location['prefix']}/" if "prefix" in location else ""
     parts = ["config", f"data/01/{HASH}", *(f"{part}/{HASH}" for part in ("keys", "snapshots", "index"))]
     keys = {f"{prefix}restic/{repository}/{part}" for part in parts}
-    keys |= layout.backup_keys(prefix, "b") | layout.restore_keys(prefix, "r")
-    found = layout.inspect(keys, "velero/", backup="b", restore="r", namespace="database", snapshots=1)
+    keys |= layout.backup_keys(prefix, "b", RESTIC) | layout.restore_keys(prefix, "r")
+    found = layout.inspect(keys, "velero/", backup="b", restore="r", uploader=RESTIC, namespace="database", snapshots=1)
     return found.table() if found.missing or found.unexpected else ""
 
 

@@ -203,13 +203,17 @@ def test_a_run_is_complete_with_extrapolations_but_not_of_them_alone(make_eviden
 
 
 def agent(name: str = "node-agent", **limit: str) -> Json:
-    return {"metadata": {"name": "a"}, "spec": {"containers": [{"name": name, "resources": {"limits": limit}}]}}
+    return {
+        "metadata": {"name": "a", "ownerReferences": [{"uid": "of-a-volume"}]},
+        "spec": {"containers": [{"name": name, "resources": {"limits": limit}}]},
+    }
 
 
 def test_the_highest_limit_counts() -> None:
     agents = [agent(cpu="500m", memory="512Mi"), agent(cpu="1", memory="256Mi")]
     assert limits.highest(agents, "cpu") == 1
     assert limits.highest(agents, "memory") == 512 * limits.MEBIBYTE
+    assert limits.highest([agent("of-a-volume", cpu="250m"), agent("sidecar", cpu="2")], "cpu") == 0.25
 
 
 @pytest.mark.parametrize("agents", [[], [agent("other", cpu="1")], [agent(cpu="1"), agent(memory="1Gi")]])
@@ -254,7 +258,6 @@ def test_without_room_nothing_is_begun_and_the_missing_space_is_named(tmp_path: 
         target=Target.LAB,
         kubeconfig=tmp_path,
         s3=access,
-        restic=tmp_path,
         corpus=tmp_path,
         corpus_image="x",
         disk=tmp_path,

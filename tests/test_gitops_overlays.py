@@ -5,6 +5,7 @@ What the definitions of Flux and Velero say of it is in lab/tests/test_gitops.py
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -55,7 +56,11 @@ VALUES = "/spec/values"
 PLUGIN = f"{VALUES}/initContainers/0/image"
 CHANGES = {
     "restic-1.16": {PLUGIN},
-    "kopia-1.18": {PLUGIN, f"{VALUES}/image/tag", f"{VALUES}/upgradeCRDs", f"{VALUES}/configuration/uploaderType"},
+    "kopia-1.18": {
+        PLUGIN,
+        *(f"{VALUES}/{key}" for key in ("image/tag", "upgradeCRDs", "configuration/uploaderType")),
+        f"{VALUES}/nodeAgent/extraArgs/0",
+    },
     "helm-repository": {
         *(f"/spec/chartRef/{key}" for key in ("kind", "name")),
         *(f"/spec/chart/spec/{key}" for key in ("chart", "version", "sourceRef/kind", "sourceRef/name")),
@@ -67,7 +72,8 @@ CHANGES = {
 def test_an_overlay_changes_what_it_is_for_and_nothing_else(tree: Path, overlay: str) -> None:
     base, found = (gitops_tree.rendered(tree / folder) for folder in (BASE, f"overlays/{overlay}"))
     source = "HelmRepository" if overlay == "helm-repository" else "OCIRepository"
-    assert set(found) == {"Namespace", "HelmRelease", source}
+    more = {"ConfigMap"} if overlay == "kopia-1.18" else set()
+    assert set(found) == {"Namespace", "HelmRelease", source, *more}
     # The plugin of kopia-1.18 is that of the base: named there so that a change of the base leaves it alone.
     same = {PLUGIN} if overlay == "kopia-1.18" else set()
     assert changed(base["HelmRelease"], found["HelmRelease"]) == CHANGES[overlay] - same
@@ -102,6 +108,19 @@ def test_chart_and_settings_fit_the_version(tree: Path, folder: str) -> None:
     assert values["upgradeCRDs"] is (chart >= 12), "the hook's image is gone in older charts"
     assert values["configuration"]["uploaderType"] == ("kopia" if chart >= 11 else "restic")
     assert values["configuration"]["defaultVolumesToFsBackup"] is True and values["schedules"] == {}
+
+
+def test_pods_that_move_volumes_are_limited_as_node_agent_is(tree: Path) -> None:
+    found = gitops_tree.rendered(tree / "overlays/kopia-1.18")
+    agent, settings = found["HelmRelease"]["spec"]["values"]["nodeAgent"], found["ConfigMap"]
+    assert agent["extraArgs"] == [f"--node-agent-configmap={settings['metadata']['name']}"]
+    (text,) = settings["data"].values()
+    limits = {
+        f"{resource}{what}": agent["resources"][kind][resource]
+        for kind, what in (("requests", "Request"), ("limits", "Limit"))
+        for resource in ("cpu", "memory")
+    }
+    assert json.loads(text) == {"podResources": limits}
 
 
 def test_overlays_can_be_combined_as_the_comment_says(tree: Path) -> None:

@@ -109,6 +109,7 @@ def test_a_network_of_the_machine_is_refused() -> None:
         {"nodes": 0},
         {"api_port": 70000},
         {"garbage_collection_frequency": "hourly"},
+        {"uploader": "rsync"},
     ],
 )
 def test_bad_settings_are_refused(change: dict[str, object]) -> None:
@@ -405,11 +406,6 @@ def test_every_kustomization_builds(repository: Path, folder: str) -> None:
     done = subprocess.run([kubectl, "kustomize", repository / folder], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert list(yaml.safe_load_all(done.stdout))
-
-
-def test_the_chart_is_packed_with_its_definitions() -> None:
-    with tarfile.open(fileobj=io.BytesIO(registry.pack("kind: CustomResourceDefinition\n"))) as tar:
-        assert {"velero/Chart.yaml", "velero/values.yaml", "velero/crds/velero.yaml"} <= set(tar.getnames())
 
 
 def test_the_charts_values_are_all_in_its_schema() -> None:

@@ -66,9 +66,15 @@ class Clock:
 def look(items: dict[Kind, list[Json]] | None = None, *skews: Skew, every: str = "1h0m0s", **place: Any) -> Look:
     """A target that has nothing but *items* and what *place* names."""
     nothing: dict[str, Any] = dict.fromkeys(
-        ("gitops", "age_key", "toxiproxy", "foreign_bucket", "audit_log", "velero_cli", "restic", "corpus", "s3")
+        ("gitops", "age_key", "toxiproxy", "foreign_bucket", "audit_log", "velero_cli", "oracle", "corpus", "s3")
     )
-    names = {"flux_namespace": "flux-system", "flux_name": "home", "schedule": "nightly", "storage_class": "slow"}
+    names = {
+        "uploader": "restic",
+        "flux_namespace": "flux-system",
+        "flux_name": "home",
+        "schedule": "nightly",
+        "storage_class": "slow",
+    }
     environment = SimpleNamespace(**{**nothing, **names, "capture": [], "bucket": "b", **place})
     velero = SimpleNamespace(namespace="backup", argument=lambda *_: every)
     cluster = Cluster({STORAGE_CLASS: [], VOLUME: [], SCHEDULE: [], **(items or {})})
@@ -107,7 +113,7 @@ LACKING: dict[str, tuple[Look, str]] = {
     "flux": (look(), "there is no Flux with a GitRepository flux-system/home"),
     "foreign_bucket": (look(), "set current.foreign_bucket"),
     "kustomizations": (look(), "the cluster has no Flux"),
-    "restic": (look(), "restic is missing in PATH"),
+    "oracle_program": (look(), "restic is missing in PATH"),
     "s3_administrator": (look(), "not those of one"),
     "s3_trace": (look(), "only in the trace of a MinIO"),
     "toxiproxy": (look(), "only the lab has one"),
@@ -187,7 +193,7 @@ def test_a_need_is_only_asked_by_the_fixture_of_its_name() -> None:
             look({SCHEDULE: [{"metadata": {"name": "nightly"}, "spec": {}, "status": {"phase": "Enabled"}}]}),
         ),
         ("foreign_bucket", look(foreign_bucket="other")),
-        ("restic", look(restic=ROOT)),
+        ("oracle_program", look(oracle=ROOT)),
         ("toxiproxy", look(toxiproxy="http://t")),
         ("velero_command", look(velero_cli=ROOT)),
         ("workloads", look({STORAGE_CLASS: [{"metadata": {"name": "slow"}}]})),
@@ -243,11 +249,13 @@ def test_needs_are_followed_through_fixtures() -> None:
         Definition("given", "a", "a".__eq__, "steps.a", ("scope", "restorer")),
         Definition("then", "b", "b".__eq__, "steps.b", ("evidence",)),
     ]
-    graph = needs.Needs(steps, {"restorer": ("oracle",), "oracle": ("restic", "oracle"), "idle": ("toxiproxy",)})
+    graph = needs.Needs(
+        steps, {"restorer": ("oracle",), "oracle": ("oracle_program", "oracle"), "idle": ("toxiproxy",)}
+    )
     scenario = ScenarioText("s", frozenset(), (StepText("given", "a"), StepText("then", "b")))
     untimed, timed = load().criteria["AC-001-02"], load().criteria["AC-003-01"]
-    assert graph.of(scenario, untimed) == ["restic"]
-    assert graph.of(scenario, timed) == ["clocks_agree", "restic"]
+    assert graph.of(scenario, untimed) == ["oracle_program"]
+    assert graph.of(scenario, timed) == ["clocks_agree", "oracle_program"]
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,14 @@ def reachable(found):
     found.redactor.learn("planted-secret")
     place = Path("/nowhere")
     access = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
-    return Environment(target="lab", kubeconfig=place, s3=access, restic=place, corpus=place, corpus_image="x",
+    return Environment(target="lab", kubeconfig=place, s3=access, corpus=place, corpus_image="x",
                        notes={{"velero": "v0"}})
 
 import acceptance.register.waivers as waivers
 own = Path(__file__).with_name("waivers.yaml")
 if own.exists():
     waivers.load.__defaults__ = (own.parent,)
-run._bring_up = lambda target: None
+run._bring_up = lambda *_: None
 run._reachable = reachable
 def begin(session, found):
     who = "worker" if run.is_worker(session.config) else "main"
@@ -429,9 +429,8 @@ def test_an_unreachable_cluster_is_refused(tmp_path: Path, server: str | None, s
         users = [{"name": "u", "user": {"token": "none"}}]
         content = {"clusters": [cluster], "contexts": [context], "users": users, "current-context": "home"}
         kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **content}))
-    for name in ("restic", "corpus"):
-        (tmp_path / name).write_text("#!/bin/sh\n")
-        (tmp_path / name).chmod(0o755)
+    (tmp_path / "corpus").write_text("#!/bin/sh\n")
+    (tmp_path / "corpus").chmod(0o755)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "features/REQ-006-retention/AC-006-01-ttl.feature", "--target=current"],
         cwd=ROOT,

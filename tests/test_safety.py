@@ -55,7 +55,7 @@ def test_the_current_target_can_do_without_the_programs(kubeconfig: Path, monkey
     current = CurrentTarget(kubeconfig=kubeconfig, allowed_contexts=["production"], s3_endpoint="https://s3", **keys)
     monkeypatch.setenv("PATH", "/nowhere")
     found = environment(Settings(target=Target.CURRENT, current=current))
-    assert (found.restic, found.corpus, found.velero_cli) == (None, None, None)
+    assert (found.oracle, found.corpus, found.velero_cli) == (None, None, None)
 
 
 def test_several_kubeconfigs_are_refused(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_secrets_are_not_printed() -> None:
 def test_keys_are_below_the_prefix_if_there_is_one(prefix: str, file: str, folder: str) -> None:
     place, access = Path("/nowhere"), S3Access(endpoint="e", access_key=SecretStr("a"), secret_key=SecretStr("b"))
     found = Environment(
-        target=Target.CURRENT, kubeconfig=place, prefix=prefix, s3=access, restic=place, corpus=place, corpus_image="x"
+        target=Target.CURRENT, kubeconfig=place, prefix=prefix, s3=access, corpus=place, corpus_image="x"
     )
     assert (found.key("backups", "b", "f"), found.key("backups", "b", "")) == (file, folder)
     assert found.key("") == (f"{prefix.strip('/')}/" if prefix else "")

@@ -14,8 +14,9 @@ import pytest
 
 from acceptance.checks import layers
 from acceptance.corpus import Corpus, Manifest
-from acceptance.differences import KNOWN, Entry, compare
+from acceptance.differences import Difference, Entry, compare
 from acceptance.register.load import load
+from acceptance.uploaders import RESTIC, UPLOADERS
 
 SPARSE = 8 << 20
 FILE = Entry("a", "file", "0644", 0, 0, 1, 3, "0" * 64, links=1, allocated=4096)
@@ -180,6 +181,11 @@ def test_every_loss_is_seen(torture: Corpus, volume: Path, damage: Callable[[Pat
     assert says in difference.table(), difference.table()
 
 
+def compared(expected: Entry | None, found: Entry | None) -> Difference:
+    old, new = ({entry.path: entry} if entry else {} for entry in (expected, found))
+    return compare(old, new, RESTIC.losses)
+
+
 @pytest.mark.parametrize(
     ("expected", "found", "erratum"),
     [
@@ -192,7 +198,7 @@ def test_every_loss_is_seen(torture: Corpus, volume: Path, damage: Callable[[Pat
     ],
 )
 def test_a_documented_loss_is_counted_and_shown(expected: Entry | None, found: Entry | None, erratum: str) -> None:
-    difference = compare(*({entry.path: entry} if entry else {} for entry in (expected, found)))
+    difference = compared(expected, found)
     assert difference.equal and difference.percent_equal == 100
     assert [loss.erratum for loss, count in difference.known.items() if count == 1] == [erratum]
     assert f"({erratum}, " in difference.table() and "1 differ as documented" in difference.table()
@@ -218,14 +224,16 @@ def test_a_documented_loss_is_counted_and_shown(expected: Entry | None, found: E
     ],
 )
 def test_what_is_near_a_documented_loss_is_none(expected: Entry | None, found: Entry | None) -> None:
-    difference = compare(*({entry.path: entry} if entry else {} for entry in (expected, found)))
+    difference = compared(expected, found)
     assert not difference.equal and difference.percent_equal == 0
 
 
 def test_every_documented_loss_is_in_the_register_and_cited_by_the_criterion() -> None:
     register = load()
     cited = set(register.criteria["NFR-RELIABILITY-002"].errata)
-    assert {loss.erratum for loss in KNOWN} <= cited & {erratum.id for erratum in register.errata}
+    assert {loss.erratum for uploader in UPLOADERS.values() for loss in uploader.losses} <= cited & {
+        erratum.id for erratum in register.errata
+    }
 
 
 def test_what_the_disk_holds_is_information() -> None:
@@ -249,25 +257,25 @@ def test_each_layer_is_blamed_for_what_it_lost() -> None:
     )
     assert [(layer, finding.path, finding.what) for layer, finding in found.blame()] == [
         (layers.VOLUME, "a", "missing"),
-        (layers.RESTIC, "b", "missing"),
-        (layers.RESTIC, "f", "mtime_ns"),
+        (layers.UPLOADER, "b", "missing"),
+        (layers.UPLOADER, "f", "mtime_ns"),
         (layers.VELERO, "c", "mtime_ns"),
         (layers.READING, "e", "missing"),
     ]
-    assert found.counts() == {layers.VOLUME: 1, layers.RESTIC: 2, layers.VELERO: 1, layers.READING: 1}
+    assert found.counts() == {layers.VOLUME: 1, layers.UPLOADER: 2, layers.VELERO: 1, layers.READING: 1}
     assert "different by Velero alone: 1\n  changed   'c' mtime_ns: 1 became 0" in found.table()
 
 
 def test_what_the_volume_never_held_is_no_documented_loss() -> None:
-    expected, empty = Manifest({"s": replace(FILE, path="s", type="socket")}), Manifest({})
+    expected, empty = Manifest({"s": replace(FILE, path="s", type="socket")}, RESTIC.losses), Manifest({})
     kept = layers.Layers(expected.compare(expected), expected.compare(empty), expected.compare(empty))
     never = layers.Layers(*(expected.compare(empty) for _ in range(3)))
-    assert (kept.counts()[layers.VOLUME], kept.counts()[layers.RESTIC]) == (0, 0)
+    assert (kept.counts()[layers.VOLUME], kept.counts()[layers.UPLOADER]) == (0, 0)
     assert never.counts()[layers.VOLUME] == 1
 
 
 def test_layers_that_lose_the_same_differently_are_both_named() -> None:
-    """restic alone gives another time, Velero none of the file: neither hides the other."""
+    """The uploader alone gives another time, Velero none of the file: neither hides the other."""
     expected = Manifest({"a": FILE})
     worn = Manifest({"a": replace(FILE, mtime_ns=0)})
     found = layers.Layers(expected.compare(expected), expected.compare(worn), expected.compare(Manifest({})))

@@ -15,6 +15,7 @@ from acceptance.drivers.velero import Velero
 from acceptance.housekeeping import Housekeeper, Ledger
 from acceptance.naming import RUN_LABEL, belongs, labels, unique
 from acceptance.timeouts import Timeouts
+from acceptance.uploaders import RESTIC
 from fixtures.scope import Scope
 from fixtures.watchers import VeleroDisturbed, Vigil
 
@@ -62,7 +63,7 @@ def lines() -> Lines:
 @pytest.fixture
 def vigil(pods: Pods, lines: Lines) -> Vigil:
     scope = Scope(RUN, "scenario", cast(Kubernetes, None), Ledger(backups={OWN}))
-    return Vigil(cast(Velero, pods), cast(LogStreams, lines), scope)
+    return Vigil(cast(Velero, pods), cast(LogStreams, lines), scope, RESTIC)
 
 
 def test_a_quiet_velero_is_fine(vigil: Vigil) -> None:
@@ -96,6 +97,12 @@ def test_calls_cut_short_by_an_announced_restart_are_fine(vigil: Vigil, lines: L
     lines.add('level=error msg="disk on fire"')
     with pytest.raises(VeleroDisturbed, match="disk on fire"):
         vigil.verify()
+
+
+def test_what_a_pod_said_is_told_from_what_others_did(vigil: Vigil, lines: Lines) -> None:
+    lines.add("level=error Access Denied")
+    assert vigil.error_lines_of(["velero-1"]) == ["level=error Access Denied"]
+    assert vigil.error_lines_of(["another"]) == []
 
 
 def test_only_own_and_unnamed_errors_count(vigil: Vigil, lines: Lines) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 from acceptance.drivers.cli import Called
 from acceptance.drivers.kinds import Json, name_of, phase_of
 
-# How velero, kubectl and the API server behind it begin what went wrong.
-ERROR = re.compile(r"^(An error occurred:|Error from server|error:|Error:)", re.M)
+# How velero (1.16, and 1.18), kubectl and the API server behind it begin what went wrong.
+ERROR = re.compile(r"^(An error occurred:|velero:|Error from server|error:|Error:)", re.M)
 # What describe puts in place of what it could not get.
 PLACEHOLDER = re.compile(r"<error [^\n]*|<[a-z ]* not found>")
 COLUMNS = re.compile(r"\s{2,}")

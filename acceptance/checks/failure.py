@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from acceptance.drivers.kinds import Json, name_of, phase_of
+
 # Velero, pkg/apis/velero/v1/backup_types.go: the phases that tell a reader not to rely on the backup.
 FAILURES = frozenset({"FailedValidation", "PartiallyFailed", "Failed"})
 
@@ -18,6 +20,17 @@ def unreported(phase: str, expected: str, cause: str, words: Iterable[str]) -> l
     if not any(cause.lower() in text.lower() for text in words):
         found.append(f"nothing names {cause!r} as the cause")
     return found
+
+
+def unsaved(phase: str, volumes: Sequence[Json]) -> list[str]:
+    """Why a backup that was to survive is not whole, by its phase and its PodVolumeBackups; empty when it is."""
+    found = [] if phase == "Completed" else [f"the backup is {phase or 'in no phase'}, not Completed"]
+    found += [
+        f"the volume {name_of(volume)} is {phase_of(volume) or 'in no phase'}, with no snapshot"
+        for volume in volumes
+        if phase_of(volume) != "Completed" or not volume["status"].get("snapshotID")
+    ]
+    return found if volumes else [*found, "it holds no volume"]
 
 
 def logged(lines: Sequence[str], *names: str) -> list[str]:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from acceptance.differences import SHOWN, Difference, Finding
 
 VOLUME = "different already in the volume that was backed up"
-RESTIC = "different by restic, with Velero and without"
+UPLOADER = "different by the uploader, with Velero and without"
 VELERO = "different by Velero alone"
-READING = "different by restic on this machine alone"
-LAYERS = (VOLUME, RESTIC, VELERO, READING)
+READING = "different by the uploader on this machine alone"
+LAYERS = (VOLUME, UPLOADER, VELERO, READING)
 
 
 @dataclass(frozen=True)
 class Layers:
     """One plan, compared three times.
 
-    *volume* is the volume that was backed up, *repository* what restic without Velero writes on the
-    machine of the suite, *restored* the volume that Velero restored.
+    *volume* is the volume that was backed up, *repository* what the uploader without Velero writes
+    on the machine of the suite, *restored* the volume that Velero restored.
     """
 
     volume: Difference
@@ -38,7 +38,7 @@ class Layers:
             if key in volume:
                 layer = VOLUME
             elif key in repository:
-                layer = RESTIC if key in restored else READING
+                layer = UPLOADER if key in restored else READING
             else:
                 layer = VELERO
             blamed.append((layer, finding))

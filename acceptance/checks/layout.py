@@ -1,13 +1,14 @@
 """AC-002-04: which keys a backup, a restore and a repository have in the bucket.
 
-Source: velero, pkg/persistence/object_store_layout.go at v1.16.2; restic's repository format.
+Source: velero, pkg/persistence/object_store_layout.go at v1.16.2; of repositories acceptance/uploaders.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from acceptance.uploaders import UPLOADERS, Uploader
 
 BACKUP_FILES = (
     "velero-backup.json",
@@ -19,9 +20,6 @@ BACKUP_FILES = (
     "{name}-resource-list.json.gz",
     "{name}-results.gz",
     "{name}-volumeinfo.json.gz",
-    "{name}-csi-volumesnapshots.json.gz",
-    "{name}-csi-volumesnapshotcontents.json.gz",
-    "{name}-csi-volumesnapshotclasses.json.gz",
 )
 RESTORE_FILES = (
     "restore-{name}-logs.gz",
@@ -30,10 +28,8 @@ RESTORE_FILES = (
     "restore-{name}-itemoperations.json.gz",
     "{name}-volumeinfo.json.gz",
 )
-REPOSITORY = re.compile(r"config|(keys|snapshots|index|locks)/[0-9a-f]{64}|data/[0-9a-f]{2}/[0-9a-f]{64}")
-REPOSITORY_PARTS = ("config", "keys/", "snapshots/", "index/", "data/")
 # Anything else directly below the prefix makes Velero refuse the location.
-TOP_LEVEL = frozenset({"backups", "restores", "restic"})
+TOP_LEVEL = frozenset({"backups", "restores", *(uploader.folder for uploader in UPLOADERS.values())})
 
 
 @dataclass(frozen=True)
@@ -50,9 +46,10 @@ class LayoutFindings:
         )
 
 
-def backup_keys(prefix: str, name: str) -> set[str]:
+def backup_keys(prefix: str, name: str, uploader: Uploader) -> set[str]:
     """Every key of a backup; *prefix* ends with a slash or is empty."""
-    return {f"{prefix}backups/{name}/{file.format(name=name)}" for file in BACKUP_FILES}
+    files = (*BACKUP_FILES, *uploader.more_files)
+    return {f"{prefix}backups/{name}/{file.format(name=name)}" for file in files}
 
 
 def restore_keys(prefix: str, name: str) -> set[str]:
@@ -61,26 +58,34 @@ def restore_keys(prefix: str, name: str) -> set[str]:
 
 
 def inspect(
-    keys: Iterable[str], prefix: str, *, backup: str, restore: str, namespace: str, snapshots: int
+    keys: Iterable[str],
+    prefix: str,
+    *,
+    backup: str,
+    restore: str,
+    uploader: Uploader,
+    namespace: str,
+    snapshots: int,
 ) -> LayoutFindings:
     """Compare all keys of the bucket with what one backup, restore and repository must have.
 
-    *snapshots* is how many volumes of *namespace* were backed up in all. Keys of other backups,
+    *snapshots* is how many volumes of *namespace* were backed up in all; they are counted where the
+    *uploader* gives each a key. Keys of other backups,
     restores and namespaces are not looked at, but nothing may stand beside the known folders.
     """
     found = set(keys)
     own = {
-        f"{prefix}backups/{backup}/": backup_keys(prefix, backup),
+        f"{prefix}backups/{backup}/": backup_keys(prefix, backup, uploader),
         f"{prefix}restores/{restore}/": restore_keys(prefix, restore),
     }
     expected = set().union(*own.values())
     below = {key for key in found for folder in own if key.startswith(folder)}
-    repository = f"{prefix}restic/{namespace}/"
+    repository = f"{prefix}{uploader.folder}/{namespace}/"
     inside = {key.removeprefix(repository) for key in found if key.startswith(repository)}
-    missing = [*(expected - found), *_missing_parts(inside, repository, snapshots)]
+    missing = [*(expected - found), *_missing_parts(inside, repository, uploader, snapshots)]
     unexpected = [
         *(below - expected),
-        *(repository + key for key in inside if not REPOSITORY.fullmatch(key)),
+        *(repository + key for key in inside if not uploader.key.fullmatch(key)),
         *(key for key in found if _stray(key, prefix)),
     ]
     return LayoutFindings(tuple(sorted(missing)), tuple(sorted(unexpected)))
@@ -91,10 +96,12 @@ def unreadable(contents: Mapping[str, Exception | None]) -> list[str]:
     return [f"{key}: {error}" for key, error in sorted(contents.items()) if error is not None]
 
 
-def _missing_parts(inside: set[str], repository: str, snapshots: int) -> list[str]:
-    missing = [f"{repository}{part}" for part in REPOSITORY_PARTS if not any(key.startswith(part) for key in inside)]
-    there = sum(key.startswith("snapshots/") for key in inside)
-    return missing + [f"{repository}snapshots/ (number {n + 1} of {snapshots})" for n in range(there, snapshots)]
+def _missing_parts(inside: set[str], repository: str, uploader: Uploader, snapshots: int) -> list[str]:
+    missing = [f"{repository}{part}" for part in uploader.parts if not any(key.startswith(part) for key in inside)]
+    if (part := uploader.snapshots) is None:
+        return missing
+    there = sum(key.startswith(part) for key in inside)
+    return missing + [f"{repository}{part} (number {n + 1} of {snapshots})" for n in range(there, snapshots)]
 
 
 def _stray(key: str, prefix: str) -> bool:

@@ -1,6 +1,6 @@
 """AC-003-02, AC-004-02: whether a volume's object told of its progress while the data moved.
 
-Velero looks at restic every 10 s, so a volume that takes less shows only its last value.
+Velero looks at its uploader every 10 s, so a volume that takes less shows only its last value.
 """
 
 from __future__ import annotations

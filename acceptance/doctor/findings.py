@@ -200,7 +200,7 @@ def _consent(look: Look) -> Said:
 
 def _programs(look: Look) -> Said:
     place = look.environment
-    for name, path in (("restic", place.restic), ("corpus", place.corpus), ("velero", place.velero_cli)):
+    for name, path in ((place.uploader, place.oracle), ("corpus", place.corpus), ("velero", place.velero_cli)):
         yield State.FINE if path else State.NOTE, f"{name}: {path or 'not in PATH'}"
     if place.velero_cli:
         done = subprocess.run(

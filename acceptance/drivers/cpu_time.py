@@ -24,6 +24,9 @@ class Throttling:
             self.periods - earlier.periods, self.throttled - earlier.throttled, self.seconds - earlier.seconds
         )
 
+    def __add__(self, other: Throttling) -> Throttling:
+        return Throttling(self.periods + other.periods, self.throttled + other.throttled, self.seconds + other.seconds)
+
     def __str__(self) -> str:
         return f"{self.throttled} of {self.periods} periods, {self.seconds:.1f} s"
 

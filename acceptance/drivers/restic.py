@@ -7,7 +7,6 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from acceptance.errors import AcceptanceError
 from acceptance.settings import S3Access
@@ -17,16 +16,17 @@ CALL_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Repository:
-    """A restic repository at *url* (``s3:https://…``), opened with *password*, never locked by us."""
+    """The restic repository in *folder* (with its closing slash) of *bucket*, opened with *password*, never locked."""
 
     program: Path
-    url: str
-    password: str
     access: S3Access
+    bucket: str
+    folder: str
+    password: str
 
-    def snapshots(self) -> list[Any]:
-        """Every snapshot, as restic describes it."""
-        return list(json.loads(self._run("snapshots", "--json").stdout))
+    def snapshots(self) -> set[str]:
+        """The short id of every snapshot, which is the one that Velero keeps."""
+        return {str(snapshot["short_id"]) for snapshot in json.loads(self._checked(self._run("snapshots", "--json")))}
 
     def restore(self, snapshot: str, target: Path) -> None:
         """Write a snapshot to *target*; raises AcceptanceError with restic's words."""
@@ -45,9 +45,10 @@ class Repository:
         return ""
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        url = f"s3:{self.access.endpoint}/{self.bucket}/{self.folder}".rstrip("/")
         authority = [f"--cacert={self.access.authority}"] if self.access.authority else []
         return subprocess.run(
-            [self.program, f"--repo={self.url}", "--no-lock", "--no-cache", *authority, *arguments],
+            [self.program, f"--repo={url}", "--no-lock", "--no-cache", *authority, *arguments],
             capture_output=True,
             text=True,
             timeout=CALL_SECONDS,
@@ -60,6 +61,7 @@ class Repository:
         )
 
     @staticmethod
-    def _checked(done: subprocess.CompletedProcess[str]) -> None:
+    def _checked(done: subprocess.CompletedProcess[str]) -> str:
         if done.returncode != 0:
             raise AcceptanceError(f"restic: {done.stderr.strip()[-800:]}")
+        return done.stdout

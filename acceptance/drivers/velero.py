@@ -31,7 +31,8 @@ from acceptance.waiting import Deadline, WaitTimedOut
 if TYPE_CHECKING:
     pass
 
-FINISHED = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation"})
+# Canceled is a volume's, from Velero 1.17 on.
+FINISHED = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation", "Canceled"})
 BACKUP_LABEL = "velero.io/backup-name"
 RESTORE_LABEL = "velero.io/restore-name"
 VOLUME_NAMESPACE_LABEL = "velero.io/volume-namespace"

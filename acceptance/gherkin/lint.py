@@ -20,7 +20,9 @@ from acceptance.register.models import CRITERION_ID
 from acceptance.units import Quantity, quantities
 
 # Tags that say something of a scenario, beside the criterion's own.
-KNOWN_TAGS = frozenset({"negative", "exclusive", "beside", "passive", "observe", "exercise", "disrupt", "soak"})
+KNOWN_TAGS = frozenset(
+    {"negative", "exclusive", "beside", "passive", "observe", "exercise", "disrupt", "soak", "upgrade"}
+)
 
 
 @dataclass(frozen=True)

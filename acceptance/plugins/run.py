@@ -22,6 +22,8 @@ from acceptance.waiting import Deadline
 if TYPE_CHECKING:
     from acceptance.clocks import Clocks
 
+# Tag of scenarios that need a newer Velero beside the deployed one.
+UPGRADE = "upgrade"
 EXIT_USAGE = int(pytest.ExitCode.USAGE_ERROR)
 
 
@@ -56,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("acceptance", "acceptance suite")
     group.addoption("--target", help="lab (default), kind or current; ACCEPTANCE_TARGET")
     group.addoption("--profile", help="observe, exercise, disrupt or soak; ACCEPTANCE_PROFILE")
+    group.addoption("--profile-uploader", help="restic (default on the lab) or kopia; ACCEPTANCE_UPLOADER")
     group.addoption("--run-id", help="name of the run and of its folder in reports/; ACCEPTANCE_RUN_ID")
     group.addoption("--data-size", help="of the timed runs, e.g. 256MiB (default) or 10GB; ACCEPTANCE_DATA_SIZE")
     group.addoption("--sweep", action="store_true", help="first remove what killed runs left on the target")
@@ -67,7 +70,11 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     try:
         settings = Settings.read(
-            target=option.target, profile=option.profile, run_id=option.run_id, data_size=option.data_size
+            target=option.target,
+            profile=option.profile,
+            uploader=option.profile_uploader,
+            run_id=option.run_id,
+            data_size=option.data_size,
         )
         run = Run(settings, Timeouts.from_environment())
         _check_signing_key()
@@ -125,7 +132,7 @@ def _prepare(session: pytest.Session) -> None:
     run = config.stash[RUN]
     try:
         if run.settings.target is not Target.CURRENT and not is_worker(config):
-            _bring_up(run.settings.target)
+            _bring_up(run.settings, getattr(session, "items", []))
         run.environment = _reachable(run)
         if run.environment.target is Target.CURRENT:
             run.environment = _by_private_kubeconfig(run.environment, config)
@@ -160,29 +167,36 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def _bring_up(target: Target) -> None:
+def _bring_up(settings: Settings, items: list[pytest.Item]) -> None:
+    """Bring the target up with what was asked for; where a scenario upgrades Velero, with the newer one at hand."""
     from rich.console import Console
 
     from acceptance.safety import cluster_of
+    from lab.programs import RELEASES
     from lab.progress import Steps
 
-    cluster_of(target).up(Steps(Console(highlight=False)))
+    cluster, steps = cluster_of(settings.target, settings.uploader), Steps(Console(highlight=False))
+    cluster.up(steps)
+    if any(item.get_closest_marker(UPGRADE) for item in items):
+        cluster.provide(RELEASES["kopia"], steps)
 
 
 def _reachable(run: Run) -> Environment:
     """The environment, after one call each to its API server and its bucket."""
     from acceptance.drivers.kubernetes import ApiError, Kubernetes
     from acceptance.drivers.s3 import Bucket
-    from acceptance.safety import environment
+    from acceptance.safety import environment, with_uploader
 
     found = environment(run.settings)
     run.redactor.learn(found.s3.access_key.get_secret_value(), found.s3.secret_key.get_secret_value())
+    kubernetes = Kubernetes(found.kubeconfig, found.context, call_seconds=run.timeouts["api_call"])
     try:
-        version = Kubernetes(found.kubeconfig, found.context, call_seconds=run.timeouts["api_call"]).version()
+        version = kubernetes.version()
     except ApiError as error:
         raise Refusal(f"{error}: is the cluster up, and is {found.kubeconfig} its kubeconfig?") from None
     Bucket(found.s3, found.bucket, call_seconds=run.timeouts["s3_call"])
-    return found.model_copy(update={"notes": {**found.notes, "API server": version}})
+    found = with_uploader(found, kubernetes, run.settings.uploader)
+    return found.model_copy(update={"notes": {**found.notes, "API server": version, "uploader": found.uploader}})
 
 
 def _by_private_kubeconfig(environment: Environment, config: pytest.Config) -> Environment:

@@ -1,13 +1,15 @@
 @NFR-RELIABILITY-002
 Feature: Restored data is the data that was backed up
 
-  Scenario: Velero gives every file back, and so does restic without Velero
+  The oracle is the uploader's own command: it reads the repository without Velero.
+
+  Scenario: Velero gives every file back, and so does its uploader without Velero
     Given a namespace "source" whose volume holds the torture corpus
     And a completed backup of "source"
     When the backup of "source" is restored as "copy"
     And the volume, the repository and the volume of "copy" are compared with the plan
     Then every file of the restored volume is equal, bytes and metadata, but for what is documented
-    And restic alone finds every file in the repository, and every byte of the repository undamaged
+    And the oracle finds every file in the repository, and every byte of the repository undamaged
 
   @disrupt @negative
   Scenario: A damaged repository never passes for a good restore
@@ -17,7 +19,7 @@ Feature: Restored data is the data that was backed up
     When a byte of its data in S3 is flipped
     And the backup of "source" is restored as "target"
     Then the damage is seen: the restore fails, or the suite calls the data different
-    And restic alone names the damage
+    And the oracle names the damage
 
   @disrupt @negative
   Scenario: A repository that lost a pack never passes for a good restore
@@ -27,7 +29,7 @@ Feature: Restored data is the data that was backed up
     When the largest pack of its data in S3 is deleted
     And the backup of "source" is restored as "target"
     Then the damage is seen: the restore fails, or the suite calls the data different
-    And restic alone names the damage
+    And the oracle names the damage
 
   Scenario: What is written during the backup is there up to its start, and consistent where hooks quiesce it
     Given an application that writes while it is backed up, some of its files quiesced by hooks, restored as a copy

@@ -1,5 +1,5 @@
 @AC-002-03
-Feature: Velero and restic reach S3 over HTTPS only
+Feature: Velero and its uploader reach S3 over HTTPS only
 
   Scenario: Every connection of a backup and of a restore is TLS
     Given the standard application, backed up and restored as a copy
@@ -19,8 +19,8 @@ Feature: Velero and restic reach S3 over HTTPS only
     Then the plain connection is seen
 
   @negative
-  Scenario: A certificate of somebody else is refused by the plugin and by restic
+  Scenario: A certificate of somebody else is refused by the plugin and by the uploader
     # without the fault: a location that trusts the authority of S3
     Given a location that trusts another authority
     Then the plugin refuses the certificate of S3
-    And restic refuses the certificate of S3
+    And the uploader refuses the certificate of S3

@@ -6,7 +6,7 @@ Feature: A large volume is backed up in time
   @exclusive
   Scenario: Fresh data goes to S3 in time and comes back whole
     Given fresh data, backed up and restored with the clock running
-    Then node-agent ran with no more than the limits of the design
+    Then what moved the data ran with no more than the design's limits of node-agent
     And the backup was in time, or would be with as much data as the register asks for
     And what came back is what was there
 

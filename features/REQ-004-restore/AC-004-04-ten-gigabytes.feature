@@ -6,7 +6,7 @@ Feature: A large volume is restored in time
   @exclusive
   Scenario: Data comes back from S3 in time and whole
     Given fresh data, backed up and restored with the clock running
-    Then node-agent ran with no more than the limits of the design
+    Then what moved the data ran with no more than the design's limits of node-agent
     And the restore was in time, or would be with as much data as the register asks for
     And what came back is what was there
 

@@ -25,7 +25,7 @@ from lab.kind.settings import CONTROL_PLANE, KindSettings
 from lab.lifecycle import Lab
 from lab.oci import Image
 from lab.preflight import has_capability
-from lab.programs import KIND_MODULES, KIND_VERSION, MODULES, NODE_MODULES, Module
+from lab.programs import KIND_MODULES, KIND_VERSION, NODE_MODULES, Module
 from lab.progress import Steps
 
 PODNET = "velero-acceptance.local/podnet:v1"
@@ -56,9 +56,10 @@ class KindCluster(Lab):
     @property
     def modules(self) -> tuple[Module, ...]:
         """What has to be built: with a registry, only what none has."""
+        modules = self.settings.release.modules
         if self.engine.own:
-            return (*MODULES, *KIND_MODULES, *NODE_MODULES)
-        return (*(module for module in MODULES if module.name not in UPSTREAM), *KIND_MODULES)
+            return (*modules, *KIND_MODULES, *NODE_MODULES)
+        return (*(module for module in modules if module.name not in UPSTREAM), *KIND_MODULES)
 
     # -- up ------------------------------------------------------------------------------
 
@@ -95,7 +96,8 @@ class KindCluster(Lab):
         if machines.answers() and machines.pull(config.official_image()):
             return machines
         have_image = (
-            not build.missing(NODE_MODULES) and node_image.archive(build.binaries((*MODULES, *NODE_MODULES))).exists()
+            not build.missing(NODE_MODULES)
+            and node_image.archive(build.binaries((*self.settings.release.modules, *NODE_MODULES))).exists()
         )
         preflight.refuse_no_engine(have_image=have_image, cgroups=self.cgroups)
         return Engine(self.settings, own=True)
@@ -103,7 +105,7 @@ class KindCluster(Lab):
     def _images(self) -> list[Image]:
         built = build.binaries(self.modules)
         podnet = Image(PODNET, {"podnet": built["podnet"]}, {"Entrypoint": ["/podnet"]}, frozenset({"podnet"}))
-        found = [*images.images(), podnet]
+        found = [*images.images(self.settings.release), podnet]
         return found if self.engine.own else [image for image in found if image.reference in OWN_IMAGES]
 
     def _start(self, steps: Steps, archives: dict[str, Path]) -> LabFacts:
@@ -203,6 +205,9 @@ class KindCluster(Lab):
         for chosen in (settings.workers, settings.workers[:1]):
             if wanted := [archives[reference] for reference, place in places.items() if place == chosen]:
                 self._load_to(kind, wanted, chosen)
+
+    def _load_image(self, archive: Path) -> None:
+        self._load_to(build.binaries(self.modules)["kind"], [archive], self.settings.workers)
 
     def _load_to(self, kind: Path, wanted: list[Path], chosen: list[str]) -> None:
         self._kind(kind, "load", "image-archive", *wanted, f"--nodes={','.join(chosen)}")

@@ -72,7 +72,7 @@ def store(root: Path, work: Path, built: Mapping[str, Path]) -> None:
     kube = work / "kube.tar"
     oci.write(kube_image(root, built["kube"]), kube)
     with _containerd(root / "var/lib/containerd", work) as ctr:
-        for image in (images.archives()[images.PAUSE], kube):
+        for image in (images.archives([images.pause()])[images.PAUSE], kube):
             _run(*ctr, "import", "--no-unpack", image)
         for other in OTHER_NAMES:
             _run(*ctr, "tag", KUBE, other)

@@ -24,6 +24,8 @@ class KindSettings(LabSettings):
     network: IPv4Network = IPv4Network("10.79.0.0/24")
     # kind-config.yaml says which.
     nodes: Literal[3] = 3
+    # From gitops/, and so as gitops/ says.
+    deployment: Literal["flux"] = "flux"
     api_port: int = Field(default=17443, ge=1, le=65535)
     s3_port: int = Field(default=17000, ge=1, le=65535)
     s3_direct_port: int = Field(default=17001, ge=1, le=65535)

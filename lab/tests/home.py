@@ -155,7 +155,7 @@ class Home:
 
     def _environment(self) -> dict[str, str]:
         keys = self.facts.credentials()
-        tools = [self.facts.restic.parent, self.facts.corpus.parent, self.facts.velero_cli.parent]
+        tools = [self.facts.oracle.parent, self.facts.corpus.parent, self.facts.velero_cli.parent]
         plain = {name: value for name, value in os.environ.items() if not name.startswith("ACCEPTANCE_LAB_")}
         return {
             **plain,

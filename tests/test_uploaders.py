@@ -1,0 +1,240 @@
+"""What is declared of each uploader is told apart, and what is not declared is not let pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from pydantic import SecretStr
+
+from acceptance import uploaders
+from acceptance.checks import layout
+from acceptance.drivers import kopia, restic
+from acceptance.drivers.cpu_time import Throttling
+from acceptance.drivers.kinds import Json
+from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.drivers.velero import Velero
+from acceptance.drivers.volumes import Sample
+from acceptance.errors import AcceptanceError, Refusal
+from acceptance.evidence.recorder import Blocked
+from acceptance.safety import with_uploader
+from acceptance.settings import Environment, S3Access, Settings, Target
+from acceptance.uploaders import KOPIA, RESTIC, UPLOADERS, Uploader
+from fixtures.movers import MoverWatch
+from fixtures.oracle import COMMANDS
+from fixtures.upgrade import Upgrade, _is_up_to_date
+from lab.programs import RELEASES
+
+HASH = "0123456789abcdef" * 2
+NOWHERE = Path("/nowhere")
+ACCESS = S3Access(endpoint="https://127.0.0.1:9000", access_key=SecretStr("a"), secret_key=SecretStr("b"))
+
+
+def environment(**changes: Any) -> Environment:
+    place = {"target": Target.CURRENT, "kubeconfig": NOWHERE, "s3": ACCESS, "corpus": NOWHERE, "corpus_image": "x"}
+    return Environment(**{**place, **changes})
+
+
+def server(image: str, *arguments: str) -> Json:
+    return {"spec": {"template": {"spec": {"containers": [{"image": image, "args": ["server", *arguments]}]}}}}
+
+
+class Cluster:
+    """Answers what the deployment of Velero, or a pod, is."""
+
+    def __init__(self, *found: Json | None) -> None:
+        self._found = list(found)
+
+    def get(self, *_: object) -> Json | None:
+        return self._found.pop(0) if len(self._found) > 1 else self._found[0]
+
+
+# -- which one it is ------------------------------------------------------------------------
+
+
+def test_every_uploader_has_a_release_and_an_oracle() -> None:
+    assert set(UPLOADERS) == set(RELEASES) == set(COMMANDS)
+    assert all(uploader.name == name for name, uploader in UPLOADERS.items())
+
+
+@pytest.mark.parametrize(
+    ("image", "arguments", "expected"),
+    [
+        ("velero/velero:v1.16.2", [], RESTIC),
+        ("velero/velero:v1.17.0", [], KOPIA),
+        ("registry.example:5000/velero:1.18.3", [], KOPIA),
+        ("velero/velero:v1.16.2", ["--uploader-type=kopia"], KOPIA),
+        ("velero/velero@sha256:00", ["--uploader-type=restic"], RESTIC),
+    ],
+)
+def test_the_uploader_is_read_from_the_deployment(image: str, arguments: list[str], expected: Uploader) -> None:
+    assert uploaders.of_server(arguments, image) is expected
+    cluster = cast(Kubernetes, Cluster(server(image, *arguments)))
+    assert with_uploader(environment(), cluster, None).uploader == expected.name
+
+
+def test_a_server_that_does_not_tell_is_refused() -> None:
+    with pytest.raises(AcceptanceError, match="names no version"):
+        uploaders.of_server([], "velero/velero@sha256:00")
+    with pytest.raises(AcceptanceError, match="names no version"):
+        uploaders.of_server(["--uploader-type=rsync"], "velero/velero@sha256:00")
+    with pytest.raises(Refusal, match="names no version"):
+        with_uploader(environment(), cast(Kubernetes, Cluster(server("velero/velero:main"))), None)
+
+
+def test_another_uploader_than_the_deployed_one_is_refused() -> None:
+    cluster = cast(Kubernetes, Cluster(server("velero/velero:v1.18.3")))
+    with pytest.raises(Refusal, match="the deployed Velero backs up with kopia, not restic"):
+        with_uploader(environment(), cluster, "restic")
+    assert with_uploader(environment(), cluster, "kopia").uploader == "kopia"
+
+
+def test_an_upgrade_that_a_killed_run_left_behind_is_refused() -> None:
+    cluster = cast(Kubernetes, Cluster(server("velero/velero:v1.18.3")))
+    with pytest.raises(Refusal, match=r"made with restic and backs up with kopia.*acceptance sweep"):
+        with_uploader(environment(target=Target.LAB, oracle=NOWHERE), cluster, None)
+
+
+def test_without_velero_nothing_is_said_of_its_uploader() -> None:
+    assert with_uploader(environment(), cast(Kubernetes, Cluster(None)), "kopia") == environment()
+
+
+def test_an_unknown_uploader_is_refused() -> None:
+    with pytest.raises(Refusal, match="uploader: Input should be 'restic' or 'kopia'"):
+        Settings.read(uploader="rsync")
+
+
+# -- the keys of kopia ----------------------------------------------------------------------
+
+REPOSITORY = "velero/kopia/n/"
+WHOLE = {
+    *layout.backup_keys("velero/", "b", KOPIA),
+    *layout.restore_keys("velero/", "r"),
+    *(f"{REPOSITORY}{name}" for name in ("kopia.repository", "kopia.blobcfg", "udmrepo.Repository")),
+    f"{REPOSITORY}p{HASH}-sc359d17b02eb4b94147",
+    f"{REPOSITORY}q{HASH}-s15ee87d6def5d263147",
+    f"{REPOSITORY}xn0_{HASH}-s15ee87d6def5d263147-c1",
+}
+
+
+def inspect(keys: set[str], uploader: Uploader = KOPIA) -> layout.LayoutFindings:
+    return layout.inspect(keys, "velero/", backup="b", restore="r", uploader=uploader, namespace="n", snapshots=1)
+
+
+def test_the_whole_layout_of_kopia_has_no_finding() -> None:
+    others = {f"{REPOSITORY}_log_20261124095409_9a3e_1795514049_1_{HASH}", f"{REPOSITORY}kopia.maintenance"}
+    assert inspect(WHOLE | others) == layout.LayoutFindings((), ())
+
+
+@pytest.mark.parametrize("key", sorted(WHOLE))
+def test_every_key_of_kopia_is_missed(key: str) -> None:
+    assert inspect(WHOLE - {key}).missing
+
+
+@pytest.mark.parametrize("key", [f"{REPOSITORY}config", f"{REPOSITORY}data/01/{HASH}{HASH}", f"{REPOSITORY}p{HASH}"])
+def test_what_kopia_does_not_write_is_seen(key: str) -> None:
+    assert inspect(WHOLE | {key}).unexpected == (key,)
+
+
+def test_one_layout_does_not_pass_for_the_other() -> None:
+    found = inspect(WHOLE, RESTIC)
+    assert "velero/restic/n/config" in found.missing and len(found.missing) > len(RESTIC.parts)
+
+
+# -- the oracle -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kopia.Repository, "kopia"), (restic.Repository, "restic")])
+def test_a_repository_that_cannot_be_opened_is_told_in_the_commands_words(
+    kind: type[kopia.Repository] | type[restic.Repository], name: str, tmp_path: Path
+) -> None:
+    program = tmp_path / name
+    program.write_text('#!/bin/sh\necho "$0 says no: $*" >&2\nexit 1\n')
+    program.chmod(0o755)
+    repository = kind(program, ACCESS, "bucket", f"velero/{name}/n/", "hidden")
+    with pytest.raises(AcceptanceError, match=f"{name}.* says no") as error:
+        repository.snapshots()
+    assert "hidden" not in str(error.value)
+
+
+# -- the pods that move volumes -------------------------------------------------------------
+
+
+def sample(phase: str, volume: str = "v") -> Sample:
+    return Sample(0.0, volume, phase, 0, 0)
+
+
+def pod(uid: str) -> Json:
+    return {"metadata": {"uid": uid, "name": uid}, "spec": {}}
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
+    """Periods throttled by pod, in the order they are read."""
+    found: dict[str, list[int]] = {}
+
+    def read(_: Path | None, uids: list[str]) -> Throttling | None:
+        seen = found.get(uids[0])
+        return Throttling(10 * seen[0], seen.pop(0), 0.0) if seen else None
+
+    monkeypatch.setattr("acceptance.drivers.cpu_time.of_pods", read)
+    return found
+
+
+def test_of_node_agent_the_difference_counts(readings: dict[str, list[int]]) -> None:
+    readings |= {"a": [5, 9], "b": [0, 1]}
+    velero = cast(Velero, SimpleNamespace(agent_pods=lambda: [pod("a"), pod("b")]))
+    watch = MoverWatch(cast(Kubernetes, None), velero, RESTIC, None)
+    watch.note(sample("InProgress"))
+    assert watch.throttling() == Throttling(50, 5, 0.0) and set(watch.pods) == {"a", "b"}
+
+
+def test_of_a_volumes_own_pod_the_last_look_counts(readings: dict[str, list[int]]) -> None:
+    readings |= {"u": [2, 7]}
+    velero = cast(Velero, SimpleNamespace(namespace="velero"))
+    watch = MoverWatch(cast(Kubernetes, Cluster(pod("u"), pod("u"), None)), velero, KOPIA, None)
+    for phase in ("Accepted", "InProgress", "InProgress", "InProgress", "Completed"):
+        watch.note(sample(phase))
+    assert watch.throttling() == Throttling(70, 7, 0.0) and set(watch.pods) == {"u"}
+
+
+@pytest.mark.usefixtures("readings")
+def test_where_nothing_can_be_read_it_is_not_known() -> None:
+    velero = cast(Velero, SimpleNamespace(agent_pods=lambda: [pod("a")]))
+    assert MoverWatch(cast(Kubernetes, None), velero, RESTIC, None).throttling() is None
+
+
+# -- the upgrade ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("releases", "says"),
+    [
+        ({}, "at hand only on the lab"),
+        ({"restic": "./a"}, "at hand only on the lab"),
+        ({"kopia": "./b"}, "the deployed Velero makes no backups with restic"),
+    ],
+)
+def test_without_both_releases_there_is_no_upgrade(releases: dict[str, str], says: str) -> None:
+    upgrade = Upgrade(*(cast(Any, None),) * 3, environment(releases=releases), cast(Any, None))
+    with pytest.raises(Blocked, match=says):
+        upgrade.require()
+
+
+@pytest.mark.parametrize(
+    ("image", "status", "done"),
+    [
+        ("new", {"updatedNumberScheduled": 3, "numberReady": 3, "observedGeneration": 2}, True),
+        ("old", {"updatedNumberScheduled": 3, "numberReady": 3, "observedGeneration": 2}, False),
+        ("new", {"updatedNumberScheduled": 2, "numberReady": 3, "observedGeneration": 2}, False),
+        ("new", {"updatedNumberScheduled": 3, "numberReady": 2, "observedGeneration": 2}, False),
+        ("new", {"updatedNumberScheduled": 3, "numberReady": 3, "observedGeneration": 1}, False),
+    ],
+)
+def test_agents_are_of_the_new_release_only_when_all_are(image: str, status: Json, done: bool) -> None:
+    spec = {"template": {"spec": {"containers": [{"image": image}]}}}
+    item = {"metadata": {"generation": 2}, "spec": spec, "status": {"desiredNumberScheduled": 3, **status}}
+    assert _is_up_to_date(item, "new") is done
+    assert _is_up_to_date(None, "new") is False
