@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -400,7 +401,11 @@ def test_a_full_disk_is_one_sentence_and_no_success(suite: Suite) -> None:
 
 
 def test_the_real_features_are_collected_quickly_and_without_a_cluster() -> None:
-    started = time.monotonic()
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = spent()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "features/", "--collect-only", "-q"],
         cwd=ROOT,
@@ -410,7 +415,7 @@ def test_the_real_features_are_collected_quickly_and_without_a_cluster() -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "AC-004-05-namespace-mapping.feature::test_the_target_stands_on_its_own" in done.stdout
-    assert time.monotonic() - started < 5  # 2 s on an idle machine
+    assert spent() - before < 5  # of processor time, which other work does not stretch much; 2 s when idle
 
 
 @pytest.mark.parametrize(
