@@ -6,9 +6,18 @@ from collections.abc import Iterator
 
 from acceptance.drivers.flux import Flux, settled
 from acceptance.drivers.git import Checkout
-from acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION, NODE, Json, labels_of, name_of
+from acceptance.drivers.kinds import (
+    GIT_REPOSITORY,
+    HELM_RELEASE,
+    KUSTOMIZATION,
+    NODE,
+    STORAGE_LOCATION,
+    Json,
+    labels_of,
+    name_of,
+)
 from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.minio_admin import Users
+from acceptance.drivers.minio_admin import Quota, Users
 from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.naming import FAULT, PREFIX
 from acceptance.settings import Environment
@@ -24,6 +33,12 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
     """Undo every fault that can be found; yield a line for each."""
     if environment.toxiproxy:
         Toxiproxy(environment.toxiproxy, environment.proxy).heal()
+        if (quota := Quota(environment.s3, environment.bucket)).get():
+            quota.clear()
+            yield f"the quota of the bucket {environment.bucket}"
+    for location in kubernetes.list_all(STORAGE_LOCATION, environment.velero_namespace):
+        if attend(kubernetes, location):
+            yield f"the neglect of the location {name_of(location)}"
     for node in kubernetes.list_all(NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
@@ -69,6 +84,23 @@ def untaint(kubernetes: Kubernetes, node: str) -> bool:
 
 def _taints(node: Json) -> list[Json]:
     return list(node["spec"].get("taints") or [])
+
+
+def neglect(kubernetes: Kubernetes, location: Json) -> None:
+    """Have a location not validated for a day, and remember in it how often it was."""
+    frequency = location["spec"].get("validationFrequency")
+    change = {"metadata": {"annotations": {FAULT: frequency or ""}}, "spec": {"validationFrequency": "24h"}}
+    kubernetes.patch(STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
+
+
+def attend(kubernetes: Kubernetes, location: Json) -> bool:
+    """Have a location that we neglected validated as often as before; say whether it was one."""
+    before = (location["metadata"].get("annotations") or {}).get(FAULT)
+    if before is None:
+        return False
+    change = {"metadata": {"annotations": {FAULT: None}}, "spec": {"validationFrequency": before or None}}
+    kubernetes.patch(STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
+    return True
 
 
 def suspend(flux: Flux, name: str, namespace: str, owner: str) -> None:

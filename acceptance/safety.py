@@ -40,6 +40,9 @@ def _lab() -> Environment:
         ),
         toxiproxy=facts.toxiproxy,
         proxy=facts.proxy,
+        prometheus=facts.prometheus,
+        promtool=facts.promtool,
+        alert_durations=facts.alert_durations,
         foreign_bucket=facts.other_bucket,
         gitops=facts.git_work,
         age_key=facts.age_key,
@@ -51,11 +54,14 @@ def _lab() -> Environment:
         corpus_image=facts.corpus_image,
         velero_cli=facts.velero_cli,
         disk=settings.state,
-        cgroups=Cgroups(settings.name).cpu,
+        cgroups=Cgroups(settings.name).accounts,
         notes={
             **facts.versions,
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
             "kubelet sync period": f"{SYNC_FREQUENCY} (default: 1m)",
+            "durations of the alerts": ", ".join(
+                f"{given} for {real}" for real, given in facts.alert_durations.items()
+            ),
             "nodes": "3, namespaces of one machine",
         },
     )
@@ -115,6 +121,8 @@ def _current(current: CurrentTarget) -> Environment:
         audit_log=current.audit_log,
         capture=current.capture,
         s3_ports=current.s3_ports,
+        prometheus=current.prometheus,
+        promtool=Path(found) if (found := shutil.which("promtool")) else None,
         restic=_program("restic"),
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,

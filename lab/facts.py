@@ -27,6 +27,10 @@ class LabFacts(BaseModel):
     s3_ports: list[int]
     toxiproxy: str
     proxy: str = PROXY_NAME
+    prometheus: str
+    promtool: Path
+    # What stands in the alerts by what the lab's Prometheus takes for it.
+    alert_durations: dict[str, str]
     storage_class: str = STORAGE_CLASS
     git_work: Path
     age_key: Path

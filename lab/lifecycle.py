@@ -21,7 +21,21 @@ from acceptance import figures, timeouts
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.figures import cache_folder
 from acceptance.waiting import Deadline, poll
-from lab import build, control_plane, debian, flux, gitops, images, network, nodes, pki, preflight, registry, storage
+from lab import (
+    build,
+    control_plane,
+    debian,
+    flux,
+    gitops,
+    images,
+    monitoring,
+    network,
+    nodes,
+    pki,
+    preflight,
+    registry,
+    storage,
+)
 from lab.cgroups import Cgroups
 from lab.facts import LabFacts, load, path_of
 from lab.kubectl import Kubectl
@@ -110,11 +124,13 @@ class Lab:
             with steps.step("nodes and add-ons"):
                 self._start_nodes(programs, archives)
                 flux.install_add_ons(self.settings, self.kubectl)
+                monitoring.start(self.settings, self.processes)
                 flux.install(self.settings, self.kubectl, build.binaries()["source-controller"].parent)
                 services.result()
                 flux.reconcile(self.settings, self.kubectl)
                 self._wait_nodes()
         with steps.step("Flux deploys Velero"):
+            monitoring.expose(self.kubectl)
             flux.wait_deployed(self.kubectl)
         facts = self._facts(built, steps)
         path_of(self.settings).write_text(facts.model_dump_json(indent=2))
@@ -127,6 +143,7 @@ class Lab:
             f"{settings.s3_port}={settings.s3}:{storage.PROXIED_PORT}",
             f"{settings.s3_direct_port}={settings.s3}:{storage.DIRECT_PORT}",
             f"{settings.toxiproxy_port}={settings.s3}:{storage.TOXIPROXY_PORT}",
+            f"{settings.prometheus_port}={settings.control}:{monitoring.PORT}",
         ]
         machine = f"/proc/{os.getpid()}/ns/net"
         self.processes.start(FORWARDER, [program, f"-machine={machine}", *routes], netns="control")
@@ -177,6 +194,9 @@ class Lab:
             capture=["nsenter", f"--net=/proc/{self.processes.require('s3')}/ns/net", "tcpdump"],
             s3_ports=[storage.PROXIED_PORT, storage.DIRECT_PORT],
             toxiproxy=f"http://127.0.0.1:{settings.toxiproxy_port}",
+            prometheus=f"http://127.0.0.1:{settings.prometheus_port}",
+            promtool=debian.program("usr/bin/promtool"),
+            alert_durations=monitoring.DURATIONS,
             git_work=self.state / "home",
             age_key=self.state / "age.key",
             audit_log=settings.audit_log,

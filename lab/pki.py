@@ -57,6 +57,7 @@ def leaves(settings: LabSettings) -> list[Leaf]:
         Leaf("controller-manager", "system:kube-controller-manager"),
         Leaf("scheduler", "system:kube-scheduler"),
         Leaf("proxy", "system:kube-proxy"),
+        Leaf("monitoring", "lab-monitoring"),
         Leaf("s3", "s3.lab", dns=["s3.lab", "localhost"], addresses=[LOOPBACK, settings.s3]),
         Leaf("git", "git.lab", dns=["git.lab"], addresses=[settings.control]),
         Leaf("registry", "registry.lab", dns=["registry.lab"], addresses=[settings.control]),

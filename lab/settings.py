@@ -39,6 +39,7 @@ class LabSettings(BaseSettings):
     s3_port: int = Field(default=19000, ge=1, le=65535)
     s3_direct_port: int = Field(default=19001, ge=1, le=65535)
     toxiproxy_port: int = Field(default=18474, ge=1, le=65535)
+    prometheus_port: int = Field(default=19090, ge=1, le=65535)
     # The design runs the garbage collector hourly; the lab shortens it and the report says so.
     garbage_collection_frequency: str = Field(default="10s", pattern=GO_DURATION)
     validation_frequency: str = Field(default="10s", pattern=GO_DURATION)
@@ -69,7 +70,7 @@ class LabSettings(BaseSettings):
 
     @property
     def control(self) -> IPv4Address:
-        """Control plane, Git server and OCI registry."""
+        """Control plane, Git server, OCI registry and Prometheus."""
         return self.network[2]
 
     @property
@@ -97,4 +98,5 @@ class LabSettings(BaseSettings):
             "S3 through the fault proxy": self.s3_port,
             "S3 past the fault proxy": self.s3_direct_port,
             "toxiproxy": self.toxiproxy_port,
+            "Prometheus": self.prometheus_port,
         }
