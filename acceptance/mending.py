@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from acceptance.checks import limits
 from acceptance.drivers.flux import Flux, settled
 from acceptance.drivers.git import Checkout
 from acceptance.drivers.kinds import (
@@ -11,6 +12,7 @@ from acceptance.drivers.kinds import (
     HELM_RELEASE,
     KUSTOMIZATION,
     NODE,
+    POD,
     STORAGE_LOCATION,
     Json,
     labels_of,
@@ -18,7 +20,9 @@ from acceptance.drivers.kinds import (
 )
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.minio_admin import Quota, Users
+from acceptance.drivers.pod_use import Groups
 from acceptance.drivers.toxiproxy import Toxiproxy
+from acceptance.errors import AcceptanceError
 from acceptance.naming import FAULT, PREFIX
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
@@ -33,12 +37,7 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
     """Undo every fault that can be found; yield a line for each."""
     if environment.toxiproxy:
         Toxiproxy(environment.toxiproxy, environment.proxy).heal()
-        if (quota := Quota(environment.s3, environment.bucket)).get():
-            quota.clear()
-            yield f"the quota of the bucket {environment.bucket}"
-    for location in kubernetes.list_all(STORAGE_LOCATION, environment.velero_namespace):
-        if attend(kubernetes, location):
-            yield f"the neglect of the location {name_of(location)}"
+    yield from _mend_shortages(kubernetes, environment)
     for node in kubernetes.list_all(NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
@@ -57,6 +56,19 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
                 if name.startswith(PREFIX):
                     users.remove(name)
                     yield f"the S3 user {name}"
+
+
+def _mend_shortages(kubernetes: Kubernetes, environment: Environment) -> Iterator[str]:
+    """Give back the attention, the room and the memory that Velero was denied."""
+    for location in kubernetes.list_all(STORAGE_LOCATION, environment.velero_namespace):
+        if attend(kubernetes, location):
+            yield f"the neglect of the location {name_of(location)}"
+    if environment.toxiproxy and (quota := Quota(environment.s3, environment.bucket)).get():  # our own S3
+        quota.clear()
+        yield f"the quota of the bucket {environment.bucket}"
+    for pod in kubernetes.list_all(POD, environment.velero_namespace, labels="name=node-agent"):
+        if give_back_memory(pod, environment):
+            yield f"the scarce memory of {name_of(pod)}"
 
 
 def _lift(users: Users) -> Iterator[str]:
@@ -100,6 +112,20 @@ def attend(kubernetes: Kubernetes, location: Json) -> bool:
         return False
     change = {"metadata": {"annotations": {FAULT: None}}, "spec": {"validationFrequency": before or None}}
     kubernetes.patch(STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
+    return True
+
+
+def give_back_memory(pod: Json, environment: Environment) -> bool:
+    """Let a pod of node-agent have again what its limit says; say whether it had less. Only on this machine."""
+    if not environment.cgroups:
+        return False
+    try:
+        groups, size = Groups.of(environment.cgroups, pod["metadata"]["uid"]), int(limits.highest([pod], "memory"))
+    except (AcceptanceError, limits.Unlimited):
+        return False
+    if groups.limit() >= size:
+        return False
+    groups.set_limit(size)
     return True
 
 

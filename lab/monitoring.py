@@ -65,8 +65,8 @@ def start(settings: LabSettings, processes: Processes) -> None:
     folder.mkdir(exist_ok=True)
     for name, content in (
         ("alerts.yaml", rule_file()),
-        ("blackbox.yaml", _probe(settings)),
-        ("prometheus.yaml", _configuration(settings)),
+        ("blackbox.yaml", probe(settings)),
+        ("prometheus.yaml", configuration(settings)),
     ):
         (folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
     processes.start(
@@ -90,7 +90,7 @@ def start(settings: LabSettings, processes: Processes) -> None:
     )
 
 
-def _probe(settings: LabSettings) -> Json:
+def probe(settings: LabSettings) -> Json:
     """The exporter's modules, with a client certificate in place of a pod's token."""
     content: Json = yaml.safe_load((APP / "blackbox.yaml").read_text())
     for module in content["modules"].values():
@@ -99,7 +99,8 @@ def _probe(settings: LabSettings) -> Json:
     return content
 
 
-def _configuration(settings: LabSettings) -> Json:
+def configuration(settings: LabSettings) -> Json:
+    """What Prometheus scrapes, and how often."""
     nodes = {name: settings.node_address(index) for index, name in enumerate(settings.node_names, start=1)}
     api = f"{settings.control}:6443"
     secure: Json = {"scheme": "https", "tls_config": _identity(settings)}

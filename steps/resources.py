@@ -1,0 +1,171 @@
+"""What node-agent uses, and what becomes of a backup when it may not have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pytest_bdd import given, then, when
+
+from acceptance.checks import resources
+from acceptance.drivers.pod_use import Use
+from acceptance.drivers.prometheus import Prometheus, Series
+from acceptance.drivers.velero import Operation, Velero
+from acceptance.evidence.recorder import Evidence, Inconclusive
+from acceptance.settings import Environment
+from acceptance.timeouts import Timeouts
+from acceptance.waiting import poll
+from fixtures.agent_use import CPU, MEMORY, AgentLoad, Load, Scarcity, Strain, Strained, seen_by_prometheus
+from fixtures.outages import Interrupted
+from fixtures.scope import Scope
+from fixtures.watchers import Vigil
+
+# What a process that the kernel ends leaves in Velero's log, and a node-agent that starts anew.
+KILLED = r"signal: killed|restic|pod volume|PodVolumeBackup|podvolumebackup|server starting|[Ee]rror backing up"
+MEGABYTE = 1e6
+# Of one node-agent's, so that at least one was taken while the busiest one worked.
+READINGS = 3
+
+
+@given("many small files and fresh data, backed up and restored with node-agent watched", target_fixture="load")
+def loaded(agent_load: AgentLoad) -> Load:
+    return agent_load.load()
+
+
+@then("no node-agent used more memory or CPU than the design allows")
+def within_limits(load: Load, evidence: Evidence) -> None:
+    load.backup.require()
+    load.restore.require()
+    for pod, samples in load.samples.items():
+        resident = max(use.resident for use in samples) / MEGABYTE
+        evidence.observe(f"memory of the processes alone, {pod}", round(resident), "MB")
+    evidence.measure("memory_peak", _megabytes(load.samples), artefact=_table(load.samples))
+    evidence.measure("cpu_peak", _cpus(load.samples), artefact=_table(load.samples))
+
+
+@then("Prometheus saw the same use")
+def same_use(load: Load, prometheus: Prometheus, velero: Velero, evidence: Evidence, timeouts: Timeouts) -> None:
+    memory, cpu = _seen(load, prometheus, velero, timeouts)
+    faults, compared = [], 0
+    for pod, samples in load.samples.items():
+        faults += resources.memory_disagreeing(samples, memory[pod]) + resources.cpu_disagreeing(samples, cpu[pod])
+        compared += len(resources.within(memory[pod], samples))
+    highest = max(value for series in memory.values() for _, value in series.points)
+    evidence.observe("highest memory that Prometheus saw", round(highest / MEGABYTE), "MB")
+    evidence.observe("readings of memory compared", compared)
+    evidence.measure("samples_disagreeing", len(faults), artefact="\n".join(faults) or "all agree")
+
+
+@then("every node-agent is of the quality of service that the design wants")
+def burstable(velero: Velero, evidence: Evidence) -> None:
+    others = resources.not_burstable(velero.agent_pods())
+    evidence.measure("pods_not_burstable", len(others), artefact="\n".join(others) or "all are Burstable")
+
+
+@given("node-agent has less memory than restic needs")
+def scarce(scarcity: Scarcity, vigil: Vigil) -> None:
+    vigil.expect_restart()
+    vigil.allow_errors(KILLED)
+
+
+@when("they are backed up again", target_fixture="backup")
+def backed_up_again(agent_load: AgentLoad, load: Load) -> Operation:
+    return agent_load.back_up(load.workload, "with scarce memory")
+
+
+@then("the kernel killed the uploader, and the backup is not Completed")
+def killed(
+    scarcity: Scarcity, backup: Operation, interrupted: Interrupted, environment: Environment, evidence: Evidence
+) -> None:
+    if not (kills := scarcity.kills()):
+        raise Inconclusive("the kernel killed nothing: the memory was not scarce enough")
+    evidence.observe("processes killed", kills)
+    words = interrupted.words(backup, environment.prefix)
+    told = resources.kill_told(backup.phase, words)
+    evidence.measure("kills_not_told", int(not told), artefact="\n".join([backup.phase, *words]))
+
+
+@then("the next backup of them is Completed once node-agent has its memory back")
+def next_works(agent_load: AgentLoad, load: Load, scarcity: Scarcity, velero: Velero, evidence: Evidence) -> None:
+    scarcity.end()
+    velero.wait_healthy()
+    following = agent_load.back_up(load.workload, "with its memory back")
+    volumes = [volume["status"].get("phase") for volume in velero.volume_backups(following.name)]
+    whole = following.phase == "Completed" and volumes == ["Completed"]
+    evidence.measure("backups_failed_after_kill", int(not whole), artefact=f"{following.phase}, volumes {volumes}")
+
+
+@then("the suite does not call it a failure that was told")
+def not_told(load: Load, interrupted: Interrupted, environment: Environment, evidence: Evidence) -> None:
+    words = interrupted.words(load.backup, environment.prefix)
+    told = resources.kill_told(load.backup.phase, words)
+    evidence.refute("kills_not_told", int(not told), artefact="\n".join([load.backup.phase, *words]))
+
+
+@given("a pod that uses more than the design allows, watched likewise", target_fixture="strained")
+def strained(scope: Scope, strain: Strain) -> Strained:
+    return strain.watch(scope.namespace("strain"))
+
+
+@then("the suite calls its memory and its CPU too much")
+def too_much(strained: Strained, evidence: Evidence) -> None:
+    samples = {"strain": strained.samples}
+    evidence.refute("memory_peak", _megabytes(samples), artefact=_table(samples))
+    evidence.refute("cpu_peak", _cpus(samples), artefact=_table(samples))
+
+
+@then("it does not take what Prometheus saw of one node-agent for another's")
+def another(load: Load, prometheus: Prometheus, velero: Velero, evidence: Evidence, timeouts: Timeouts) -> None:
+    memory, _ = _seen(load, prometheus, velero, timeouts)
+    (busy, own), (_, others) = _busiest_and_idlest(load.samples)
+    idle = next(series for pod, series in memory.items() if load.samples[pod] is others)
+    faults = resources.memory_disagreeing(own, idle)
+    evidence.refute("samples_disagreeing", len(faults), artefact="\n".join([busy, *faults]))
+
+
+@then("it does not take that pod for one of the quality of service that the design wants")
+def not_burstable(strained: Strained, evidence: Evidence) -> None:
+    others = resources.not_burstable([strained.pod])
+    evidence.refute("pods_not_burstable", len(others), artefact="\n".join(others))
+
+
+def _seen(
+    load: Load, prometheus: Prometheus, velero: Velero, timeouts: Timeouts
+) -> tuple[dict[str, Series], dict[str, Series]]:
+    """What Prometheus has of memory and CPU of the node-agents under load, by pod."""
+    since = min(samples[0].at for samples in load.samples.values())
+    (_, busy), _ = _busiest_and_idlest(load.samples)
+
+    def look() -> list[dict[str, Series]]:
+        return [seen_by_prometheus(prometheus, metric, velero.namespace, since) for metric in (MEMORY, CPU)]
+
+    memory, cpu = poll(
+        look,
+        until=lambda seen: any(len(resources.within(series, busy)) >= READINGS for series in seen[0].values()),
+        event="Prometheus has readings of node-agent under load",
+        timeout=timeouts["metric_scraped"],
+    )
+    return memory, cpu
+
+
+def _busiest_and_idlest(samples: Mapping[str, list[Use]]) -> tuple[tuple[str, list[Use]], tuple[str, list[Use]]]:
+    ranked = sorted(samples.items(), key=lambda item: resources.highest_memory(item[1]))
+    return ranked[-1], ranked[0]
+
+
+def _megabytes(samples: Mapping[str, Sequence[Use]]) -> float:
+    return max(map(resources.highest_memory, samples.values())) / MEGABYTE
+
+
+def _cpus(samples: Mapping[str, Sequence[Use]]) -> float:
+    return max(map(resources.highest_cpu, samples.values()))
+
+
+def _table(samples: Mapping[str, Sequence[Use]]) -> str:
+    lines = [f"{'pod':<20} {'Unix time':>13} {'working set':>12} {'resident':>9} {'CPU':>8}"]
+    for pod, uses in samples.items():
+        lines += [
+            f"{pod:<20} {use.at:13.2f} {use.working_set / MEGABYTE:9.1f} MB {use.resident / MEGABYTE:6.1f} MB"
+            f" {use.cpu:6.2f} s"
+            for use in uses
+        ]
+    return "\n".join(lines)
