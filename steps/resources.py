@@ -18,6 +18,7 @@ from fixtures.agent_use import CPU, MEMORY, AgentLoad, Load, Scarcity, Strain, S
 from fixtures.outages import Interrupted
 from fixtures.scope import Scope
 from fixtures.watchers import Vigil
+from fixtures.workload import Workload
 
 # What a process that the kernel ends leaves in Velero's log, and a node-agent that starts anew.
 KILLED = r"signal: killed|restic|pod volume|PodVolumeBackup|podvolumebackup|server starting|[Ee]rror backing up"
@@ -27,7 +28,7 @@ READINGS = 3
 
 
 @given("many small files and fresh data, backed up and restored with node-agent watched", target_fixture="load")
-def loaded(agent_load: AgentLoad) -> Load:
+def loaded(prometheus: Prometheus, agent_load: AgentLoad) -> Load:
     return agent_load.load()
 
 
@@ -67,9 +68,14 @@ def scarce(scarcity: Scarcity, vigil: Vigil) -> None:
     vigil.allow_errors(KILLED)
 
 
-@when("they are backed up again", target_fixture="backup")
-def backed_up_again(agent_load: AgentLoad, load: Load) -> Operation:
-    return agent_load.back_up(load.workload, "with scarce memory")
+@given("many small files and fresh data, of which there is no backup yet", target_fixture="workload")
+def filled(agent_load: AgentLoad) -> Workload:
+    return agent_load.fill("more files")
+
+
+@when("they are backed up", target_fixture="backup")
+def backed_up(agent_load: AgentLoad, workload: Workload) -> Operation:
+    return agent_load.back_up(workload, "with scarce memory")
 
 
 @then("the kernel killed the uploader, and the backup is not Completed")
@@ -85,10 +91,12 @@ def killed(
 
 
 @then("the next backup of them is Completed once node-agent has its memory back")
-def next_works(agent_load: AgentLoad, load: Load, scarcity: Scarcity, velero: Velero, evidence: Evidence) -> None:
+def next_works(
+    agent_load: AgentLoad, workload: Workload, scarcity: Scarcity, velero: Velero, evidence: Evidence
+) -> None:
     scarcity.end()
     velero.wait_healthy()
-    following = agent_load.back_up(load.workload, "with its memory back")
+    following = agent_load.back_up(workload, "with its memory back")
     volumes = [volume["status"].get("phase") for volume in velero.volume_backups(following.name)]
     whole = following.phase == "Completed" and volumes == ["Completed"]
     evidence.measure("backups_failed_after_kill", int(not whole), artefact=f"{following.phase}, volumes {volumes}")

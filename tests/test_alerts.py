@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from acceptance.drivers import promtool
 from acceptance.drivers.kinds import Json
 from acceptance.drivers.prometheus import Series
 from fixtures.alert_mistakes import MISTAKES
-from fixtures.drill import ALERTS
+from fixtures.drill import ALERTS, Drilled
 from lab import debian, monitoring
 from lab.monitoring import APP
 from lab.settings import LabSettings
@@ -56,15 +57,6 @@ def test_each_mistake_of_the_feature_fails_them(program: Path, rules: Json, mist
     MISTAKES[mistake](changed)
     assert changed != rules
     assert not promtool.judge(program, changed, TESTS).passed
-
-
-def test_every_rule_has_a_unit_test_that_fails_without_it(program: Path, rules: Json) -> None:
-    for group in rules["groups"]:
-        for rule in list(group["rules"]):
-            group["rules"].remove(rule)
-            judged = promtool.judge(program, rules, TESTS)
-            assert not judged.passed and rule["alert"] in judged.words, rule
-            group["rules"].append(rule)
 
 
 def test_rules_that_are_none_are_refused(program: Path) -> None:
@@ -131,6 +123,12 @@ def test_the_lab_asks_for_the_location_as_the_operator_would() -> None:
     assert own == lab
 
 
+def test_every_node_is_scraped() -> None:
+    jobs = {job["job_name"]: job for job in monitoring.configuration(LabSettings(nodes=5))["scrape_configs"]}
+    for name, count in (("velero", 1), ("node-agent", 5), ("kubelet", 5), ("apiserver", 1), ("minio", 1)):
+        assert len(jobs[name]["static_configs"][0]["targets"]) == count, name
+
+
 # -- their course ---------------------------------------------------------------------------
 
 
@@ -187,3 +185,28 @@ def test_a_course_is_told_from_the_history() -> None:
     seen = alerts.as_seen(course(fired=None), [firing(90, 110, 130), firing(120, schedule="t")])
     assert (seen.fired, seen.resolved) == (10.0, 30.0)
     assert alerts.as_seen(course(), [firing(120, schedule="t")]).fired is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "own"),
+    [
+        ({"alertname": "VeleroBackupFailed", "schedule": "failed"}, True),
+        ({"alertname": "VeleroBackupFailed", "schedule": "calm"}, True),
+        ({"alertname": "VeleroBackupFailed", "schedule": "daily-backup"}, False),
+        ({"alertname": "VeleroBackupFailed"}, False),
+        ({"alertname": "VeleroBackupMissed", "schedule": "new", "reason": "never"}, True),
+        ({"alertname": "VeleroBackupMissed", "schedule": "calm", "reason": "never"}, False),
+        ({"alertname": "VeleroBackupMissed", "schedule": "calm", "reason": "too long ago"}, True),
+        ({"alertname": "VeleroLocationStale"}, True),
+        ({"alertname": "VeleroS3AlmostFull", "reason": "quota"}, True),
+        ({"alertname": "VeleroS3AlmostFull", "reason": "drives"}, False),
+        ({"alertname": "SomethingElse"}, False),
+    ],
+)
+def test_the_drill_answers_for_its_own_alerts_and_for_all_of_them(labels: dict[str, str], own: bool) -> None:
+    courses = {
+        "a": course(alert="VeleroBackupFailed", labels={"schedule": "failed"}),
+        "b": course(alert="VeleroBackupMissed", labels={"schedule": "new", "reason": "never"}),
+    }
+    drilled = Drilled(courses, {}, "calm", datetime.now(UTC), [Series(labels, ((1.0, 1.0),))])
+    assert bool(drilled.own_history) is own

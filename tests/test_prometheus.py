@@ -16,7 +16,11 @@ from acceptance.checks import metrics
 from acceptance.checks.metrics import Expected, Reading
 from acceptance.drivers.prometheus import Prometheus, Series, Target, selector
 from acceptance.errors import AcceptanceError
+from acceptance.evidence.recorder import Blocked
+from acceptance.settings import Environment
+from acceptance.timeouts import Timeouts
 from acceptance.waiting import WaitTimedOut
+from fixtures.prometheus import prometheus_of
 
 MOMENT = datetime(2026, 11, 24, 2, tzinfo=UTC)
 
@@ -124,6 +128,19 @@ def test_what_goes_wrong_is_one_sentence(server: Server, answer: str, says: str)
 def test_a_prometheus_that_is_not_there_is_named() -> None:
     with pytest.raises(AcceptanceError, match=r"http://127\.0\.0\.1:1 does not answer: ConnectionError"):
         Prometheus("http://127.0.0.1:1", call_seconds=1).query("up")
+
+
+def test_without_an_address_the_row_is_blocked_and_says_which_setting() -> None:
+    with pytest.raises(Blocked, match=r"set current\.prometheus"):
+        prometheus_of(Environment.model_construct(prometheus=None), Timeouts())
+    with pytest.raises(Blocked, match=r"does not answer: ConnectionError: is current\.prometheus its address\?"):
+        prometheus_of(Environment.model_construct(prometheus="http://127.0.0.1:1"), Timeouts())
+
+
+def test_an_address_that_answers_is_used(server: Server) -> None:
+    server.answers["targets"] = {"activeTargets": []}
+    address = f"http://127.0.0.1:{server.server_port}"
+    assert prometheus_of(Environment.model_construct(prometheus=address), Timeouts()).url == address
 
 
 # -- metrics --------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ Feature: node-agent stays within the memory and the CPU that the design gives it
 
   @exclusive @disrupt
   Scenario: A backup whose uploader is killed for want of memory is called failed, and the next one works
-    Given many small files and fresh data, backed up and restored with node-agent watched
+    Given many small files and fresh data, of which there is no backup yet
     And node-agent has less memory than restic needs
-    When they are backed up again
+    When they are backed up
     Then the kernel killed the uploader, and the backup is not Completed
     And the next backup of them is Completed once node-agent has its memory back
 

@@ -5,7 +5,7 @@
 //	corpus read  DIR                     the manifest of what is there now
 //	corpus fill  -seed S -bytes N DIR    ten files of fresh random data, N bytes in all
 //	corpus touch FILE                    a small file that no corpus has
-//	corpus strain -bytes N               uses N bytes of memory and a CPU until stopped
+//	corpus strain -bytes N               uses N bytes of memory and its CPUs until stopped
 //	corpus hold                          sleeps until stopped: the main process of a workload
 //	corpus probe DIR                     exits 0 when DIR's identity file can be read
 //	corpus append  -seed S FILE          writes a journal until stopped

@@ -1,18 +1,28 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"runtime"
+)
 
 // page is how often strain has to touch its memory for all of it to be in use.
 const page = 4096
 
-// strain uses size bytes of memory and one CPU until it is stopped.
+// strain uses size bytes of memory and every CPU it is given, until it is stopped.
 func strain(size int64) error {
-	if size < page {
-		return fmt.Errorf("-bytes must be %d or more", page)
+	threads := int64(runtime.NumCPU())
+	if size < page*threads {
+		return fmt.Errorf("-bytes must be %d or more", page*threads)
 	}
-	held := make([]byte, size)
+	for range threads {
+		go touch(make([]byte, size/threads))
+	}
+	select {}
+}
+
+func touch(held []byte) {
 	for {
-		for i := int64(0); i < size; i += page {
+		for i := 0; i < len(held); i += page {
 			held[i]++
 		}
 	}
