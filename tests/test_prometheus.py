@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +20,7 @@ from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 from acceptance.waiting import WaitTimedOut
 from fixtures.prometheus import prometheus_of
+from tests.serving import served
 
 MOMENT = datetime(2026, 11, 24, 2, tzinfo=UTC)
 
@@ -58,10 +58,8 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     found = Server()
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    yield found
-    found.shutdown()
-    found.server_close()
+    with served(found):
+        yield found
 
 
 def vector(*values: float, **labels: str) -> dict[str, Any]:
