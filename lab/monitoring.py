@@ -49,7 +49,7 @@ def rule_file(manifest: Path = APP / "alerts.yaml") -> Json:
 
 
 def expose(kubectl: Kubectl) -> None:
-    """Let Prometheus read what it asks for, once Flux has made Velero's namespace."""
+    """Give the metrics of Velero fixed addresses, once Flux has made its namespace."""
     poll(
         lambda: kubectl.get("namespace", "velero"),
         until=lambda namespace: namespace is not None,

@@ -8,13 +8,10 @@ from pytest_bdd import given, then, when
 
 from acceptance.checks import resources
 from acceptance.drivers.pod_use import Use
-from acceptance.drivers.prometheus import Prometheus, Series
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence, Inconclusive
 from acceptance.settings import Environment
-from acceptance.timeouts import Timeouts
-from acceptance.waiting import poll
-from fixtures.agent_use import CPU, MEMORY, AgentLoad, Load, Scarcity, Strain, Strained, seen_by_prometheus
+from fixtures.agent_use import AgentLoad, Load, Scarcity, Strain, Strained
 from fixtures.outages import Interrupted
 from fixtures.scope import Scope
 from fixtures.watchers import Vigil
@@ -23,12 +20,10 @@ from fixtures.workload import Workload
 # What a process that the kernel ends leaves in Velero's log, and a node-agent that starts anew.
 KILLED = r"signal: killed|restic|pod volume|PodVolumeBackup|podvolumebackup|server starting|[Ee]rror backing up"
 MEGABYTE = 1e6
-# Of one node-agent's, so that at least one was taken while the busiest one worked.
-READINGS = 3
 
 
 @given("many small files and fresh data, backed up and restored with node-agent watched", target_fixture="load")
-def loaded(prometheus: Prometheus, agent_load: AgentLoad) -> Load:
+def loaded(agent_load: AgentLoad) -> Load:
     return agent_load.load()
 
 
@@ -44,13 +39,13 @@ def within_limits(load: Load, evidence: Evidence) -> None:
 
 
 @then("Prometheus saw the same use")
-def same_use(load: Load, prometheus: Prometheus, velero: Velero, evidence: Evidence, timeouts: Timeouts) -> None:
-    memory, cpu = _seen(load, prometheus, velero, timeouts)
+def same_use(load: Load, evidence: Evidence) -> None:
     faults, compared = [], 0
     for pod, samples in load.samples.items():
-        faults += resources.memory_disagreeing(samples, memory[pod]) + resources.cpu_disagreeing(samples, cpu[pod])
-        compared += len(resources.within(memory[pod], samples))
-    highest = max(value for series in memory.values() for _, value in series.points)
+        faults += resources.memory_disagreeing(samples, load.memory[pod])
+        faults += resources.cpu_disagreeing(samples, load.cpu[pod])
+        compared += len(resources.within(load.memory[pod], samples))
+    highest = max(value for series in load.memory.values() for _, value in series.points)
     evidence.observe("highest memory that Prometheus saw", round(highest / MEGABYTE), "MB")
     evidence.observe("readings of memory compared", compared)
     evidence.measure("samples_disagreeing", len(faults), artefact="\n".join(faults) or "all agree")
@@ -122,42 +117,17 @@ def too_much(strained: Strained, evidence: Evidence) -> None:
 
 
 @then("it does not take what Prometheus saw of one node-agent for another's")
-def another(load: Load, prometheus: Prometheus, velero: Velero, evidence: Evidence, timeouts: Timeouts) -> None:
-    memory, _ = _seen(load, prometheus, velero, timeouts)
-    (busy, own), (_, others) = _busiest_and_idlest(load.samples)
-    idle = next(series for pod, series in memory.items() if load.samples[pod] is others)
-    faults = resources.memory_disagreeing(own, idle)
-    evidence.refute("samples_disagreeing", len(faults), artefact="\n".join([busy, *faults]))
+def another(load: Load, evidence: Evidence) -> None:
+    ranked = sorted(load.samples, key=lambda pod: resources.highest_memory(load.samples[pod]))
+    idlest, busiest = ranked[0], ranked[-1]
+    faults = resources.cpu_disagreeing(load.samples[busiest], load.cpu[idlest])
+    evidence.refute("samples_disagreeing", len(faults), artefact="\n".join([f"{busiest} and {idlest}", *faults]))
 
 
 @then("it does not take that pod for one of the quality of service that the design wants")
 def not_burstable(strained: Strained, evidence: Evidence) -> None:
     others = resources.not_burstable([strained.pod])
     evidence.refute("pods_not_burstable", len(others), artefact="\n".join(others))
-
-
-def _seen(
-    load: Load, prometheus: Prometheus, velero: Velero, timeouts: Timeouts
-) -> tuple[dict[str, Series], dict[str, Series]]:
-    """What Prometheus has of memory and CPU of the node-agents under load, by pod."""
-    since = min(samples[0].at for samples in load.samples.values())
-    (_, busy), _ = _busiest_and_idlest(load.samples)
-
-    def look() -> list[dict[str, Series]]:
-        return [seen_by_prometheus(prometheus, metric, velero.namespace, since) for metric in (MEMORY, CPU)]
-
-    memory, cpu = poll(
-        look,
-        until=lambda seen: any(len(resources.within(series, busy)) >= READINGS for series in seen[0].values()),
-        event="Prometheus has readings of node-agent under load",
-        timeout=timeouts["metric_scraped"],
-    )
-    return memory, cpu
-
-
-def _busiest_and_idlest(samples: Mapping[str, list[Use]]) -> tuple[tuple[str, list[Use]], tuple[str, list[Use]]]:
-    ranked = sorted(samples.items(), key=lambda item: resources.highest_memory(item[1]))
-    return ranked[-1], ranked[0]
 
 
 def _megabytes(samples: Mapping[str, Sequence[Use]]) -> float:
