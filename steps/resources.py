@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_bdd import given, then, when
 
@@ -64,8 +64,10 @@ def scarce(scarcity: Scarcity, vigil: Vigil) -> None:
 
 
 @given("many small files and fresh data, of which there is no backup yet", target_fixture="workload")
-def filled(agent_load: AgentLoad) -> Workload:
-    return agent_load.fill("more files")
+def filled(agent_load: AgentLoad, evidence: Evidence) -> Iterator[Workload]:
+    workload = agent_load.fill("more files")
+    yield workload
+    evidence.observe("locks that the killed uploader left", agent_load.unlock(workload))
 
 
 @when("they are backed up", target_fixture="backup")
