@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from acceptance.checks import limits
 from acceptance.drivers.flux import Flux, settled
 from acceptance.drivers.git import Checkout
-from acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION, NODE, Json, labels_of, name_of
+from acceptance.drivers.kinds import (
+    GIT_REPOSITORY,
+    HELM_RELEASE,
+    KUSTOMIZATION,
+    NODE,
+    POD,
+    STORAGE_LOCATION,
+    Json,
+    labels_of,
+    name_of,
+)
 from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.minio_admin import Users
+from acceptance.drivers.minio_admin import Quota, Users
+from acceptance.drivers.pod_use import Groups
 from acceptance.drivers.toxiproxy import Toxiproxy
+from acceptance.errors import AcceptanceError
 from acceptance.naming import FAULT, is_made
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
@@ -22,6 +35,9 @@ def flux_of(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts
 
 def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -> Iterator[str]:
     """Undo every fault that can be found; yield a line for each."""
+    if environment.toxiproxy:
+        yield from _mend_route(environment.toxiproxy, environment.proxy)
+    yield from _mend_shortages(kubernetes, environment)
     for node in kubernetes.list_all(NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
@@ -56,6 +72,19 @@ def _remove_users(users: Users) -> Iterator[str]:
             yield f"the S3 user {name}"
 
 
+def _mend_shortages(kubernetes: Kubernetes, environment: Environment) -> Iterator[str]:
+    """Give back the attention, the room and the memory that Velero was denied."""
+    for location in kubernetes.list_all(STORAGE_LOCATION, environment.velero_namespace):
+        if attend(kubernetes, location):
+            yield f"the neglect of the location {name_of(location)}"
+    if environment.toxiproxy and (quota := Quota(environment.s3, environment.bucket)).get():  # our own S3
+        quota.clear()
+        yield f"the quota of the bucket {environment.bucket}"
+    for pod in kubernetes.list_all(POD, environment.velero_namespace, labels="name=node-agent"):
+        if give_back_memory(pod, environment):
+            yield f"the scarce memory of {name_of(pod)}"
+
+
 def _lift(users: Users) -> Iterator[str]:
     for policy in users.policies():
         if is_made(policy):
@@ -81,6 +110,37 @@ def untaint(kubernetes: Kubernetes, node: str) -> bool:
 
 def _taints(node: Json) -> list[Json]:
     return list(node["spec"].get("taints") or [])
+
+
+def neglect(kubernetes: Kubernetes, location: Json) -> None:
+    """Have a location not validated for a day, and remember in it how often it was."""
+    frequency = location["spec"].get("validationFrequency")
+    change = {"metadata": {"annotations": {FAULT: frequency or ""}}, "spec": {"validationFrequency": "24h"}}
+    kubernetes.patch(STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
+
+
+def attend(kubernetes: Kubernetes, location: Json) -> bool:
+    """Have a location that we neglected validated as often as before; say whether it was one."""
+    before = (location["metadata"].get("annotations") or {}).get(FAULT)
+    if before is None:
+        return False
+    change = {"metadata": {"annotations": {FAULT: None}}, "spec": {"validationFrequency": before or None}}
+    kubernetes.patch(STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
+    return True
+
+
+def give_back_memory(pod: Json, environment: Environment) -> bool:
+    """Let a pod of node-agent have again what its limit says; say whether it had less. Only on this machine."""
+    if not environment.cgroups:
+        return False
+    try:
+        groups, size = Groups.of(environment.cgroups, pod["metadata"]["uid"]), int(limits.highest([pod], "memory"))
+    except (AcceptanceError, limits.Unlimited):
+        return False
+    if groups.limit() >= size:
+        return False
+    groups.set_limit(size)
+    return True
 
 
 def suspend(flux: Flux, name: str, namespace: str, owner: str) -> None:

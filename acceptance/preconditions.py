@@ -19,6 +19,7 @@ from acceptance.drivers.kinds import KUSTOMIZATION, SCHEDULE, STORAGE_CLASS, VOL
 from acceptance.drivers.kubernetes import ApiError, Kubernetes
 from acceptance.drivers.minio_admin import Users
 from acceptance.drivers.minio_trace import S3Trace
+from acceptance.drivers.prometheus import Prometheus
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Velero
 from acceptance.errors import AcceptanceError
@@ -30,6 +31,15 @@ from acceptance.timeouts import Timeouts
 COLLECTION = "--garbage-collection-frequency"
 DEFAULT_COLLECTION = "1h"
 MISSING_PROGRAM = "{} is missing in PATH: `acceptance lab up` builds or unpacks it, or install it"
+MONITORING = "kubernetes/apps/velero-monitoring"
+ALERTS = (
+    "VeleroBackupFailed",
+    "VeleroBackupMissed",
+    "VeleroBackupPartiallyFailed",
+    "VeleroLocationStale",
+    "VeleroLocationUnavailable",
+    "VeleroS3AlmostFull",
+)
 KINDS_OF_VOLUMES = ("local", "hostPath", "csi", "nfs")
 
 
@@ -47,6 +57,12 @@ class Look:
     def bucket(self) -> Bucket:
         """The bucket; raises Refusal when it cannot be reached."""
         return Bucket(self.environment.s3, self.environment.bucket, call_seconds=self.timeouts["s3_call"])
+
+    @property
+    def prometheus(self) -> Prometheus:
+        """The Prometheus that the suite is told of; there is one."""
+        assert self.environment.prometheus is not None
+        return Prometheus(self.environment.prometheus, call_seconds=self.timeouts["prometheus_call"])
 
 
 def require(need: str, look: Look) -> None:
@@ -193,6 +209,43 @@ def _audit(look: Look) -> str:
     return ""
 
 
+# -- monitoring ------------------------------------------------------------------------------
+
+
+def _prometheus(look: Look) -> str:
+    if look.environment.prometheus is None:
+        return "metrics are looked at in Prometheus: set current.prometheus to its address"
+    try:
+        look.prometheus.targets()
+    except AcceptanceError as error:
+        return f"{error}: is current.prometheus its address?"
+    return ""
+
+
+def _alert_drill(look: Look) -> str:
+    if not look.environment.alert_durations or look.environment.toxiproxy is None:
+        return "alerts about the last day need a Prometheus with shortened durations: only the lab has one"
+    if lacking := sorted(set(ALERTS) - look.prometheus.alerts()):
+        return f"Prometheus has no alert {lacking[0]}: load the rules of {MONITORING}/app/alerts.yaml"
+    return ""
+
+
+def _promtool(look: Look) -> str:
+    return MISSING_PROGRAM.format("promtool") if look.environment.promtool is None else ""
+
+
+def _monitoring(look: Look) -> str:
+    if look.environment.gitops is None or not (look.environment.gitops / MONITORING).is_dir():
+        return f"{MONITORING} is looked for in the deployed repository: set current.gitops to a checkout that has it"
+    return ""
+
+
+def _pod_groups(look: Look) -> str:
+    if look.environment.cgroups:
+        return ""
+    return "the use of pods is read from their control groups: only those of the lab are on this machine"
+
+
 # -- this machine, and what runs on the cluster ------------------------------------------------
 
 
@@ -225,6 +278,7 @@ def _clocks_agree(look: Look) -> str:
 
 NEEDS: dict[str, Callable[[Look], str]] = {
     "age_key": _age_key,
+    "alert_drill": _alert_drill,
     "audit": _audit,
     "bucket_state": _bucket_state,
     "capture_command": _capture_command,
@@ -237,7 +291,11 @@ NEEDS: dict[str, Callable[[Look], str]] = {
     "flux": _flux,
     "foreign_bucket": _foreign_bucket,
     "kustomizations": _kustomizations,
+    "monitoring": _monitoring,
     "oracle_program": _oracle_program,
+    "pod_groups": _pod_groups,
+    "prometheus": _prometheus,
+    "promtool": _promtool,
     "s3_administrator": _s3_administrator,
     "s3_trace": _s3_trace,
     "toxiproxy": _toxiproxy,

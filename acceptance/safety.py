@@ -73,6 +73,9 @@ def _own(target: Target) -> Environment:
         ),
         toxiproxy=facts.toxiproxy,
         proxy=facts.proxy,
+        prometheus=facts.prometheus,
+        promtool=facts.promtool,
+        alert_durations=facts.alert_durations,
         foreign_bucket=facts.other_bucket,
         gitops=facts.git_work,
         age_key=facts.age_key,
@@ -86,11 +89,14 @@ def _own(target: Target) -> Environment:
         corpus_image=facts.corpus_image,
         velero_cli=facts.velero_cli,
         disk=cluster.state,
-        cgroups=cluster.cgroups.cpu,
+        cgroups=cluster.cgroups.accounts,
         notes={
             **facts.versions,
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
             "kubelet sync period": f"{SYNC_FREQUENCY} (default: 1m)",
+            "durations of the alerts": ", ".join(
+                f"{given} for {real}" for real, given in facts.alert_durations.items()
+            ),
             "nodes": cluster.nodes_note,
         },
     )
@@ -220,6 +226,8 @@ def _current(current: CurrentTarget, complete: bool) -> Environment:
         audit_log=current.audit_log,
         capture=current.capture,
         s3_ports=current.s3_ports,
+        prometheus=current.prometheus,
+        promtool=_program("promtool"),
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,
         velero_cli=_program("velero"),

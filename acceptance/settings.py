@@ -55,6 +55,10 @@ class Environment(BaseModel):
     s3: S3Access
     toxiproxy: str | None = None
     proxy: str = "s3"
+    # Prometheus, promtool where there is one, and what stands for the durations of the alerts to see them pass.
+    prometheus: str | None = None
+    promtool: Path | None = None
+    alert_durations: dict[str, str] = {}
     # A bucket that Velero's key must not reach, a checkout of what Flux deploys, and the key of its secrets.
     foreign_bucket: str | None = None
     gitops: Path | None = None
@@ -77,9 +81,9 @@ class Environment(BaseModel):
     corpus_image: str
     # The `velero` command, where there is one.
     velero_cli: Path | None = None
-    # Where the target keeps its data and its control groups of CPU time, if that is on this machine.
+    # Where the target keeps its data and, by controller, its control groups, if that is on this machine.
     disk: Path | None = None
-    cgroups: Path | None = None
+    cgroups: dict[str, Path] = {}
     # Shown in the report, never decided on.
     notes: dict[str, str] = {}
 
@@ -113,6 +117,7 @@ class CurrentTarget(BaseModel):
     capture: list[str] = []
     s3_ports: list[int] = [443]
     audit_log: Path | None = None
+    prometheus: str | None = None
 
 
 class Settings(BaseSettings):

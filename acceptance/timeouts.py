@@ -43,6 +43,13 @@ DEFAULTS: dict[str, float] = {
     "cli_call": 60,
     # S3
     "s3_call": 20,
+    # Prometheus
+    "prometheus_call": 15,
+    "metric_scraped": 45,
+    # Velero looks at its backups for the time of the last success once a minute
+    "alert_changes": 150,
+    # MinIO counts what a bucket holds once a minute, and tells of it a minute later
+    "usage_counted": 180,
     # Flux
     "flux_reconciled": 120,
     "deployed": 300,

@@ -38,9 +38,10 @@ class Cgroups:
         return f"/{self.folder}/{node}"
 
     @property
-    def cpu(self) -> Path:
-        """Where the CPU time of the lab's pods is accounted for."""
-        return (self._mount if self.version == 2 else self._mount / "cpu") / self.folder
+    def accounts(self) -> dict[str, Path]:
+        """Where the use of the lab's pods is accounted for, by controller: limits and use of CPU, and memory."""
+        names = ("cpu", "cpuacct", "memory")
+        return {name: (self._mount if self.version == 2 else self._mount / name) / self.folder for name in names}
 
     def create(self) -> None:
         """Make the group for processes. On v2, hand the controllers down to the lab."""

@@ -1,6 +1,6 @@
 """Programs that come from Debian packages.
 
-Packages with a daemon (containerd, the registry) are downloaded and unpacked into the cache,
+Packages with a daemon (containerd, the registry, Prometheus) are downloaded and unpacked into the cache,
 not installed: installing them would start a service, or replace Docker's containerd.
 What has no daemon is installed the ordinary way.
 """
@@ -18,7 +18,16 @@ from acceptance.errors import AcceptanceError, Refusal
 from acceptance.figures import cache_folder
 
 RELEASE = "bookworm"
-UNPACKED = ("busybox-static", "containerd", "containernetworking-plugins", "docker-registry", "restic", "runc")
+UNPACKED = (
+    "busybox-static",
+    "containerd",
+    "containernetworking-plugins",
+    "docker-registry",
+    "prometheus",
+    "prometheus-blackbox-exporter",
+    "restic",
+    "runc",
+)
 # Package by a program it brings, for those that are installed.
 INSTALLED = {"iptables": "iptables", "git": "git", "nsenter": "util-linux", "mount": "mount", "tcpdump": "tcpdump"}
 LIBRARIES = {"libseccomp2": "/usr/lib/x86_64-linux-gnu/libseccomp.so.2"}

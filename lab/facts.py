@@ -31,6 +31,10 @@ class LabFacts(BaseModel):
     s3_ports: list[int]
     toxiproxy: str
     proxy: str = PROXY_NAME
+    prometheus: str | None
+    promtool: Path
+    # What stands in the alerts by what the lab's Prometheus takes for it.
+    alert_durations: dict[str, str]
     storage_class: str
     # Where Flux deploys Velero.
     git_work: Path | None

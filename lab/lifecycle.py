@@ -30,6 +30,7 @@ from lab import (
     gitops,
     images,
     install,
+    monitoring,
     network,
     nodes,
     pki,
@@ -150,6 +151,8 @@ class Lab:
             with steps.step("nodes and add-ons"):
                 self._start_nodes(programs, archives)
                 flux.install_add_ons(self.settings, self.kubectl)
+                if self.settings.monitored:
+                    monitoring.start(self.settings, self.processes)
                 if self.by_flux:
                     flux.install(self.settings, self.kubectl, built["source-controller"].parent)
                 services.result()
@@ -159,6 +162,8 @@ class Lab:
                     install.apply(self.settings, self.kubectl, built["velero"])
                 self._wait_nodes()
         with steps.step("Flux deploys Velero" if self.by_flux else "Velero is installed"):
+            if self.settings.monitored:
+                monitoring.expose(self.kubectl)
             if self.by_flux:
                 flux.wait_deployed(self.kubectl)
             else:
@@ -213,6 +218,7 @@ class Lab:
             f"{settings.s3_port}={settings.s3}:{storage.PROXIED_PORT}",
             f"{settings.s3_direct_port}={settings.s3}:{storage.DIRECT_PORT}",
             f"{settings.toxiproxy_port}={settings.s3}:{storage.TOXIPROXY_PORT}",
+            *([f"{settings.prometheus_port}={settings.control}:{monitoring.PORT}"] if settings.monitored else []),
         ]
         machine = f"/proc/{os.getpid()}/ns/net"
         self.processes.start(FORWARDER, [program, f"-machine={machine}", *routes], netns=netns)
@@ -269,6 +275,9 @@ class Lab:
             capture=["nsenter", f"--net=/proc/{self.processes.require('s3')}/ns/net", "tcpdump"],
             s3_ports=[storage.PROXIED_PORT, storage.DIRECT_PORT],
             toxiproxy=f"http://127.0.0.1:{settings.toxiproxy_port}",
+            prometheus=f"http://127.0.0.1:{settings.prometheus_port}" if settings.monitored else None,
+            promtool=debian.program("usr/bin/promtool"),
+            alert_durations=monitoring.DURATIONS if settings.monitored else {},
             velero_namespace=settings.velero_namespace,
             location=settings.location,
             schedule=settings.schedule,

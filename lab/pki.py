@@ -57,6 +57,7 @@ def leaves(settings: LabSettings) -> list[Leaf]:
         Leaf("controller-manager", "system:kube-controller-manager"),
         Leaf("scheduler", "system:kube-scheduler"),
         Leaf("proxy", "system:kube-proxy"),
+        Leaf("monitoring", "lab-monitoring"),
         *services(settings),
         *kubelets,
     ]

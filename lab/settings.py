@@ -46,6 +46,7 @@ class LabSettings(BaseSettings):
     s3_port: int = Field(default=19000, ge=1, le=65535)
     s3_direct_port: int = Field(default=19001, ge=1, le=65535)
     toxiproxy_port: int = Field(default=18474, ge=1, le=65535)
+    prometheus_port: int = Field(default=19090, ge=1, le=65535)
     # How Velero comes onto the cluster: as the design says, or as people do it who have no GitOps.
     deployment: Literal["flux", "install"] = "flux"
     storage_class: str = Field(default=STORAGE_CLASS, pattern=NAME)
@@ -109,7 +110,7 @@ class LabSettings(BaseSettings):
 
     @property
     def control(self) -> IPv4Address:
-        """Control plane, Git server and OCI registry."""
+        """Control plane, Git server, OCI registry and Prometheus."""
         return self.network[2]
 
     @property
@@ -130,6 +131,11 @@ class LabSettings(BaseSettings):
         return [f"node{index}" for index in range(1, self.nodes + 1)]
 
     @property
+    def monitored(self) -> bool:
+        """Whether Prometheus watches it: what it looks for is named as in ``gitops/``."""
+        return self.deployment == "flux"
+
+    @property
     def forwarded_ports(self) -> dict[str, int]:
         """Loopback ports of the host, by what they lead to."""
         return {
@@ -137,4 +143,5 @@ class LabSettings(BaseSettings):
             "S3 through the fault proxy": self.s3_port,
             "S3 past the fault proxy": self.s3_direct_port,
             "toxiproxy": self.toxiproxy_port,
+            **({"Prometheus": self.prometheus_port} if self.monitored else {}),
         }

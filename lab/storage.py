@@ -82,6 +82,8 @@ def start(settings: LabSettings, processes: Processes, minio: Path, toxiproxy: P
             "MINIO_ROOT_PASSWORD": keys.admin_secret_key,
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
+            # Only the lab's own hosts reach it.
+            "MINIO_PROMETHEUS_AUTH_TYPE": "public",
         },
     )
     proxy = settings.state / "toxiproxy.json"

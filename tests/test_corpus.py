@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from acceptance.corpus import Corpus, Manifest
 from acceptance.differences import HarnessError
+from acceptance.waiting import poll
 
 DIGEST = "0" * 64
 LINE = {"path": "a", "type": "file", "mode": "0644", "uid": 0, "gid": 0, "mtime_ns": 1, "size": 3, "links": 1}
@@ -180,3 +182,21 @@ def test_the_probe_wants_the_identity_file(program: Path, volume: Path) -> None:
     assert subprocess.run([program, "probe", volume]).returncode == 0
     (volume / "identity.txt").write_text("")
     assert subprocess.run([program, "probe", volume], capture_output=True).returncode == 1
+
+
+def test_strain_uses_the_memory_it_is_told(program: Path) -> None:
+    done = subprocess.run([program, "strain", "-bytes=1"], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 1 and "-bytes must be" in done.stderr
+    process = subprocess.Popen([program, "strain", "-bytes=50000000"])
+    try:
+        status = Path(f"/proc/{process.pid}/status")
+        poll(
+            lambda: int(re.findall(r"RssAnon:\s+(\d+) kB", status.read_text())[0]),
+            until=lambda kilobytes: kilobytes * 1024 >= 50_000_000,
+            event="its memory is in use",
+            timeout=10,
+            interval=0.05,
+        )
+    finally:
+        process.kill()
+        process.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +18,7 @@ from acceptance.drivers.velero import Velero
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.timeouts import Timeouts
 from acceptance.waiting import Deadline, WaitEnded, WaitTimedOut
+from tests.serving import served
 
 Answer = tuple[int, list[dict[str, Any]]]
 
@@ -64,10 +64,8 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     found = Server()
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    yield found
-    found.shutdown()
-    found.server_close()
+    with served(found):
+        yield found
 
 
 def kubeconfig(path: Path, port: int) -> Path:

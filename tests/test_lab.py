@@ -287,6 +287,15 @@ def test_a_v1_cpuset_inherits_before_it_takes_a_process(tmp_path: Path) -> None:
     assert (cpuset / "velero-lab-x/cpuset.cpus").read_text() == "0-1"
 
 
+def test_the_use_of_pods_is_found_on_either_version(tmp_path: Path) -> None:
+    old, new = tmp_path / "v1", tmp_path / "v2"
+    hierarchy(old / "memory")
+    hierarchy(new, unified=True)
+    own = "velero-lab-x"
+    assert Cgroups("x", old).accounts == {name: old / name / own for name in ("cpu", "cpuacct", "memory")}
+    assert set(Cgroups("x", new).accounts.values()) == {new / own}
+
+
 def test_leftovers_are_named(tmp_path: Path) -> None:
     hierarchy(tmp_path / "pids")
     groups = Cgroups("x", tmp_path)

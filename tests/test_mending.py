@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from acceptance.drivers.flux import Flux
-from acceptance.drivers.kinds import HELM_RELEASE, NODE, Json, Kind
+from acceptance.drivers.kinds import HELM_RELEASE, NODE, STORAGE_LOCATION, Json, Kind
 from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.mending import resume, suspend, taint, untaint
+from acceptance.mending import attend, give_back_memory, neglect, resume, suspend, taint, untaint
 from acceptance.naming import FAULT
+from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 
 FOREIGN = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
@@ -68,3 +71,28 @@ def test_only_our_own_suspension_is_ended() -> None:
     suspend(flux, "velero", "velero", "run")
     resume(flux, "velero", "velero")
     assert "suspend" not in release["spec"] and FAULT not in release["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("spec", [{}, {"validationFrequency": "1m"}])
+def test_only_a_location_that_we_neglect_is_attended_to(spec: Json) -> None:
+    location: Json = {"metadata": {"name": "default", "namespace": "velero"}, "spec": dict(spec)}
+    cluster = Objects(location)
+    kubernetes = cast(Kubernetes, cluster)
+    assert not attend(kubernetes, location)
+    neglect(kubernetes, copy.deepcopy(location))
+    assert cluster.require(STORAGE_LOCATION, "default")["spec"]["validationFrequency"] == "24h"
+    assert attend(kubernetes, copy.deepcopy(location))
+    assert location["spec"] == spec and not attend(kubernetes, location)
+
+
+@pytest.mark.parametrize(("limit", "given_back"), [("77", True), ("536870912", False), ("max", False)])
+def test_only_memory_that_is_scarcer_than_its_limit_is_given_back(tmp_path: Path, limit: str, given_back: bool) -> None:
+    (tmp_path / "podu").mkdir()
+    (tmp_path / "podu/memory.max").write_text(limit)
+    container = {"name": "node-agent", "resources": {"limits": {"memory": "512Mi"}}}
+    pod = {"metadata": {"name": "a", "uid": "u"}, "spec": {"containers": [container]}}
+    place = Environment.model_construct(cgroups={"memory": tmp_path, "cpuacct": tmp_path})
+    assert give_back_memory(pod, place) is given_back
+    assert (tmp_path / "podu/memory.max").read_text() == ("536870912" if given_back else limit)
+    assert not give_back_memory({**pod, "metadata": {"name": "a", "uid": "elsewhere"}}, place)
+    assert not give_back_memory(pod, Environment.model_construct(cgroups={}))

@@ -66,7 +66,19 @@ class Clock:
 def look(items: dict[Kind, list[Json]] | None = None, *skews: Skew, every: str = "1h0m0s", **place: Any) -> Look:
     """A target that has nothing but *items* and what *place* names."""
     nothing: dict[str, Any] = dict.fromkeys(
-        ("gitops", "age_key", "toxiproxy", "foreign_bucket", "audit_log", "velero_cli", "oracle", "corpus", "s3")
+        (
+            "gitops",
+            "age_key",
+            "toxiproxy",
+            "foreign_bucket",
+            "audit_log",
+            "velero_cli",
+            "oracle",
+            "corpus",
+            "s3",
+            "prometheus",
+            "promtool",
+        )
     )
     names = {
         "uploader": "restic",
@@ -75,7 +87,9 @@ def look(items: dict[Kind, list[Json]] | None = None, *skews: Skew, every: str =
         "schedule": "nightly",
         "storage_class": "slow",
     }
-    environment = SimpleNamespace(**{**nothing, **names, "capture": [], "bucket": "b", **place})
+    environment = SimpleNamespace(
+        **{**nothing, **names, "capture": [], "bucket": "b", "alert_durations": {}, "cgroups": {}, **place}
+    )
     velero = SimpleNamespace(namespace="backup", argument=lambda *_: every)
     cluster = Cluster({STORAGE_CLASS: [], VOLUME: [], SCHEDULE: [], **(items or {})})
     parts = (environment, cluster, velero, Timeouts(), Clock(*skews))
@@ -101,6 +115,7 @@ def no_minio(monkeypatch: pytest.MonkeyPatch) -> None:
 
 LACKING: dict[str, tuple[Look, str]] = {
     "age_key": (look(), "set current.age_key"),
+    "alert_drill": (look(), "with shortened durations: only the lab has one"),
     "audit": (look(audit_log=Path("/nowhere")), "set current.audit_log"),
     "bucket_state": (look(), "the versioning of b cannot be read"),
     "capture_command": (look(), "set current.capture"),
@@ -113,7 +128,11 @@ LACKING: dict[str, tuple[Look, str]] = {
     "flux": (look(), "there is no Flux with a GitRepository flux-system/home"),
     "foreign_bucket": (look(), "set current.foreign_bucket"),
     "kustomizations": (look(), "the cluster has no Flux"),
+    "monitoring": (look(), "set current.gitops to a checkout that has it"),
     "oracle_program": (look(), "restic is missing in PATH"),
+    "pod_groups": (look(), "only those of the lab are on this machine"),
+    "prometheus": (look(), "set current.prometheus"),
+    "promtool": (look(), "promtool is missing in PATH"),
     "s3_administrator": (look(), "not those of one"),
     "s3_trace": (look(), "only in the trace of a MinIO"),
     "toxiproxy": (look(), "only the lab has one"),
@@ -193,7 +212,10 @@ def test_a_need_is_only_asked_by_the_fixture_of_its_name() -> None:
             look({SCHEDULE: [{"metadata": {"name": "nightly"}, "spec": {}, "status": {"phase": "Enabled"}}]}),
         ),
         ("foreign_bucket", look(foreign_bucket="other")),
+        ("monitoring", look(gitops=ROOT / "gitops")),
         ("oracle_program", look(oracle=ROOT)),
+        ("pod_groups", look(cgroups={"cpu": ROOT})),
+        ("promtool", look(promtool=ROOT)),
         ("toxiproxy", look(toxiproxy="http://t")),
         ("velero_command", look(velero_cli=ROOT)),
         ("workloads", look({STORAGE_CLASS: [{"metadata": {"name": "slow"}}]})),

@@ -38,13 +38,13 @@ def of_pods(root: Path | None, uids: Iterable[str]) -> Throttling | None:
     """
     if root is None:
         return None
-    found = [stat for uid in uids for folder in _folders(root, uid) if (stat := _of_pod(folder))]
+    found = [stat for uid in uids for folder in folders(root, uid) if (stat := _of_pod(folder))]
     if not found:
         return None
     return Throttling(*(sum(getattr(stat, name) for stat in found) for name in ("periods", "throttled", "seconds")))
 
 
-def _folders(root: Path, uid: str) -> Iterator[Path]:
+def folders(root: Path, uid: str) -> Iterator[Path]:
     """A pod's groups, by the name that the kubelet itself gives them, or has systemd give them."""
     yield from root.rglob(f"pod{uid}")
     yield from root.rglob(f"*-pod{uid.replace('-', '_')}.slice")

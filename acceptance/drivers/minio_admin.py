@@ -1,4 +1,4 @@
-"""Users of MinIO, by its administrator's interface."""
+"""Users and quotas of MinIO, by its administrator's interface."""
 
 from __future__ import annotations
 
@@ -16,17 +16,43 @@ from acceptance.settings import S3Access
 CALL_SECONDS = 20.0
 
 
+def _administrator(access: S3Access) -> MinioAdmin:
+    authority = str(access.authority) if access.authority else None
+    return MinioAdmin(
+        endpoint=urlsplit(access.endpoint).netloc,
+        credentials=StaticProvider(access.access_key.get_secret_value(), access.secret_key.get_secret_value()),
+        region=access.region,
+        http_client=urllib3.PoolManager(ca_certs=authority, timeout=CALL_SECONDS, retries=False),
+    )
+
+
+class Quota:
+    """How much a bucket may hold."""
+
+    def __init__(self, access: S3Access, bucket: str) -> None:
+        self._admin, self._bucket = _administrator(access), bucket
+
+    def get(self) -> int:
+        """The quota in bytes; 0 for none."""
+        return int(json.loads(self._admin.bucket_quota_get(self._bucket)).get("quota", 0))
+
+    def set(self, size: int) -> None:
+        """Let the bucket hold *size* bytes: what it holds already stays. Raises AcceptanceError when MinIO refuses."""
+        try:
+            self._admin.bucket_quota_set(self._bucket, size)
+        except (MinioAdminException, urllib3.exceptions.HTTPError) as error:
+            raise AcceptanceError(f"MinIO sets no quota: {type(error).__name__}") from None
+
+    def clear(self) -> None:
+        """Let the bucket hold as much as there is room for."""
+        self._admin.bucket_quota_clear(self._bucket)
+
+
 class Users:
     """The users of one MinIO. Raises AcceptanceError when the credentials are not an administrator's."""
 
     def __init__(self, access: S3Access) -> None:
-        authority = str(access.authority) if access.authority else None
-        self._admin = MinioAdmin(
-            endpoint=urlsplit(access.endpoint).netloc,
-            credentials=StaticProvider(access.access_key.get_secret_value(), access.secret_key.get_secret_value()),
-            region=access.region,
-            http_client=urllib3.PoolManager(ca_certs=authority, timeout=CALL_SECONDS, retries=False),
-        )
+        self._admin = _administrator(access)
 
     def permitted(self) -> bool:
         """Whether the S3 server is a MinIO, and the credentials are those of an administrator."""

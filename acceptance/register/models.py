@@ -16,7 +16,7 @@ Unit = Literal[
     "s", "percent", "GB", "MB", "MiB", "CPU",
     "backups", "nodes", "pods", "places", "periods", "buckets", "requests", "streams", "keys", "objects", "volumes",
     "claims", "namespaces", "files", "samples", "runs", "secrets", "values", "metrics",
-    "bytes", "locations", "settings", "connections", "records",
+    "bytes", "locations", "settings", "connections", "records", "panels", "alerts",
 ]  # fmt: skip
 
 COMPARATORS: dict[str, Callable[[float, float], bool]] = {

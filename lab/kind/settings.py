@@ -36,6 +36,11 @@ class KindSettings(LabSettings):
         return f"kind.{self.name}"  # no name of a lab has a dot
 
     @property
+    def monitored(self) -> bool:
+        """No: Prometheus runs on the control plane's host, which is a container of kind's here."""
+        return False
+
+    @property
     def audit_log(self) -> Path:
         return self.audit / "audit.log"
 

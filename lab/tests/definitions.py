@@ -7,6 +7,7 @@ drop it. Rules in CEL are not evaluated.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterable
 from functools import cache
@@ -19,6 +20,8 @@ from acceptance.drivers.kinds import Json
 from lab import registry
 from lab.build import binaries
 
+OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+OPERATED = ("podmonitors", "probes", "prometheusrules", "servicemonitors")
 KEEP, EITHER = "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string"
 
 
@@ -72,6 +75,23 @@ def flux() -> Definitions:
 def velero() -> Definitions:
     """The definitions that the Velero that was built installs."""
     return Definitions(yaml.safe_load_all(registry.definitions_of(binaries()["velero"])))
+
+
+@cache
+def operator() -> Definitions:
+    """The definitions of the Prometheus operator, from its module: nothing of it is built."""
+    done = subprocess.run(["go", "mod", "download", "-json", OPERATOR], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = Path(json.loads(done.stdout)["Dir"]) / "example/prometheus-operator-crd"
+    files = (folder / f"monitoring.coreos.com_{plural}.yaml" for plural in OPERATED)
+    return Definitions(yaml.load(path.read_text(), _Text) for path in files)
+
+
+class _Text(yaml.SafeLoader):
+    """Takes a lone equals sign, to which YAML 1.1 gave a meaning, for text."""
+
+
+_Text.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
 
 
 def failure(program: str, *arguments: str | Path) -> str:

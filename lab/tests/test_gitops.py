@@ -9,23 +9,24 @@ from typing import Any
 import pytest
 
 from acceptance.drivers.kinds import Json
-from lab.tests.definitions import Definitions, flux, strict, velero
+from lab.tests.definitions import Definitions, flux, operator, strict, velero
 from tests import gitops_tree
 
 FOLDERS = {
     "kubernetes/apps": 2,
     "kubernetes/apps/velero/app": 2,
     "kubernetes/apps/velero/schedule": 1,
+    "kubernetes/apps/velero-monitoring/app": 4,
     **{f"overlays/{name}": 2 for name in gitops_tree.OVERLAYS},
 }
 
 
 def refusals(items: list[Json]) -> dict[str, list[str]]:
-    """What Flux's or Velero's definitions refuse, of the objects that they define, by kind and name."""
+    """What the definitions of Flux, Velero and the Prometheus operator refuse of their objects, by kind and name."""
     return {
         f"{item['kind']} {item['metadata']['name']}": known.problems(item)
         for item in items
-        for known in (flux(), velero())
+        for known in (flux(), velero(), operator())
         if known.defines(item)
     }
 
@@ -40,6 +41,15 @@ def test_every_object_is_as_its_definition_wants_it(folder: str, tmp_path: Path)
     found = refusals(applied(gitops_tree.copy(tmp_path) / folder))
     assert len(found) == FOLDERS[folder]
     assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+def test_the_monitoring_can_be_adopted_as_the_readme_says(tmp_path: Path) -> None:
+    tree = gitops_tree.copy(tmp_path)
+    above = tree / "kubernetes/apps/kustomization.yaml"
+    above.write_text(above.read_text() + "  - velero-monitoring/ks.yaml\n")
+    added = [item for item in applied(above.parent) if item["metadata"]["name"] == "velero-monitoring"]
+    assert len(added) == 1 and refusals(added) == {"Kustomization velero-monitoring": []}
+    assert (tree / added[0]["spec"]["path"] / "kustomization.yaml").exists()
 
 
 @pytest.mark.parametrize(

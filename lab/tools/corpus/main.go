@@ -5,6 +5,7 @@
 //	corpus read  DIR                     the manifest of what is there now
 //	corpus fill  -seed S -bytes N DIR    ten files of fresh random data, N bytes in all
 //	corpus touch FILE                    a small file that no corpus has
+//	corpus strain -bytes N               uses N bytes of memory and its CPUs until stopped
 //	corpus hold                          sleeps until stopped: the main process of a workload
 //	corpus probe DIR                     exits 0 when DIR's identity file can be read
 //	corpus append  -seed S FILE          writes a journal until stopped
@@ -51,7 +52,7 @@ func run(command string, arguments []string) error {
 	flags.BoolVar(&made.torture, "torture", false, "the torture corpus instead of the standard one")
 	flags.IntVar(&made.many, "many", 10_000, "small files of the torture corpus")
 	flags.Int64Var(&made.sparse, "sparse", 256<<20, "bytes of its sparse file")
-	size := flags.Int64("bytes", 0, "how much fill writes")
+	size := flags.Int64("bytes", 0, "how much fill writes and strain uses")
 	within := flags.Duration("within", patience, "how long freeze waits for the writer")
 	every := flags.Duration("every", 10*time.Millisecond, "pause between two writes of append and rewrite")
 	if command == "start" { // its flags are the writer's
@@ -73,6 +74,8 @@ func run(command string, arguments []string) error {
 		return write(made.items(), flags.Arg(0))
 	case "fill":
 		return fill(made.seed, *size, flags.Arg(0))
+	case "strain":
+		return strain(*size)
 	case "read":
 		out := newPrinter(os.Stdout)
 		if err := read(flags.Arg(0), out.print); err != nil {

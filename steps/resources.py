@@ -1,0 +1,164 @@
+"""What node-agent uses, and what becomes of a backup when it may not have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pytest_bdd import given, then, when
+
+from acceptance.checks import resources
+from acceptance.drivers.kinds import name_of
+from acceptance.drivers.pod_use import Use
+from acceptance.drivers.velero import Operation, Velero
+from acceptance.evidence.recorder import Evidence, Inconclusive
+from fixtures.agent_use import AgentLoad, Load, Scarcity, Strain, Strained
+from fixtures.outages import Interrupted
+from fixtures.scope import Scope
+from fixtures.watchers import Vigil
+from fixtures.workload import Workload
+
+# What a process that the kernel ends leaves in Velero's log, and a node-agent that starts anew.
+KILLED = r"signal: killed|restic|pod volume|PodVolumeBackup|podvolumebackup|server starting|[Ee]rror backing up"
+MEGABYTE = 1e6
+
+
+@given("many small files and fresh data, backed up and restored with node-agent watched", target_fixture="load")
+def loaded(agent_load: AgentLoad) -> Load:
+    return agent_load.load()
+
+
+@given("many small files and fresh data, backed up while the kernel kills the uploader", target_fixture="load")
+def killed_load(agent_load: AgentLoad, scarcity: Scarcity, vigil: Vigil) -> Load:
+    workload = agent_load.fill("short of memory")
+    scarce(scarcity, vigil)
+    backup = agent_load.back_up(workload, "short of memory")
+    scarcity.end()
+    return Load(backup, backup, {}, {}, {})
+
+
+@then("no node-agent used more memory or CPU than the design allows")
+def within_limits(load: Load, evidence: Evidence) -> None:
+    load.backup.require()
+    load.restore.require()
+    for pod, samples in load.samples.items():
+        resident = max(use.resident for use in samples) / MEGABYTE
+        evidence.observe(f"memory of the processes alone, {pod}", round(resident), "MB")
+    evidence.measure("memory_peak", _megabytes(load.samples), artefact=_table(load.samples))
+    evidence.measure("cpu_peak", _cpus(load.samples), artefact=_table(load.samples))
+
+
+@then("Prometheus saw the same use")
+def same_use(load: Load, evidence: Evidence) -> None:
+    faults, compared = [], 0
+    for pod, samples in load.samples.items():
+        faults += resources.memory_disagreeing(samples, load.memory[pod])
+        faults += resources.cpu_disagreeing(samples, load.cpu[pod])
+        compared += len(resources.within(load.memory[pod], samples))
+    highest = max(value for series in load.memory.values() for _, value in series.points)
+    evidence.observe("highest memory that Prometheus saw", round(highest / MEGABYTE), "MB")
+    evidence.observe("readings of memory compared", compared)
+    evidence.measure("samples_disagreeing", len(faults), artefact="\n".join(faults) or "all agree")
+
+
+@then("every node-agent is of the quality of service that the design wants")
+def burstable(velero: Velero, evidence: Evidence) -> None:
+    others = resources.not_burstable(velero.agent_pods())
+    evidence.measure("pods_not_burstable", len(others), artefact="\n".join(others) or "all are Burstable")
+
+
+@given("node-agent has less memory than restic needs")
+def scarce(scarcity: Scarcity, vigil: Vigil) -> None:
+    vigil.expect_restart()
+    vigil.allow_errors(KILLED)
+
+
+@given("many small files and fresh data, of which there is no backup yet", target_fixture="workload")
+def filled(agent_load: AgentLoad, evidence: Evidence) -> Iterator[Workload]:
+    workload = agent_load.fill("more files")
+    yield workload
+    evidence.observe("locks that the killed uploader left", agent_load.unlock(workload))
+
+
+@when("they are backed up", target_fixture="backup")
+def backed_up(agent_load: AgentLoad, workload: Workload) -> Operation:
+    return agent_load.back_up(workload, "with scarce memory")
+
+
+@then("the kernel killed the uploader, and the backup is not Completed")
+def killed(scarcity: Scarcity, backup: Operation, interrupted: Interrupted, evidence: Evidence) -> None:
+    if not (kills := scarcity.kills()):
+        raise Inconclusive("the kernel killed nothing: the memory was not scarce enough")
+    evidence.observe("processes killed", kills)
+    words = interrupted.words(backup)
+    told = resources.kill_told(backup.phase, words)
+    evidence.measure("kills_not_told", int(not told), artefact="\n".join([backup.phase, *words]))
+
+
+@then("the next backup of them is Completed once node-agent has its memory back")
+def next_works(
+    agent_load: AgentLoad, workload: Workload, scarcity: Scarcity, velero: Velero, evidence: Evidence
+) -> None:
+    scarcity.end()
+    velero.wait_healthy()
+    following = agent_load.back_up(workload, "with its memory back")
+    volumes = [volume["status"].get("phase") for volume in velero.volume_backups(following.name)]
+    whole = following.phase == "Completed" and volumes == ["Completed"]
+    evidence.measure("backups_failed_after_kill", int(not whole), artefact=f"{following.phase}, volumes {volumes}")
+
+
+@then("the suite does not call it a failure that was told")
+def not_told(load: Load, interrupted: Interrupted, evidence: Evidence) -> None:
+    words = interrupted.words(load.backup)
+    told = resources.kill_told(load.backup.phase, words)
+    evidence.refute("kills_not_told", int(not told), artefact="\n".join([load.backup.phase, *words]))
+
+
+@given("a pod that uses more than the design allows, watched likewise", target_fixture="strained")
+def strained(scope: Scope, strain: Strain) -> Strained:
+    return strain.watch(scope.namespace("strain"))
+
+
+@given("one of them, as it was watched", target_fixture="strained")
+def watched_agent(load: Load, velero: Velero) -> Strained:
+    pod = velero.agent_pods()[0]
+    return Strained(pod, load.samples[name_of(pod)])
+
+
+@then("the suite calls its memory and its CPU too much")
+def too_much(strained: Strained, evidence: Evidence) -> None:
+    samples = {"strain": strained.samples}
+    evidence.refute("memory_peak", _megabytes(samples), artefact=_table(samples))
+    evidence.refute("cpu_peak", _cpus(samples), artefact=_table(samples))
+
+
+@then("it does not take what Prometheus saw of one node-agent for another's")
+def another(load: Load, evidence: Evidence) -> None:
+    ranked = sorted(load.samples, key=lambda pod: resources.highest_memory(load.samples[pod]))
+    idlest, busiest = ranked[0], ranked[-1]
+    faults = resources.cpu_disagreeing(load.samples[busiest], load.cpu[idlest])
+    evidence.refute("samples_disagreeing", len(faults), artefact="\n".join([f"{busiest} and {idlest}", *faults]))
+
+
+@then("it does not take that pod for one of the quality of service that the design wants")
+def not_burstable(strained: Strained, evidence: Evidence) -> None:
+    others = resources.not_burstable([strained.pod])
+    evidence.refute("pods_not_burstable", len(others), artefact="\n".join(others))
+
+
+def _megabytes(samples: Mapping[str, Sequence[Use]]) -> float:
+    return max(map(resources.highest_memory, samples.values())) / MEGABYTE
+
+
+def _cpus(samples: Mapping[str, Sequence[Use]]) -> float:
+    return max(map(resources.highest_cpu, samples.values()))
+
+
+def _table(samples: Mapping[str, Sequence[Use]]) -> str:
+    lines = [f"{'pod':<20} {'Unix time':>13} {'working set':>12} {'resident':>9} {'CPU':>8}"]
+    for pod, uses in samples.items():
+        lines += [
+            f"{pod:<20} {use.at:13.2f} {use.working_set / MEGABYTE:9.1f} MB {use.resident / MEGABYTE:6.1f} MB"
+            f" {use.cpu:6.2f} s"
+            for use in uses
+        ]
+    return "\n".join(lines)
