@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, fields
 from acceptance.drivers.kinds import (
     BACKUP,
     BACKUP_REPOSITORY,
+    CLAIM,
     DELETE_BACKUP_REQUEST,
+    DEPLOYMENT,
     DOWNLOAD_REQUEST,
     NAMESPACE,
     POD,
@@ -54,6 +56,8 @@ LABELLED = {
     "namespaces": NAMESPACE,
 }
 
+GUEST_KINDS = (DEPLOYMENT, CLAIM)
+
 
 @dataclass
 class Ledger:
@@ -70,6 +74,10 @@ class Ledger:
     pods: set[str] = field(default_factory=set)
     roles: set[str] = field(default_factory=set)
     role_bindings: set[str] = field(default_factory=set)
+    # Deployments with a claim of the same name in namespaces that are not ours, as namespace/name; and those of
+    # these namespaces that had no repository before, so that ours goes too.
+    guests: set[str] = field(default_factory=set)
+    borrowed: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
 
@@ -101,6 +109,10 @@ class Housekeeper:
                     self._velero.delete_backup(name)
                 else:
                     self._kubernetes.delete(kind, name, self._velero.namespace)
+        for guest in made.guests:
+            namespace, _, name = guest.partition("/")
+            for kind in GUEST_KINDS:
+                self._kubernetes.delete(kind, name, namespace)
         for volume in made.volumes:
             self._kubernetes.delete(VOLUME, volume)
         self._bucket.delete(*made.keys)
@@ -120,13 +132,18 @@ class Housekeeper:
             # Of `velero backup logs` and the like: Velero removes them when they expire, after ten minutes.
             if request["spec"]["target"]["name"] in made.names:
                 self._kubernetes.delete(DOWNLOAD_REQUEST, name_of(request), self._velero.namespace)
-        for name in made.namespaces:
+        for name in made.namespaces | self._unused(made.borrowed):
             for repository in self._velero.repositories(name):
                 self._kubernetes.delete(BACKUP_REPOSITORY, name_of(repository), self._velero.namespace)
             for folder in REPOSITORY_FOLDERS:
-                # Velero keeps repositories for ever; the names are ours alone.
+                # Velero keeps repositories for ever; all that is in these is ours.
                 self._bucket.delete_below(f"{self._prefix}{folder}/{name}/")
         return problems
+
+    def _unused(self, namespaces: set[str]) -> set[str]:
+        """Those of *namespaces* that no backup holds a volume of."""
+        volumes = self._kubernetes.list_all(POD_VOLUME_BACKUP, self._velero.namespace) if namespaces else []
+        return namespaces - {volume["spec"]["pod"]["namespace"] for volume in volumes}
 
     def leftovers(self, run: str) -> list[str]:
         """Everything of *run* that exists after a settling time, each as one line."""
@@ -150,6 +167,10 @@ class Housekeeper:
         for entry, kind in LABELLED.items():
             for item in self._kubernetes.list_all(kind, labels=RUN_LABEL):
                 getattr(found.setdefault(labels_of(item)[RUN_LABEL], Ledger()), entry).add(name_of(item))
+        for kind in GUEST_KINDS:
+            for item in self._kubernetes.list_all(kind, labels=RUN_LABEL):
+                place = f"{item['metadata']['namespace']}/{name_of(item)}"
+                found.setdefault(labels_of(item)[RUN_LABEL], Ledger()).guests.add(place)
         return found
 
     def _remaining(self, kind: Kind, names: set[str], deadline: Deadline) -> set[str]:
@@ -172,13 +193,13 @@ class Housekeeper:
         return found
 
     def _objects(self, run: str) -> Iterable[str]:
-        for kind in LABELLED.values():
+        for kind in (*LABELLED.values(), *GUEST_KINDS):
             for item in self._kubernetes.list_all(kind, labels=f"{RUN_LABEL}={run}"):
                 yield f"{kind.kind} {name_of(item)} of {labels_of(item).get(SCENARIO_LABEL, '?')}"
         for volume in self._kubernetes.list_all(VOLUME):
-            claim = (volume["spec"].get("claimRef") or {}).get("namespace", "")
-            if belongs(claim, run):
-                yield f"PersistentVolume {name_of(volume)} of {claim}"
+            claim = volume["spec"].get("claimRef") or {}
+            if owners := [claim[part] for part in ("namespace", "name") if belongs(claim.get(part, ""), run)]:
+                yield f"PersistentVolume {name_of(volume)} of {owners[0]}"
         for kind in (
             POD_VOLUME_BACKUP,
             POD_VOLUME_RESTORE,

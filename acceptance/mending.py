@@ -10,6 +10,7 @@ from acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.minio_admin import Users
 from acceptance.drivers.toxiproxy import Toxiproxy
+from acceptance.drivers.velero import Velero
 from acceptance.naming import FAULT, PREFIX
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
@@ -28,6 +29,8 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
         yield from _lift(Users(environment.s3))
+    if Velero(kubernetes, environment.velero_namespace, environment.location, timeouts).start():
+        yield "the stop of the Velero server"
     flux = flux_of(kubernetes, environment, timeouts)
     if not flux.installed():
         return

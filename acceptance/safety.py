@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -14,10 +16,10 @@ from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, 
 
 def environment(settings: Settings) -> Environment:
     """The environment of the run's target; raises Refusal when it may not be touched or is incomplete."""
-    return _lab() if settings.target is Target.LAB else _current(settings.current)
+    return _lab(settings) if settings.target is Target.LAB else _current(settings)
 
 
-def _lab() -> Environment:
+def _lab(asked: Settings) -> Environment:
     from lab.cgroups import Cgroups
     from lab.facts import load
     from lab.settings import SYNC_FREQUENCY, LabSettings
@@ -52,6 +54,8 @@ def _lab() -> Environment:
         velero_cli=facts.velero_cli,
         disk=settings.state,
         cgroups=Cgroups(settings.name).cpu,
+        ledger=asked.ledger or settings.state / "ledger.json",
+        soak=settings.state / "soak.json",
         notes={
             **facts.versions,
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
@@ -59,6 +63,11 @@ def _lab() -> Environment:
             "nodes": "3, namespaces of one machine",
         },
     )
+
+
+def state_folder() -> Path:
+    """Where the suite keeps what it must not lose ($XDG_STATE_HOME)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "velero-acceptance"
 
 
 def allowed_context(current: CurrentTarget) -> str:
@@ -85,19 +94,22 @@ def allowed_context(current: CurrentTarget) -> str:
     return str(context)
 
 
-def _current(current: CurrentTarget) -> Environment:
+def _current(asked: Settings) -> Environment:
+    current = asked.current
     context = allowed_context(current)
     if current.s3_endpoint is None or current.s3_access_key is None or current.s3_secret_key is None:
         raise Refusal(
             "current.s3_endpoint, current.s3_access_key and current.s3_secret_key are needed to look into the bucket: "
             "set them in acceptance.toml or as ACCEPTANCE_CURRENT__S3_ENDPOINT, …"
         )
+    kept = state_folder() / "clusters" / re.sub(r"[^A-Za-z0-9._-]+", "-", context)
     return Environment(
         target=Target.CURRENT,
         kubeconfig=current.kubeconfig,
         context=context,
         velero_namespace=current.velero_namespace,
         location=current.location,
+        schedule=current.schedule,
         bucket=current.bucket,
         prefix=current.prefix,
         storage_class=current.storage_class,
@@ -119,6 +131,8 @@ def _current(current: CurrentTarget) -> Environment:
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,
         velero_cli=Path(found) if (found := shutil.which("velero")) else None,
+        ledger=asked.ledger or kept / "ledger.json",
+        soak=kept / "soak.json",
     )
 
 

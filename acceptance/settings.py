@@ -75,6 +75,9 @@ class Environment(BaseModel):
     # Where the target keeps its data and its control groups of CPU time, if that is on this machine.
     disk: Path | None = None
     cgroups: Path | None = None
+    # What outlives a run: the runs of the schedule that were seen, and how far a soak came.
+    ledger: Path
+    soak: Path
     # Shown in the report, never decided on.
     notes: dict[str, str] = {}
 
@@ -87,6 +90,7 @@ class CurrentTarget(BaseModel):
     allowed_contexts: list[str] = []
     velero_namespace: str = "velero"
     location: str = "default"
+    schedule: str = "daily-backup"
     bucket: str = "velero-backups"
     prefix: str = ""
     storage_class: str = "openebs-hostpath"
@@ -122,6 +126,13 @@ class Settings(BaseSettings):
     data_size: Annotated[ByteSize, Field(ge=64 << 20)] = ByteSize(256 << 20)
     # Of the torture corpus's file of holes; restic writes every byte of it when it restores.
     sparse_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    # Runs of the accelerated schedule, and what their faults follow from.
+    reliability_runs: Annotated[int, Field(ge=6, le=2000)] = 12
+    reliability_seed: str = "velero-acceptance"
+    # How long the soak takes, interruptions not counted.
+    hours: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    # Where the runs of the schedule are kept, in place of the target's own file.
+    ledger: Path | None = None
     current: CurrentTarget = CurrentTarget()
 
     @classmethod

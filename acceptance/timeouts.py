@@ -33,6 +33,7 @@ DEFAULTS: dict[str, float] = {
     "schedule_fires": 75,
     "garbage_collected": 120,
     "repository_ready": 120,
+    "repository_maintained": 120,
     # Added to a wait for each gigabyte (10^9 bytes) of data of a chosen size
     "gigabyte": 180,
     "cli_call": 60,

@@ -160,6 +160,10 @@ class Kubernetes:
         """The API server's version; the cheapest proof that it can be reached."""
         return str(self._json("GET", "/version")["gitVersion"])
 
+    def text(self, path: str) -> str:
+        """What a path of the API server answers, e.g. one that it passes on to a node or a pod."""
+        return str(self._call("GET", path).data.decode(errors="replace"))
+
     # -- watching ------------------------------------------------------------------------
 
     def watch(

@@ -1,4 +1,4 @@
-"""Users of MinIO, by its administrator's interface."""
+"""MinIO by its administrator's interface: users, policies, capacity."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 from minio.minioadmin import MinioAdmin
 
+from acceptance.checks.sizes import Capacity
 from acceptance.errors import AcceptanceError
 from acceptance.settings import S3Access
 
@@ -61,6 +62,22 @@ class Users:
                 self._admin.detach_policy([policy], user=name)
         if policy in self.policies():
             self._admin.policy_remove(policy)
+
+    def capacity(self, bucket: str) -> Capacity:
+        """Room for *bucket*: its quota, or the disks where it has none."""
+        try:
+            quota = json.loads(self._admin.bucket_quota_get(bucket)).get("quota", 0)
+            if quota:
+                usage = json.loads(self._admin.get_data_usage_info())["bucketsUsageInfo"]
+                return Capacity(int(usage.get(bucket, {}).get("size", 0)), int(quota), f"quota of {bucket}")
+            servers = json.loads(self._admin.info())["servers"]
+            disks = [disk for server in servers for disk in server.get("drives") or server.get("disks") or []]
+            total = sum(int(disk["totalspace"]) for disk in disks)
+        except (MinioAdminException, urllib3.exceptions.HTTPError, KeyError, ValueError) as error:
+            raise AcceptanceError(f"this S3 does not tell its capacity: {type(error).__name__}") from None
+        if not total:
+            raise AcceptanceError("this S3 does not tell its capacity: no disk is named")
+        return Capacity(sum(int(disk["usedspace"]) for disk in disks), total, f"{len(disks)} disks of MinIO")
 
     def policies(self) -> list[str]:
         """Every policy."""

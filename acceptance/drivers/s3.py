@@ -153,8 +153,13 @@ class Bucket:
 
     def keys(self, prefix: str = "") -> dict[str, int]:
         """Size in bytes of every object below *prefix*, by key."""
+        return {key: size for key, (size, _) in self.objects(prefix).items()}
+
+    def objects(self, prefix: str = "") -> dict[str, tuple[int, datetime]]:
+        """Size in bytes and S3's own date of every object below *prefix*, by key."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", [])}
+        found = (item for page in pages for item in page.get("Contents", []))
+        return {item["Key"]: (item["Size"], item["LastModified"]) for item in found}
 
     def top_level(self, prefix: str) -> set[str]:
         """The names directly below *prefix*."""
@@ -166,6 +171,14 @@ class Bucket:
             return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
         except self._client.exceptions.NoSuchKey:
             raise AcceptanceError(f"s3://{self.name}/{key} does not exist") from None
+
+    def members(self, key: str) -> list[str]:
+        """The names in an object that is a .tar.gz; raises ValueError when it cannot be read."""
+        try:
+            with tarfile.open(fileobj=io.BytesIO(self.read(key))) as archive:
+                return archive.getnames()
+        except tarfile.TarError as error:
+            raise ValueError(f"{key} is no archive: {error}") from None
 
     def read(self, key: str) -> bytes:
         """An object's content, unpacked if its name ends in .gz; raises ValueError when it cannot be."""

@@ -194,6 +194,15 @@ class Velero(VeleroServer):
         """Make a Schedule believe that it ran last at *at* (a time accelerator)."""
         self._kubernetes.patch(SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
 
+    def edit_schedule(self, name: str, spec: Json, *, last_backup: str | None = None) -> None:
+        """Merge *spec* into a Schedule's, which Velero looks at for it at once, and not at its next tick."""
+        status = {"status": {"lastBackup": last_backup}} if last_backup else {}
+        self._kubernetes.patch(SCHEDULE, name, self.namespace, {"spec": spec, **status})
+
+    def label_backup(self, name: str, labels: Mapping[str, str]) -> None:
+        """Put *labels* on a backup that Velero made of its own accord."""
+        self._kubernetes.patch(BACKUP, name, self.namespace, {"metadata": {"labels": dict(labels)}})
+
     def scheduled_backups(self, schedule: str) -> list[Json]:
         return self._kubernetes.list_all(BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
 
@@ -225,6 +234,11 @@ class Velero(VeleroServer):
             event=f"the backup {backup} gets the label {label}={value}",
             timeout=self._timeouts["garbage_collected"],
         )
+
+    def gc_mark(self, backup: str) -> str:
+        """Why the collector says that it could not delete a backup; empty when it says nothing."""
+        found = self._kubernetes.get(BACKUP, backup, self.namespace)
+        return labels_of(found).get("velero.io/gc-failure", "") if found else ""
 
     def wait_deletion_requested(self, backup: str) -> Json:
         """Wait for a DeleteBackupRequest for a backup; return it."""
