@@ -22,6 +22,7 @@ pytest_plugins = [
     "fixtures.audit",
     "fixtures.outages",
     "fixtures.accounts",
+    "fixtures.affinity",
     "fixtures.agents",
     "fixtures.cluster",
     "fixtures.commands",

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from acceptance.cli_target import COMMANDS
 from acceptance.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 SOURCE = Path(__file__).parents[1]
 lab_app = typer.Typer(no_args_is_help=True, help="The embedded lab: a real Kubernetes on this machine.")
 app.add_typer(lab_app, name="lab")
+for command in COMMANDS:
+    app.command()(command)
 console = Console(highlight=False)
 
 

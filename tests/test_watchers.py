@@ -8,7 +8,17 @@ from typing import Any, cast
 import pytest
 
 from acceptance.diagnostics import LEVEL_ERROR, LogLine, LogStreams
-from acceptance.drivers.kinds import BACKUP, NAMESPACE, POD_VOLUME_BACKUP, SCHEDULE, VOLUME, Json, Kind
+from acceptance.drivers.kinds import (
+    BACKUP,
+    CLAIM,
+    DEPLOYMENT,
+    NAMESPACE,
+    POD_VOLUME_BACKUP,
+    SCHEDULE,
+    VOLUME,
+    Json,
+    Kind,
+)
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Velero
@@ -132,6 +142,17 @@ class Objects:
         self.items: dict[Kind, list[Json]] = {}
         self.stored: list[str] = []
         self.uploads: list[str] = []
+        self.deleted: list[tuple[str, str, str]] = []
+
+    def delete(self, *what: Any) -> None:
+        if what:
+            self.deleted.append((what[0].kind, *what[1:]))
+
+    def delete_below(self, prefix: str) -> None:
+        self.deleted.append(("below", prefix, ""))
+
+    def repositories(self, _namespace: str) -> list[Json]:
+        return []
 
     def list_all(self, kind: Kind, _namespace: str | None = None, *, labels: str = "", **_: str) -> list[Json]:
         name, _sign, value = labels.partition("=")
@@ -192,6 +213,13 @@ def test_a_clean_cluster_has_no_leftovers(keeper: Housekeeper, objects: Objects)
             f"PersistentVolume pvc-1 of {OWN}",
         ),
         (
+            VOLUME,
+            {"metadata": {"name": "pvc-1"}, "spec": {"claimRef": {"namespace": "monitoring", "name": OWN}}},
+            f"PersistentVolume pvc-1 of {OWN}",
+        ),
+        (DEPLOYMENT, labelled(OWN), f"Deployment {OWN}"),
+        (CLAIM, labelled(OWN), f"PersistentVolumeClaim {OWN}"),
+        (
             POD_VOLUME_BACKUP,
             {"metadata": {"name": "v", "labels": {"velero.io/backup-name": OWN}}},
             f"PodVolumeBackup v of {OWN}",
@@ -219,6 +247,25 @@ def test_runs_are_found_by_their_label(keeper: Housekeeper, objects: Objects) ->
     found = keeper.runs()
     assert set(found) == {RUN, "another"}
     assert (found[RUN].namespaces, found[RUN].backups) == ({OWN}, {"b"})
+
+
+def test_guests_in_namespaces_of_others_are_found_and_removed(keeper: Housekeeper, objects: Objects) -> None:
+    guest = labelled(OWN)
+    guest["metadata"]["namespace"] = "monitoring"
+    objects.items[DEPLOYMENT] = [guest]
+    made = keeper.runs()[RUN]
+    assert made.guests == {f"monitoring/{OWN}"}
+    keeper.start(made)
+    assert objects.deleted == [("Deployment", OWN, "monitoring"), ("PersistentVolumeClaim", OWN, "monitoring")]
+
+
+def test_a_repository_of_others_goes_only_when_it_was_made_for_us_and_holds_nothing(
+    keeper: Housekeeper, objects: Objects
+) -> None:
+    backup = {"metadata": {"name": "v"}, "spec": {"pod": {"namespace": "database"}}}
+    objects.items[POD_VOLUME_BACKUP] = [backup]
+    keeper.finish(Ledger(borrowed={"monitoring", "database"}))
+    assert objects.deleted == [("below", "velero/restic/monitoring/", ""), ("below", "velero/kopia/monitoring/", "")]
 
 
 def test_names_are_unique_and_belong_to_their_run() -> None:
