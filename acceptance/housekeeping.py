@@ -17,6 +17,7 @@ from acceptance.drivers.kinds import (
     DELETE_BACKUP_REQUEST,
     DEPLOYMENT,
     DOWNLOAD_REQUEST,
+    JOB,
     NAMESPACE,
     POD,
     POD_VOLUME_BACKUP,
@@ -42,6 +43,8 @@ from acceptance.timeouts import Timeouts
 from acceptance.waiting import Deadline, poll
 
 REPOSITORY_FOLDERS = ("restic", "kopia")
+# On the jobs that maintain a repository; Velero keeps the last ones for ever.
+REPOSITORY_LABEL = "velero.io/repo-name"
 # What carries a run's label, by the entry of the ledger that its name belongs to.
 LABELLED = {
     "schedules": SCHEDULE,
@@ -135,6 +138,10 @@ class Housekeeper:
         for name in made.namespaces | self._unused(made.borrowed):
             for repository in self._velero.repositories(name):
                 self._kubernetes.delete(BACKUP_REPOSITORY, name_of(repository), self._velero.namespace)
+                for job in self._kubernetes.list_all(
+                    JOB, self._velero.namespace, labels=f"{REPOSITORY_LABEL}={name_of(repository)}"
+                ):
+                    self._kubernetes.delete(JOB, name_of(job), self._velero.namespace)
             for folder in REPOSITORY_FOLDERS:
                 # Velero keeps repositories for ever; all that is in these is ours.
                 self._bucket.delete_below(f"{self._prefix}{folder}/{name}/")
@@ -206,6 +213,7 @@ class Housekeeper:
             BACKUP_REPOSITORY,
             DELETE_BACKUP_REQUEST,
             DOWNLOAD_REQUEST,
+            JOB,
         ):
             for item in self._kubernetes.list_all(kind, self._velero.namespace):
                 if owner := _owner(item, run):
@@ -225,5 +233,11 @@ def _owner(item: Json, run: str) -> str:
     labels = labels_of(item)
     # A DownloadRequest has no label, but the name of what it is for.
     target = item.get("spec", {}).get("target", {}).get("name")
-    names = (labels.get(BACKUP_LABEL), labels.get(RESTORE_LABEL), labels.get("velero.io/volume-namespace"), target)
+    names = (
+        labels.get(BACKUP_LABEL),
+        labels.get(RESTORE_LABEL),
+        labels.get("velero.io/volume-namespace"),
+        labels.get(REPOSITORY_LABEL),
+        target,
+    )
     return next((name for name in names if name and belongs(name, run)), "")

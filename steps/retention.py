@@ -28,7 +28,7 @@ EXPIRATION = "Backup.status.expiration"
 COLLECTOR = "garbage collection frequency"
 MAINTENANCE = "maintenance of the repository at once"
 # What only the backup that expires has, of fresh data that neither compresses nor deduplicates.
-OWN_BYTES = 30_000_000
+OWN_BYTES = 20_000_000
 # How often the design's collector looks, in seconds.
 DESIGN_PERIOD = 3600
 

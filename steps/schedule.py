@@ -100,13 +100,16 @@ class Three:
     early: Copy
 
 
-@given("three copies of the deployed schedule: due, due but paused, and not due", target_fixture="three")
-def three_copies(scope: Scope, schedule_copies: Copies, evidence: Evidence) -> Three:
-    """Paused and early first: had they wanted to run, they would have before the due one did."""
+@given(parsers.parse("three copies of the deployed schedule{which}"), target_fixture="three")
+def three_copies(scope: Scope, schedule_copies: Copies, evidence: Evidence, which: str) -> Three:
+    """Due, due but paused, and not due; or all of them due.
+
+    Paused and early first: had they wanted to run, they would have before the due one did.
+    """
     evidence.accelerate(LAST_RUN)
-    namespace = scope.namespace("source")
-    paused = schedule_copies.make("paused", last=LONG_AGO, namespace=namespace, paused=True)
-    early = schedule_copies.make("early", last=JUST_NOW, namespace=namespace)
+    namespace, all_due = scope.namespace("source"), "all of them" in which
+    paused = schedule_copies.make("paused", last=LONG_AGO, namespace=namespace, paused=not all_due)
+    early = schedule_copies.make("early", last=LONG_AGO if all_due else JUST_NOW, namespace=namespace)
     return Three(schedule_copies.make("due", last=LONG_AGO, namespace=namespace), paused, early)
 
 

@@ -127,6 +127,22 @@ class Velero(VeleroServer):
         states = self._kubernetes.watch(BACKUP, self.namespace, fields=f"metadata.name={name}", deadline=deadline)
         return _to_the_end(f"Backup {name}", (state.get(name) for state in states), deadline)
 
+    def wait_started(self, name: str) -> None:
+        """Wait until a Backup is InProgress; one that has ended before is a WaitEnded."""
+        self._kubernetes.wait(
+            BACKUP,
+            name,
+            self.namespace,
+            until=lambda item: phase_of(item) == "InProgress",
+            terminal=lambda item: f"it is {phase_of(item)}" if phase_of(item) in FINISHED else None,
+            event=f"the backup {name} is InProgress",
+            timeout=self._timeouts["backup_started"],
+        )
+
+    def find_backup(self, name: str) -> Json | None:
+        """A Backup as it is now; None when there is none."""
+        return self._kubernetes.get(BACKUP, name, self.namespace)
+
     def restore(self, name: str, *, labels: Mapping[str, str], backup: str, **spec: object) -> Operation:
         """Create a Restore and follow it to its end. Completed is not yet data: look at the pods."""
         return self._follow(RESTORE, name, labels, {"backupName": backup, **spec}, "restore_finished")
@@ -237,7 +253,7 @@ class Velero(VeleroServer):
 
     def gc_mark(self, backup: str) -> str:
         """Why the collector says that it could not delete a backup; empty when it says nothing."""
-        found = self._kubernetes.get(BACKUP, backup, self.namespace)
+        found = self.find_backup(backup)
         return labels_of(found).get("velero.io/gc-failure", "") if found else ""
 
     def wait_deletion_requested(self, backup: str) -> Json:

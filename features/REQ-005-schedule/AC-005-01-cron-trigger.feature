@@ -21,7 +21,7 @@ Feature: The daily backup starts by itself
 
   @negative
   Scenario: A paused schedule, and one that is not due, make nothing
-    # without the fault: nothing
+    # without the fault: three copies of the deployed schedule, all of them due
     Given three copies of the deployed schedule: due, due but paused, and not due
     Then only the one that is due makes a backup
 

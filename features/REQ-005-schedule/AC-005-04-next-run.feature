@@ -21,11 +21,20 @@ Feature: A failed run does not stop the next one
     When S3 can be reached again and the copy is due again
     Then its next run is Completed, and there were no other runs
 
-  Scenario: A run that is refused is counted, though it is not logged
+  Scenario: While a run is at work no other is begun
+    Given a namespace "source" with an empty volume
+    And a copy of the deployed schedule for "source"
+    When the copy is due again while its run is at work
+    Then no other run of it was begun
+    And the report says what becomes of runs that wait in the queue
+
+  @negative
+  Scenario: A run that is refused is counted, and seen not to be logged
     Given an empty namespace "source"
     And a copy of the deployed schedule for "source"
+    # without the fault: a run of it is Completed
     When a run of it is refused for want of a location
-    Then it is found as a failure among the metrics
+    Then it is found as a failure among the metrics, and as none in the log
 
   @exclusive @negative
   Scenario: A run that fails is not taken for a recovery

@@ -12,5 +12,6 @@ Feature: The collector finds what has expired, and nothing else
   Scenario: A backup that the collector passes over is noticed
     Given an empty namespace "source"
     And two small backups of "source", "old" and "kept"
+    # without the fault: the small backups "old" and "kept" expire
     When the small backup "old" expires
     Then the suite sees that the collector passed over "kept"

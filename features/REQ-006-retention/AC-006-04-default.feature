@@ -9,6 +9,7 @@ Feature: A backup without a TTL gets the default retention
   @exclusive @disrupt @negative
   Scenario: Another default of the server is another retention
     Given an empty namespace "source"
+    # without the fault: nothing
     When another default retention is committed to Git
     And "source" is backed up
     Then the suite calls its retention wrong
