@@ -105,7 +105,10 @@ class Housekeeper:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def start(self, made: Ledger) -> None:
-        """Ask for the removal of everything in *made*, without waiting."""
+        """Ask for the removal of everything in *made*, the runs of its schedules included, without waiting."""
+        for schedule in made.schedules:
+            self._kubernetes.delete(SCHEDULE, schedule, self._velero.namespace)
+            made.backups.update(map(name_of, self._velero.scheduled_backups(schedule)))
         for entry, kind in LABELLED.items():
             for name in getattr(made, entry):
                 if kind is BACKUP:

@@ -144,6 +144,7 @@ class Objects:
         self.stored: list[str] = []
         self.uploads: list[str] = []
         self.deleted: list[tuple[str, str, str]] = []
+        self.scheduled: list[Json] = []
 
     def delete(self, *what: Any) -> None:
         if what:
@@ -151,6 +152,12 @@ class Objects:
 
     def delete_below(self, prefix: str) -> None:
         self.deleted.append(("below", prefix, ""))
+
+    def scheduled_backups(self, _schedule: str) -> list[Json]:
+        return self.scheduled
+
+    def delete_backup(self, name: str) -> None:
+        self.deleted.append(("requested", name, ""))
 
     def repositories(self, _namespace: str) -> list[Json]:
         return []
@@ -263,6 +270,15 @@ def test_guests_in_namespaces_of_others_are_found_and_removed(keeper: Housekeepe
     assert made.guests == {f"monitoring/{OWN}"}
     keeper.start(made)
     assert objects.deleted == [("Deployment", OWN, "monitoring"), ("PersistentVolumeClaim", OWN, "monitoring")]
+
+
+def test_runs_of_a_schedule_go_with_it(keeper: Housekeeper, objects: Objects) -> None:
+    objects.scheduled = [{"metadata": {"name": f"{OWN}-20261123020000"}}]
+    made = Ledger(schedules={OWN})
+    keeper.start(made)
+    assert made.backups == {f"{OWN}-20261123020000"}
+    assert ("Schedule", OWN, "velero") in objects.deleted
+    assert ("requested", f"{OWN}-20261123020000", "") in objects.deleted
 
 
 def test_a_repository_of_others_goes_only_when_it_was_made_for_us_and_holds_nothing(
