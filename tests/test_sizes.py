@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from acceptance.checks.sizes import Capacity, PodVolume, cost, size, uploaded, used_by_kubelet
+from acceptance.checks.sizes import PodVolume, cost, size, uploaded, used_by_kubelet
 from acceptance.drivers.kinds import Json
+from acceptance.drivers.minio_admin import Capacity
 from acceptance.sizes import UNKNOWN, Estimate, Expected
 
 # -- what is uploaded -----------------------------------------------------------------------

@@ -128,7 +128,7 @@ class Rate:
     def still_needed(self, percent: float) -> int:
         """How many more trials, all of them successes, raise the lower bound to *percent*; 0 when it is there."""
         low, high = 0, 1
-        while not self._with(high).lower_bound >= percent:
+        while self._with(high).lower_bound < percent:
             low, high = high, 2 * high
         if self.lower_bound >= percent:
             return 0

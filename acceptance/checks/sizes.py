@@ -153,23 +153,6 @@ def cost(backup: str, volumes: Iterable[Json], objects: Mapping[str, tuple[int, 
     return Cost(backup, logical, added, sum(size for key, (size, _) in objects.items() if key.startswith(own)))
 
 
-@dataclass(frozen=True)
-class Capacity:
-    """Room in S3, in bytes: of the bucket's quota, or of the disks where there is none."""
-
-    used: int
-    total: int
-    source: str
-
-    @property
-    def percent(self) -> float:
-        return 100 * self.used / self.total
-
-    @property
-    def free(self) -> int:
-        return max(0, self.total - self.used)
-
-
 def size(count: float) -> str:
     """Bytes for a reader: MB is 10^6."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import urllib3
@@ -10,11 +11,27 @@ from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 from minio.minioadmin import MinioAdmin
 
-from acceptance.checks.sizes import Capacity
 from acceptance.errors import AcceptanceError
 from acceptance.settings import S3Access
 
 CALL_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Room in S3, in bytes: of the bucket's quota, or of the disks where there is none."""
+
+    used: int
+    total: int
+    source: str
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.used / self.total
+
+    @property
+    def free(self) -> int:
+        return max(0, self.total - self.used)
 
 
 class Users:
