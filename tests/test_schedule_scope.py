@@ -12,6 +12,8 @@ from acceptance.checks.scope import foreign, missing, namespaces_archived, names
 from acceptance.drivers.audit import AuditLog, Request
 from acceptance.drivers.kinds import BACKUP
 from acceptance.errors import AcceptanceError
+from acceptance.evidence.recorder import Blocked
+from fixtures.schedule_runs import enabled
 
 LIST = {
     "v1/ConfigMap": ["database/a", "network/b"],
@@ -90,3 +92,25 @@ def test_the_archive_is_read_by_its_names() -> None:
     ]
     assert namespaces_archived(members) == {"database", "monitoring", "network"}
     assert namespaces_archived([]) == set()
+
+
+def schedule(phase: str = "Enabled", *, paused: bool = False) -> dict[str, Any]:
+    return {"metadata": {"name": "daily"}, "spec": {"paused": paused}, "status": {"phase": phase}}
+
+
+def test_a_schedule_that_makes_backups_is_taken() -> None:
+    assert enabled(schedule(), "daily", "velero") == schedule()
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (None, "there is no Schedule daily in velero: set current.schedule"),
+        (schedule("FailedValidation"), "makes no backups"),
+        (schedule(""), "makes no backups"),
+        (schedule(paused=True), "makes no backups"),
+    ],
+)
+def test_without_one_everything_about_it_is_blocked(found: dict[str, Any] | None, says: str) -> None:
+    with pytest.raises(Blocked, match=says):
+        enabled(found, "daily", "velero")
