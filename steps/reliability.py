@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pytest_bdd import given, then, when
 
@@ -39,7 +40,7 @@ def within_allowance(own_runs: Calendar, evidence: Evidence) -> None:
     percent = evidence.criterion.threshold("calendar_success_rate").value
     above = own_runs.above_allowance(percent)
     evidence.measure("calendar_failures_above_allowance", above, artefact=own_runs.table(percent))
-    evidence.measure("observation", own_runs.observed.total_seconds())
+    evidence.measure("observation", own_runs.observed / timedelta(days=1))
 
 
 @then("the report says what they prove, and what they do not")
