@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from acceptance import cli_report
+from acceptance.cli_target import COMMANDS
 from acceptance.cluster_cli import cluster_app, facts_of
 from acceptance.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 from acceptance.kind_cli import kind_app
@@ -31,6 +32,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 SOURCE = Path(__file__).parents[1]
 app.add_typer(cli_report.app, name="report")
 app.command()(cli_report.verify)
+for command in COMMANDS:
+    app.command()(command)
 console = Console(highlight=False)
 
 
@@ -78,16 +81,38 @@ def shell(
 def lint(
     files: Annotated[list[Path] | None, typer.Argument(help="With --secrets: the files; gitops/ without.")] = None,
     secrets: Annotated[bool, typer.Option("--secrets", help="Only look for Secrets that are not encrypted.")] = False,
+    age_key: Annotated[
+        Path | None, typer.Option(help="Only look whether this age key opens every *.sops.yaml of the checkout.")
+    ] = None,
+    checkout: Annotated[Path, typer.Option(help="With --age-key: a checkout of what Flux deploys.")] = Path(),
 ) -> None:
     """Check register, features, steps, and that gitops/ holds no Secret in the clear; needs no cluster."""
     if files and not secrets:
         raise Refusal("files are only looked at for Secrets: use `acceptance lint --secrets FILE …`")
+    if age_key is not None:
+        _try_key(age_key, checkout)
+        return
     problems = list(_open_secrets(files)) if secrets else [*_problems(), *_open_secrets(None)]
     for problem in problems:
         print(problem)
     if problems:
         raise AcceptanceError(f"{len(problems)} problems")
     console.print("Every Secret is encrypted." if secrets else "Register, features and steps agree.")
+
+
+def _try_key(age_key: Path, checkout: Path) -> None:
+    """Say which encrypted files of *checkout* the key does not open."""
+    from acceptance.checks import age_key as check
+    from acceptance.drivers.sops import Sops
+
+    check.require_key(age_key)
+    files = check.encrypted_files(checkout)
+    closed = check.unopened(files, Sops(age_key))
+    for problem in closed:
+        print(problem)
+    if closed:
+        raise AcceptanceError(f"the key does not open {len(closed)} of {len(files)} files: Flux would stop there")
+    console.print(f"The key opens every encrypted file ({len(files)}).")
 
 
 def _open_secrets(files: list[Path] | None) -> Iterator[str]:

@@ -14,9 +14,12 @@ from datetime import datetime
 from acceptance.drivers.kinds import (
     BACKUP,
     BACKUP_REPOSITORY,
+    CLAIM,
     CLUSTER_ROLE_BINDING,
     DELETE_BACKUP_REQUEST,
+    DEPLOYMENT,
     DOWNLOAD_REQUEST,
+    JOB,
     NAMESPACE,
     POD,
     POD_VOLUME_BACKUP,
@@ -42,6 +45,8 @@ from acceptance.timeouts import Timeouts
 from acceptance.uploaders import UPLOADERS
 from acceptance.waiting import Deadline, poll
 
+# On the jobs that maintain a repository; Velero keeps the last ones for ever.
+REPOSITORY_LABEL = "velero.io/repo-name"
 # What carries a run's label, by the entry of the ledger that its name belongs to.
 LABELLED = {
     "schedules": SCHEDULE,
@@ -56,6 +61,8 @@ LABELLED = {
     "cluster_role_bindings": CLUSTER_ROLE_BINDING,
     "namespaces": NAMESPACE,
 }
+
+GUEST_KINDS = (DEPLOYMENT, CLAIM)
 
 
 @dataclass
@@ -75,6 +82,10 @@ class Ledger:
     role_bindings: set[str] = field(default_factory=set)
     # Of the whole cluster:
     cluster_role_bindings: set[str] = field(default_factory=set)
+    # Deployments with a claim of the same name in namespaces that are not ours, as namespace/name; and those of
+    # these namespaces that had no repository before, so that ours goes too.
+    guests: set[str] = field(default_factory=set)
+    borrowed: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
 
@@ -106,13 +117,20 @@ class Housekeeper:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def start(self, made: Ledger) -> None:
-        """Ask for the removal of everything in *made*, without waiting."""
+        """Ask for the removal of everything in *made*, the runs of its schedules included, without waiting."""
+        for schedule in made.schedules:
+            self._kubernetes.delete(SCHEDULE, schedule, self._velero.namespace)
+            made.backups.update(map(name_of, self._velero.scheduled_backups(schedule)))
         for entry, kind in LABELLED.items():
             for name in getattr(made, entry):
                 if kind is BACKUP:
                     self._velero.delete_backup(name)
                 else:
                     self._kubernetes.delete(kind, name, self._velero.namespace)
+        for guest in made.guests:
+            namespace, _, name = guest.partition("/")
+            for kind in GUEST_KINDS:
+                self._kubernetes.delete(kind, name, namespace)
         for volume in made.volumes:
             self._kubernetes.delete(VOLUME, volume)
         self._bucket.delete(*made.keys)
@@ -132,14 +150,24 @@ class Housekeeper:
             # Of `velero backup logs` and the like: Velero removes them when they expire, after ten minutes.
             if request["spec"]["target"]["name"] in made.names:
                 self._kubernetes.delete(DOWNLOAD_REQUEST, name_of(request), self._velero.namespace)
-        for name in made.namespaces:
+        for name in made.namespaces | self._unused(made.borrowed):
             for repository in self._velero.repositories(name):
                 self._kubernetes.delete(BACKUP_REPOSITORY, name_of(repository), self._velero.namespace)
+                for job in self._kubernetes.list_all(
+                    JOB, self._velero.namespace, labels=f"{REPOSITORY_LABEL}={name_of(repository)}"
+                ):
+                    self._kubernetes.delete(JOB, name_of(job), self._velero.namespace)
             for uploader in UPLOADERS.values():
-                # Velero keeps repositories for ever; the names are ours alone.
+                # Velero keeps repositories for ever; all that is in these is ours.
                 self._bucket.delete_below(f"{self._prefix}{uploader.folder}/{name}/")
-            self._bucket.delete_below(f"{name}/")  # the prefix of a Velero of its own
+            if name in made.namespaces:
+                self._bucket.delete_below(f"{name}/")  # the prefix of a Velero of its own
         return problems
+
+    def _unused(self, namespaces: set[str]) -> set[str]:
+        """Those of *namespaces* that no backup holds a volume of."""
+        volumes = self._kubernetes.list_all(POD_VOLUME_BACKUP, self._velero.namespace) if namespaces else []
+        return namespaces - {volume["spec"]["pod"]["namespace"] for volume in volumes}
 
     def leftovers(self, run: str) -> list[str]:
         """Everything of *run* that exists after a settling time, each as one line."""
@@ -165,6 +193,11 @@ class Housekeeper:
                 of_run = found.setdefault(labels_of(item)[RUN_LABEL], Found())
                 getattr(of_run, entry).add(name_of(item))
                 of_run.expires = max(of_run.expires, expiry_of(labels_of(item)))
+        for kind in GUEST_KINDS:
+            for item in self._kubernetes.list_all(kind, labels=RUN_LABEL):
+                of_run = found.setdefault(labels_of(item)[RUN_LABEL], Found())
+                of_run.guests.add(f"{item['metadata']['namespace']}/{name_of(item)}")
+                of_run.expires = max(of_run.expires, expiry_of(labels_of(item)))
         return found
 
     def _remaining(self, kind: Kind, names: set[str], deadline: Deadline) -> set[str]:
@@ -187,19 +220,20 @@ class Housekeeper:
         return found
 
     def _objects(self, run: str) -> Iterable[str]:
-        for kind in LABELLED.values():
+        for kind in (*LABELLED.values(), *GUEST_KINDS):
             for item in self._kubernetes.list_all(kind, labels=f"{RUN_LABEL}={run}"):
                 yield f"{kind.kind} {name_of(item)} of {labels_of(item).get(SCENARIO_LABEL, '?')}"
         for volume in self._kubernetes.list_all(VOLUME):
-            claim = (volume["spec"].get("claimRef") or {}).get("namespace", "")
-            if belongs(claim, run):
-                yield f"PersistentVolume {name_of(volume)} of {claim}"
+            claim = volume["spec"].get("claimRef") or {}
+            if owners := [claim[part] for part in ("namespace", "name") if belongs(claim.get(part, ""), run)]:
+                yield f"PersistentVolume {name_of(volume)} of {owners[0]}"
         for kind in (
             POD_VOLUME_BACKUP,
             POD_VOLUME_RESTORE,
             BACKUP_REPOSITORY,
             DELETE_BACKUP_REQUEST,
             DOWNLOAD_REQUEST,
+            JOB,
         ):
             for item in self._kubernetes.list_all(kind, self._velero.namespace):
                 if owner := _owner(item, run):
@@ -219,5 +253,11 @@ def _owner(item: Json, run: str) -> str:
     labels = labels_of(item)
     # A DownloadRequest has no label, but the name of what it is for.
     target = item.get("spec", {}).get("target", {}).get("name")
-    names = (labels.get(BACKUP_LABEL), labels.get(RESTORE_LABEL), labels.get(VOLUME_NAMESPACE_LABEL), target)
+    names = (
+        labels.get(BACKUP_LABEL),
+        labels.get(RESTORE_LABEL),
+        labels.get(VOLUME_NAMESPACE_LABEL),
+        labels.get(REPOSITORY_LABEL),
+        target,
+    )
     return next((name for name in names if name and belongs(name, run)), "")

@@ -22,6 +22,7 @@ from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.minio_admin import Quota, Users
 from acceptance.drivers.pod_use import Groups
 from acceptance.drivers.toxiproxy import Toxiproxy
+from acceptance.drivers.velero import Velero
 from acceptance.errors import AcceptanceError
 from acceptance.naming import FAULT, is_made
 from acceptance.settings import Environment
@@ -44,6 +45,8 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
     users = Users(environment.s3)
     if administrator := users.permitted():
         yield from _lift(users)
+    if Velero(kubernetes, environment.velero_namespace, environment.location, timeouts).start():
+        yield "the stop of the Velero server"
     flux = flux_of(kubernetes, environment, timeouts)
     if flux.installed():
         for release in kubernetes.list_all(HELM_RELEASE, labels=FAULT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,8 @@ def environment(settings: Settings, *, complete: bool = True) -> Environment:
     A run needs it to be *complete*: without S3's address and keys it is refused too.
     """
     if settings.target is Target.CURRENT:
-        return _current(settings.current, complete)
-    return _own(settings.target)
+        return _current(settings, complete)
+    return _own(settings)
 
 
 def cluster_of(target: Target, uploader: str | None = None) -> Lab:
@@ -47,17 +48,17 @@ def cluster_of(target: Target, uploader: str | None = None) -> Lab:
     return kind_cluster(**chosen)
 
 
-def _own(target: Target) -> Environment:
+def _own(asked: Settings) -> Environment:
     from lab.facts import load
     from lab.settings import SYNC_FREQUENCY
 
-    cluster = cluster_of(target)
+    cluster = cluster_of(asked.target)
     facts = load(cluster.settings)
     if facts is None:
         raise Refusal(f"the {cluster.what} is not up: run `{cluster.command}`")
     keys = facts.credentials()
     return Environment(
-        target=target,
+        target=asked.target,
         kubeconfig=facts.kubeconfig,
         velero_namespace=facts.velero_namespace,
         location=facts.location,
@@ -90,6 +91,8 @@ def _own(target: Target) -> Environment:
         velero_cli=facts.velero_cli,
         disk=cluster.state,
         cgroups=cluster.cgroups.accounts,
+        ledger=asked.ledger or cluster.state / "ledger.json",
+        soak=cluster.state / "soak.json",
         notes={
             **facts.versions,
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
@@ -124,6 +127,11 @@ def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str |
         raise Refusal(f"the deployed Velero backs up with {uploader}, not {asked}: leave --profile-uploader out")
     oracle = environment.oracle or _program(uploader)
     return environment.model_copy(update={"uploader": uploader, "oracle": oracle})
+
+
+def state_folder() -> Path:
+    """Where the suite keeps what it must not lose ($XDG_STATE_HOME)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "velero-acceptance"
 
 
 def allowed_context(current: CurrentTarget) -> str:
@@ -195,13 +203,15 @@ def _absolute(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**entry, kind: values}
 
 
-def _current(current: CurrentTarget, complete: bool) -> Environment:
+def _current(asked: Settings, complete: bool) -> Environment:
+    current = asked.current
     context = allowed_context(current)
     if complete and not (current.s3_endpoint and current.s3_access_key and current.s3_secret_key):
         raise Refusal(
             "current.s3_endpoint, current.s3_access_key and current.s3_secret_key are needed to look into the bucket: "
             "set them in acceptance.toml or as ACCEPTANCE_CURRENT__S3_ENDPOINT, …"
         )
+    kept = state_folder() / "clusters" / re.sub(r"[^A-Za-z0-9._-]+", "-", context)
     return Environment(
         target=Target.CURRENT,
         kubeconfig=current.kubeconfig,
@@ -231,6 +241,8 @@ def _current(current: CurrentTarget, complete: bool) -> Environment:
         corpus=_program("corpus"),
         corpus_image=current.corpus_image,
         velero_cli=_program("velero"),
+        ledger=asked.ledger or kept / "ledger.json",
+        soak=kept / "soak.json",
     )
 
 

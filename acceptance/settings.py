@@ -84,6 +84,9 @@ class Environment(BaseModel):
     # Where the target keeps its data and, by controller, its control groups, if that is on this machine.
     disk: Path | None = None
     cgroups: dict[str, Path] = {}
+    # What outlives a run: the runs of the schedule that were seen, and how far a soak came.
+    ledger: Path
+    soak: Path
     # Shown in the report, never decided on.
     notes: dict[str, str] = {}
 
@@ -141,6 +144,13 @@ class Settings(BaseSettings):
     sparse_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
     # Where the metrics of a run are pushed to; a SecretStr because the address may hold a password.
     pushgateway: SecretStr | None = None
+    # Runs of the accelerated schedule, and what their faults follow from.
+    reliability_runs: Annotated[int, Field(ge=6, le=2000)] = 12
+    reliability_seed: str = "velero-acceptance"
+    # How long the soak takes, interruptions not counted.
+    hours: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    # Where the runs of the schedule are kept, in place of the target's own file.
+    ledger: Path | None = None
     current: CurrentTarget = CurrentTarget()
 
     @classmethod

@@ -38,6 +38,7 @@ DEFAULTS: dict[str, float] = {
     "repository_ready": 120,
     # From a cut of the way to S3 to the end of the backup: restic tries for about six minutes
     "uploader_gives_up": 900,
+    "repository_maintained": 120,
     # Added to a wait for each gigabyte (10^9 bytes) of data of a chosen size
     "gigabyte": 180,
     "cli_call": 60,

@@ -5,15 +5,18 @@ from __future__ import annotations
 from pytest_bdd import then, when
 
 from acceptance.checks import agents
-from acceptance.drivers.kinds import DAEMON_SET, NODE, VOLUME, name_of
+from acceptance.drivers.kinds import DAEMON_SET, NODE, VOLUME, Json, name_of
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.velero import Velero
 from acceptance.evidence.recorder import Evidence, Inconclusive
 from acceptance.mending import untaint
 from acceptance.settings import Environment
+from fixtures.affinity import Affinity
 from fixtures.agents import LostAgent, TaintedNode
+from fixtures.scope import Scope
 from fixtures.standard import Application
 from fixtures.watchers import Vigil
+from steps.faults import EXPECTED
 
 
 @then("every node that carries a volume of the class has a ready node-agent")
@@ -77,9 +80,52 @@ def agent_back(kubernetes: Kubernetes, tainted: TaintedNode, lost: LostAgent, ev
     evidence.observe("node-agent back", tainted.wait_agent(lost.node), "s")
 
 
+@when("an affinity that keeps node-agent off the node of its volume is committed to Git", target_fixture="kept_off")
+def affinity_committed(application: Application, affinity: Affinity, vigil: Vigil) -> str:
+    """Its volume's node. The rollout replaces every node-agent."""
+    vigil.expect_restart()
+    (node,) = agents.nodes_of(application.workload.volume())
+    affinity.keep_off(node)
+    return node
+
+
+@then("the node is named, with its volumes, as left out")
+def left_out_named(
+    kubernetes: Kubernetes,
+    velero: Velero,
+    environment: Environment,
+    application: Application,
+    kept_off: str,
+    evidence: Evidence,
+) -> None:
+    lost = agents.left_out(_volumes(kubernetes, environment), kubernetes.list_all(NODE), velero.agent_pods())
+    table = "\n".join(f"{node}: {', '.join(volumes)}" for node, volumes in lost.items())
+    evidence.refute("nodes_without_agent", len(lost), artefact=table or "no node is left out")
+    assert name_of(application.workload.volume()) in lost.get(kept_off, []), table
+
+
+@then("a backup of the application fails for want of node-agent there")
+def backup_without_agent(
+    scope: Scope, velero: Velero, application: Application, kept_off: str, vigil: Vigil, evidence: Evidence
+) -> None:
+    vigil.allow_errors(f"not found in running state in node {kept_off}|{EXPECTED}")
+    namespaces = [application.workload.namespace]
+    backup = velero.backup(scope.backup_name("without"), labels=scope.labels, includedNamespaces=namespaces)
+    lines = velero.log_lines(backup.name, kept_off)
+    evidence.attach("log.txt", "\n".join(lines))
+    evidence.observe("a backup of what is on that node", f"{backup.phase}, {backup.errors} errors")
+    assert backup.phase == "PartiallyFailed" and lines, (backup.phase, lines)
+    assert not velero.volume_backups(backup.name), "its volume was uploaded all the same"
+
+
 def _without_agent(kubernetes: Kubernetes, velero: Velero, environment: Environment) -> dict[str, str]:
+    volumes = _volumes(kubernetes, environment)
+    return agents.without_agent(volumes, kubernetes.list_all(NODE), velero.agent_pods())
+
+
+def _volumes(kubernetes: Kubernetes, environment: Environment) -> list[Json]:
     volumes = kubernetes.list_all(VOLUME)
     ours = [v for v in volumes if v["spec"].get("storageClassName") == environment.storage_class]
     if not ours:
         raise Inconclusive(f"there is no volume of the class {environment.storage_class} to look at")
-    return agents.without_agent(ours, kubernetes.list_all(NODE), velero.agent_pods())
+    return ours

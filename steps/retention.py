@@ -9,33 +9,35 @@ from pytest_bdd import given, parsers, then, when
 
 from acceptance.checks import retention
 from acceptance.corpus import Corpus
-from acceptance.drivers.kinds import Json, name_of
+from acceptance.drivers.kinds import name_of
+from acceptance.drivers.toxiproxy import Toxiproxy
 from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Evidence
 from fixtures.expiry import Expired, Expiry
 from fixtures.gitops import ValueChange
-from fixtures.schedule_runs import copied, stamp
+from fixtures.maintenance import Maintenance
+from fixtures.schedule_runs import LONG_AGO, Copies, stamp
 from fixtures.scope import Scope
 from fixtures.standard import Application, Applications, Restores
 from fixtures.watchers import Vigil
-from fixtures.workload import Workload, Workloads
+from fixtures.workload import MOUNT, Workload, Workloads
+from steps.faults import EXPECTED
 from steps.schedule import LAST_RUN
 
 EXPIRATION = "Backup.status.expiration"
 COLLECTOR = "garbage collection frequency"
+MAINTENANCE = "maintenance of the repository at once"
+# What only the backup that expires has, of fresh data that neither compresses nor deduplicates.
+OWN_BYTES = 20_000_000
+# How often the design's collector looks, in seconds.
+DESIGN_PERIOD = 3600
 
 
 @given("a backup made by a copy of the deployed schedule", target_fixture="scheduled_backup")
-def scheduled(scope: Scope, velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Operation:
+def scheduled(scope: Scope, schedule_copies: Copies, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
-    name = scope.schedule_name("retention")
-    spec = copied(deployed_schedule, scope.namespace("scheduled"))
-    velero.create_schedule(
-        name, labels=scope.labels, spec=spec, last_backup=stamp(datetime.now(UTC) - timedelta(days=2))
-    )
-    run, _ = velero.wait_scheduled(name, set())
-    scope.made.backups.add(name_of(run))
-    return velero.follow_backup(name_of(run))
+    copy = schedule_copies.make("retention", last=LONG_AGO, namespace=scope.namespace("retention"))
+    return copy.follow(set())[0]
 
 
 @then("both are kept as long as the design says, counted from their start")
@@ -62,12 +64,19 @@ def retention_wrong(backup: Operation, evidence: Evidence) -> None:
 
 
 @given(
-    parsers.parse('two completed backups of "{alias}": the "{old}" one and the "{kept}" one'), target_fixture="backups"
+    parsers.parse(
+        'two completed backups of "{alias}": the "{old}" one, with data that nobody else has, and the "{kept}" one'
+    ),
+    target_fixture="backups",
 )
 def two_backups(
     scope: Scope, applications: Applications, workload: Workload, alias: str, old: str, kept: str
 ) -> dict[str, Application]:
-    return {name: applications.back_up(scope, workload, name) for name in (old, kept)}
+    """The volume holds the standard corpus; what only the first backup has was there beside it, and was removed."""
+    workload.run("fill", "-seed", workload.namespace, f"-bytes={OWN_BYTES}", f"{MOUNT}/own")
+    first = applications.back_up(scope, workload, old)
+    workload.run("remove", f"{MOUNT}/own")
+    return {old: first, kept: applications.back_up(scope, workload, kept)}
 
 
 @given(parsers.parse('the "{name}" backup was restored as "{target}"'), target_fixture="restore")
@@ -90,9 +99,24 @@ def expires(
 def nothing_left(expiry: Expiry, expired: Expired, evidence: Evidence, name: str) -> None:
     left = expiry.wait_gone(expired)
     evidence.measure("deletion", expired.clock.elapsed, artefact=f"{name}: {expired}")
+    evidence.observe(
+        "at the design's frequency, at worst", f"{DESIGN_PERIOD} s until the collector looks, and then the deletion"
+    )
     evidence.measure("objects_left", len(left.objects), artefact="\n".join(left.objects) or "no object is left")
     evidence.measure("keys_left", len(left.keys), artefact="\n".join(left.keys) or "no key is left")
     evidence.measure("snapshots_left", len(left.snapshots), artefact="\n".join(left.snapshots) or "no snapshot is left")
+
+
+@then("its space comes back with the next maintenance of the repository")
+def space_returned(
+    expiry: Expiry, backups: dict[str, Application], maintenance: Maintenance, evidence: Evidence
+) -> None:
+    """restic keeps up to a twentieth unused (--max-unused), and writes its index anew."""
+    evidence.accelerate(MAINTENANCE)
+    namespace = next(iter(backups.values())).workload.namespace
+    before, after = maintenance.force(namespace)
+    evidence.observe("bytes of the repository before and after", f"{before}, {after}")
+    evidence.measure("space_returned", 100 * (before - after) / OWN_BYTES, artefact=maintenance.table(namespace))
 
 
 @then(parsers.parse('the "{name}" backup is whole: restored as "{target}", every file is equal'))
@@ -121,6 +145,13 @@ def location_read_only(velero: Velero) -> Iterator[None]:
     velero.set_access(mode)
 
 
+@given("Velero knows that S3 cannot be reached")
+def known_unreachable(toxiproxy: Toxiproxy, velero: Velero, vigil: Vigil) -> None:
+    vigil.allow_errors(f"{EXPECTED}|is unavailable, cannot gc backup")
+    toxiproxy.cut()
+    velero.wait_location("Unavailable")
+
+
 @when("the small backup expires", target_fixture="expired")
 def small_backup_expires(expiry: Expiry, backup: Operation, evidence: Evidence) -> Expired:
     evidence.accelerate(EXPIRATION)
@@ -135,6 +166,24 @@ def still_there(expiry: Expiry, expired: Expired, velero: Velero, evidence: Evid
     left = expiry.find(expired)
     evidence.refute("objects_left", len(left.objects), artefact="\n".join(left.objects))
     evidence.refute("keys_left", len(left.keys), artefact="\n".join(left.keys))
+
+
+@then("it is still there, and the collector says that it cannot reach it")
+def still_there_unreached(expiry: Expiry, expired: Expired, velero: Velero, evidence: Evidence) -> None:
+    """The collector leaves no mark on the backup, only a line in the log: it looked at the backup and left it."""
+    velero.wait_log_line(expired.backup, "is unavailable, cannot gc backup")
+    left = expiry.find(expired)
+    evidence.observe("marks of the collector on the backup", velero.gc_mark(expired.backup) or "none")
+    evidence.refute("objects_left", len(left.objects), artefact="\n".join(left.objects))
+    evidence.refute("keys_left", len(left.keys), artefact="\n".join(left.keys))
+
+
+@then("it goes once S3 can be reached again")
+def goes_when_reached(expiry: Expiry, expired: Expired, toxiproxy: Toxiproxy, evidence: Evidence) -> None:
+    toxiproxy.heal()
+    left = expiry.wait_gone(expired)
+    assert not left.objects and not left.keys, left
+    evidence.observe("gone after", expired.clock.elapsed, "s")
 
 
 @then("it goes once the location can be written again")
@@ -199,6 +248,14 @@ def run_kept(scheduled_run: Operation, evidence: Evidence) -> None:
 @then("the backup is kept as long as the design says")
 def kept_by_default(backup: Operation, evidence: Evidence) -> None:
     evidence.measure("retention", retention.retention(backup.item), artefact=str(backup.item["spec"]))
+
+
+@then("its retention is the one that was committed")
+def committed_retention(backup: Operation, default_change: ValueChange, evidence: Evidence) -> None:
+    expected = retention.seconds_of(default_change.value)
+    found = retention.retention(backup.item)
+    evidence.observe("retention", found, "s")
+    assert found == expected, f"{default_change.value} was committed, the backup is kept for {found} s"
 
 
 @when("another default retention is committed to Git")

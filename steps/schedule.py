@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.checks import failure
-from acceptance.checks import scope as check
 from acceptance.checks.schedule import daily_at, due_times, is_run_of
 from acceptance.drivers.audit import AuditLog, Request
-from acceptance.drivers.kinds import BACKUP, Json, name_of, phase_of
-from acceptance.drivers.s3 import Bucket
+from acceptance.drivers.kinds import BACKUP, Json, name_of
 from acceptance.drivers.velero import SCHEDULE_LABEL, Operation, Velero
 from acceptance.evidence.recorder import Evidence, Inconclusive
 from acceptance.naming import RUN_LABEL
 from acceptance.settings import Environment
-from acceptance.timeouts import Timeouts
-from fixtures.outages import Denial
-from fixtures.schedule_runs import ScheduleRuns, copied, stamp
+from fixtures.schedule_runs import LONG_AGO, Copies, Copy, ScheduleRuns, ago
 from fixtures.scope import Scope
+from fixtures.timetable import Punctual, Timetable
 from fixtures.watchers import Vigil
 
 DESIGN_HOUR = 2
 DESIGN_RUNS = 5
-DESIGN_NAMESPACES = ("database", "monitoring", "network")
 LAST_RUN = "Schedule.status.lastBackup"
+EDIT = "edit of the Schedule"
+JUST_NOW = timedelta(0)
 
 
 @given("the deployed schedule is enabled and its clock is UTC", target_fixture="schedule")
@@ -39,17 +37,22 @@ def enabled_in_utc(velero: Velero, deployed_schedule: Json, evidence: Evidence) 
 
 
 @when("its last run is moved to two days ago", target_fixture="known_runs")
-def made_due(schedule: Json, schedule_runs: ScheduleRuns, evidence: Evidence) -> set[str]:
+def made_due(schedule: Json, schedule_runs: ScheduleRuns, timetable: Timetable, evidence: Evidence) -> set[str]:
+    """Copies with a minute of their own, which other scenarios look at, wait beside it."""
     evidence.accelerate(LAST_RUN)
+    timetable.start()
     return schedule_runs.make_due()
 
 
 @then("it makes a backup in time, with its name and label")
-def fires(schedule: Json, schedule_runs: ScheduleRuns, known_runs: set[str], evidence: Evidence) -> None:
+def fires(
+    schedule: Json, schedule_runs: ScheduleRuns, known_runs: set[str], timetable: Timetable, evidence: Evidence
+) -> None:
     run, seconds = schedule_runs.follow(known_runs)
     assert is_run_of(run.item, name_of(schedule)), run.item["metadata"]
     evidence.measure("trigger_delay", seconds, artefact=f"{run.name}: {run.item['metadata']['labels']}")
     evidence.observe("the run ended", run.phase)
+    timetable.result()  # until then nobody may have the cluster to themselves
 
 
 @then("its next due times are those of the design")
@@ -63,48 +66,126 @@ def due_as_designed(schedule: Json, evidence: Evidence) -> None:
     evidence.measure("due_times_as_designed", same, artefact="\n".join(map(str, deployed)))
 
 
+@given("copies of the deployed schedule with a minute of their own")
+def minutes_of_their_own(timetable: Timetable) -> None:
+    timetable.start()
+
+
+@when("the one that is set right has run", target_fixture="punctual")
+def right_has_run(timetable: Timetable) -> Punctual:
+    return timetable.result()[0]
+
+
+@when("the one that is set too early has run", target_fixture="punctual")
+def wrong_has_run(timetable: Timetable) -> Punctual:
+    return timetable.result()[1]
+
+
+@then("it ran in time, and not before its minute, though Velero had looked at it")
+def ran_in_time(punctual: Punctual, evidence: Evidence) -> None:
+    """Nothing is moved here: this is the time between a real minute and Velero's own look."""
+    evidence.observe("looked at before its minute", (punctual.due - punctual.looked).total_seconds(), "s")
+    evidence.measure("runs_not_due", len(punctual.early), artefact=punctual.table())
+    delay = (punctual.made[0] - punctual.due).total_seconds()
+    evidence.measure("trigger_delay", delay, artefact=punctual.table())
+
+
+@then("the suite calls it early")
+def called_early(punctual: Punctual, evidence: Evidence) -> None:
+    evidence.refute("runs_not_due", len(punctual.early), artefact=punctual.table())
+
+
 @dataclass(frozen=True)
-class Copies:
-    """Names of three copies of the deployed schedule."""
+class Three:
+    """Three copies of the deployed schedule."""
 
-    due: str
-    paused: str
-    early: str
-
-
-@given("three copies of the deployed schedule: due, due but paused, and not due", target_fixture="copies")
-def three_copies(scope: Scope, velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Copies:
-    return _copies(scope, velero, deployed_schedule, evidence, paused=True, days_early=0)
+    due: Copy
+    paused: Copy
+    early: Copy
 
 
-@given("three copies of the deployed schedule, all of them due", target_fixture="copies")
-def three_due_copies(scope: Scope, velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Copies:
-    return _copies(scope, velero, deployed_schedule, evidence, paused=False, days_early=2)
+@given(parsers.parse("three copies of the deployed schedule{which}"), target_fixture="three")
+def three_copies(scope: Scope, schedule_copies: Copies, evidence: Evidence, which: str) -> Three:
+    """Due, due but paused, and not due; or all of them due.
 
-
-def _copies(
-    scope: Scope, velero: Velero, deployed: Json, evidence: Evidence, *, paused: bool, days_early: int
-) -> Copies:
-    """Paused and early first: had they wanted to run, they would have before the due one did."""
+    Paused and early first: had they wanted to run, they would have before the due one did.
+    """
     evidence.accelerate(LAST_RUN)
-    spec = copied(deployed, scope.namespace("scheduled"))
-    copies = Copies(*(scope.schedule_name(alias) for alias in ("due", "paused", "early")))
-    for name, days, stopped in ((copies.paused, 2, paused), (copies.early, days_early, False), (copies.due, 2, False)):
-        last = stamp(datetime.now(UTC) - timedelta(days=days))
-        velero.create_schedule(name, labels=scope.labels, spec={**spec, "paused": stopped}, last_backup=last)
-    return copies
+    namespace, all_due = scope.namespace("source"), "all of them" in which
+    paused = schedule_copies.make("paused", last=LONG_AGO, namespace=namespace, paused=not all_due)
+    early = schedule_copies.make("early", last=LONG_AGO if all_due else JUST_NOW, namespace=namespace)
+    return Three(schedule_copies.make("due", last=LONG_AGO, namespace=namespace), paused, early)
 
 
 @then("only the one that is due makes a backup")
-def only_due_fires(scope: Scope, velero: Velero, copies: Copies, evidence: Evidence, timeouts: Timeouts) -> None:
-    run, seconds = velero.wait_scheduled(copies.due, set())
-    scope.made.backups.add(name_of(run))
+def only_due_fires(three: Three, evidence: Evidence) -> None:
+    run, seconds = three.due.follow(set())
     evidence.measure("trigger_delay", seconds)
-    velero.follow_backup(name_of(run))
-    others = [*velero.scheduled_backups(copies.paused), *velero.scheduled_backups(copies.early)]
-    scope.made.backups.update(map(name_of, others))
-    evidence.measure("runs_not_due", len(others), artefact=f"{name_of(run)} ran; {len(others)} others")
-    evidence.refute("trigger_delay", None, artefact=f"{copies.paused} and {copies.early} made no backup")
+    others = [*three.paused.runs(), *three.early.runs()]
+    evidence.measure("runs_not_due", len(others), artefact=f"{run.name} ran; {len(others)} others")
+    evidence.refute("trigger_delay", None, artefact=f"{three.paused.name} and {three.early.name} made no backup")
+
+
+@given(parsers.parse('a copy of the deployed schedule for "{alias}"'), target_fixture="copy")
+def copy_for(scope: Scope, schedule_copies: Copies, alias: str) -> Copy:
+    """Not due yet."""
+    return schedule_copies.make("copy", last=JUST_NOW, namespace=scope.name(alias))
+
+
+@given(parsers.parse('a paused copy of the deployed schedule for "{alias}" that missed {what}'), target_fixture="copy")
+def paused_copy(scope: Scope, schedule_copies: Copies, evidence: Evidence, alias: str, what: str) -> Copy:
+    """*what*: its time, or nothing."""
+    evidence.accelerate(LAST_RUN)
+    last = LONG_AGO if what == "its time" else JUST_NOW
+    return schedule_copies.make("copy", last=last, namespace=scope.name(alias), paused=True)
+
+
+@when("the copy is unpaused", target_fixture="changed")
+def unpaused(copy: Copy) -> datetime:
+    copy.edit(paused=False)
+    return datetime.now(UTC)
+
+
+@when("the copy is edited to a time that has passed since its last run", target_fixture="changed")
+def edited(copy: Copy, evidence: Evidence) -> datetime:
+    """Its last run was an hour ago, and a minute ago it would have been due again."""
+    evidence.accelerate(LAST_RUN)
+    changed = datetime.now(UTC)
+    passed = changed - timedelta(minutes=1)
+    copy.edit(ago(timedelta(hours=1)), schedule=f"{passed.minute} * * * *")
+    return changed
+
+
+@when("Velero is away while the copy is due three times", target_fixture="changed")
+def away(scope: Scope, velero: Velero, copy: Copy, vigil: Vigil, evidence: Evidence) -> Iterator[datetime]:
+    evidence.accelerate(LAST_RUN)
+    vigil.expect_restart()
+    vigil.allow_errors(r"available/unavailable/unknown: 0/0/1|is in unavailable state")
+    velero.stop(scope.run)
+    copy.edit(ago(timedelta(days=3)))
+    started = datetime.now(UTC)
+    velero.start()
+    yield started
+    velero.start()
+
+
+@then("it makes up for what it missed at once, by one backup")
+def made_up_once(scope: Scope, copy: Copy, changed: datetime, schedule_copies: Copies, evidence: Evidence) -> None:
+    """Looked at once more when that is done, it makes no other."""
+    run, _ = copy.follow(set())
+    seconds = (run.created - changed.replace(microsecond=0)).total_seconds()
+    evidence.observe("from the change to the backup", seconds, "s")
+    copy.edit()
+    schedule_copies.wait_looked(scope.name("source"))
+    made = copy.runs()
+    evidence.measure("catch_up_runs", len(made), artefact="\n".join(map(name_of, made)))
+
+
+@then("the suite sees that it made no backup")
+def made_nothing(scope: Scope, copy: Copy, schedule_copies: Copies, evidence: Evidence) -> None:
+    schedule_copies.wait_looked(scope.name("source"))
+    made = copy.runs()
+    evidence.refute("catch_up_runs", len(made), artefact="\n".join(map(name_of, made)) or "no backup")
 
 
 @when("Velero makes a run of the deployed schedule", target_fixture="backup")
@@ -150,81 +231,3 @@ def _by_others(requests: list[Request], velero: Velero) -> int:
     """1 unless the object was made once, by a service account of Velero's namespace."""
     own = f"system:serviceaccount:{velero.namespace}:"
     return int(len(requests) != 1 or not requests[0].user.startswith(own))
-
-
-@then("it holds the design's namespaces, and no other")
-def holds_designed(scheduled_run: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    held = _held(scheduled_run, bucket, environment)
-    evidence.observe("namespaces in the run", ", ".join(sorted(held)))
-    foreign, missing = check.foreign(DESIGN_NAMESPACES, held), check.missing(DESIGN_NAMESPACES, held)
-    evidence.measure("foreign_namespaces", len(foreign), artefact="\n".join(foreign) or "no other")
-    evidence.measure("missing_namespaces", len(missing), artefact="\n".join(missing) or "none is missing")
-
-
-@when(parsers.parse('"{alias}" and a namespace that does not exist are backed up'), target_fixture="backup")
-def backed_up_partly(scope: Scope, velero: Velero, vigil: Vigil, alias: str) -> Operation:
-    names = [scope.name(alias), scope.name("absent")]
-    vigil.allow_errors(names[1])
-    return velero.backup(scope.backup_name("partly"), labels=scope.labels, includedNamespaces=names)
-
-
-@then(parsers.parse('the suite names what is missing, and "{alias}" as none of the design\'s'))
-def missing_named(
-    scope: Scope, backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence, alias: str
-) -> None:
-    held = _held(backup, bucket, environment)
-    missing = check.missing(backup.item["spec"]["includedNamespaces"], held)
-    evidence.refute("missing_namespaces", len(missing), artefact="\n".join(missing))
-    foreign = check.foreign(DESIGN_NAMESPACES, held)
-    evidence.refute("foreign_namespaces", len(foreign), artefact="\n".join(foreign))
-    assert (foreign, missing) == ([scope.name(alias)], [scope.name("absent")]), (foreign, missing)
-
-
-def _held(backup: Operation, bucket: Bucket, environment: Environment) -> set[str]:
-    key = environment.key("backups", backup.name, f"{backup.name}-resource-list.json.gz")
-    return check.namespaces_in(bucket.json(key))
-
-
-@given(parsers.parse('a copy of the deployed schedule for "{alias}"'), target_fixture="copy_runs")
-def copy_for(scope: Scope, velero: Velero, deployed_schedule: Json, alias: str) -> ScheduleRuns:
-    """Not due yet."""
-    name = scope.schedule_name("copy")
-    spec = copied(deployed_schedule, scope.name(alias))
-    velero.create_schedule(name, labels=scope.labels, spec=spec, last_backup=stamp(datetime.now(UTC)))
-    return ScheduleRuns(velero, name, scope)
-
-
-@when("the copy is due", target_fixture="failed_run")
-def copy_due(copy_runs: ScheduleRuns, evidence: Evidence) -> Operation:
-    evidence.accelerate(LAST_RUN)
-    return copy_runs.follow(copy_runs.make_due())[0]
-
-
-@then("its run is Failed, the error is logged, and the copy stays enabled")
-def run_failed(
-    failed_run: Operation, copy_runs: ScheduleRuns, velero: Velero, vigil: Vigil, evidence: Evidence
-) -> None:
-    failed_run.require("Failed")
-    lines = failure.logged(vigil.error_lines(), failed_run.name)
-    evidence.measure("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
-    evidence.measure("schedules_stopped", int(phase_of(velero.schedule(copy_runs.name)) != "Enabled"))
-
-
-@when("S3 is back and the copy is due again", target_fixture="next_run")
-def copy_due_again(copy_runs: ScheduleRuns, denial: Denial) -> Operation:
-    denial.lift()
-    return copy_runs.follow(copy_runs.make_due())[0]
-
-
-@then("its next run is Completed, and there were no other runs")
-def recovered(next_run: Operation, copy_runs: ScheduleRuns, velero: Velero, evidence: Evidence) -> None:
-    runs = velero.scheduled_backups(copy_runs.name)
-    evidence.measure(
-        "runs_not_recovered", int(next_run.phase != "Completed"), artefact=next_run.reason() or next_run.phase
-    )
-    evidence.measure("runs_piled_up", len(runs) - 2, artefact="\n".join(map(name_of, runs)))
-
-
-@then("the suite does not call it a recovery")
-def no_recovery(backup: Operation, evidence: Evidence) -> None:
-    evidence.refute("runs_not_recovered", int(backup.phase != "Completed"), artefact=backup.reason())

@@ -33,6 +33,12 @@ def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         (("lab", "up"), {"ACCEPTANCE_LAB_NODES": "many"}, 2, "the setting nodes of LabSettings is not valid"),
         (("sweep",), {"XDG_STATE_HOME": "/nonexistent"}, 2, "the lab is not up"),
         (("sweep",), {"ACCEPTANCE_TARGET": "mars"}, 2, "target: Input should be"),
+        (("estimate",), {"XDG_STATE_HOME": "/nonexistent"}, 2, "the lab is not up"),
+        (("sizes",), {"XDG_STATE_HOME": "/nonexistent"}, 2, "the lab is not up"),
+        (("reliability",), {"XDG_STATE_HOME": "/nonexistent"}, 2, "the lab is not up"),
+        (("capacity",), {"XDG_STATE_HOME": "/nonexistent"}, 2, "the lab is not up"),
+        (("capacity", "--limit", "0"), {}, 2, "Invalid value for '--limit'"),
+        (("lint", "--age-key"), {}, 2, "Option '--age-key' requires an argument"),
     ],
 )
 def test_a_bad_call_is_one_sentence(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from acceptance.checks import agents
 from acceptance.checks.validity import Validation, judge
 from acceptance.drivers.flux import Flux, settled
 from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.evidence.recorder import Blocked
 from acceptance.timeouts import Timeouts
+from fixtures.affinity import affinity_away_from, with_affinity
+from fixtures.gitops import HELM_FILE
 
+ROOT = Path(__file__).parents[1] / "gitops"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FREQUENCY = timedelta(seconds=10)
 
@@ -51,6 +57,30 @@ def test_a_node_without_ready_agent_is_red(there: list[dict[str, Any]]) -> None:
 def test_a_volume_names_its_node_by_label() -> None:
     assert agents.without_agent([volume("v", "other-name")], NODES, [agent("n3")]) == {}
     assert agents.without_agent([volume("v", "other-name")], NODES, [agent("n1")]) == {"n3": "v"}
+
+
+def test_what_a_missing_agent_costs_is_every_volume_of_its_node() -> None:
+    volumes = [volume("v", "n1"), volume("w", "n2"), volume("x", "other-name"), volume("a", "other-name")]
+    assert agents.left_out(volumes, NODES, [agent("n1"), agent("n2")]) == {"n3": ["a", "x"]}
+    assert agents.left_out(volumes, NODES, [agent("n1"), agent("n2"), agent("n3")]) == {}
+
+
+def test_an_affinity_goes_into_the_release_beside_the_agents_other_values() -> None:
+    text = (ROOT / HELM_FILE).read_text()
+    changed = with_affinity(text, "n1")
+    values, before = (yaml.safe_load(one)["spec"]["values"]["nodeAgent"] for one in (changed, text))
+    assert values.pop("affinity") == affinity_away_from("n1")
+    assert values == before
+    (rule,) = affinity_away_from("n1")["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+        "nodeSelectorTerms"
+    ][0]["matchExpressions"]
+    assert (rule["operator"], rule["values"]) == ("NotIn", ["n1"])
+
+
+@pytest.mark.parametrize("text", ["values: {}\n", "  nodeAgent:\n  nodeAgent:\n"])
+def test_a_release_without_one_place_for_it_is_blocked(text: str) -> None:
+    with pytest.raises(Blocked, match=r"sets nodeAgent \d times, not once"):
+        with_affinity(text, "n1")
 
 
 def test_a_volume_without_affinity_is_on_no_node() -> None:

@@ -255,6 +255,8 @@ def test_where_the_nodes_are_elsewhere_it_is_not_known(tmp_path: Path) -> None:
 def test_without_room_nothing_is_begun_and_the_missing_space_is_named(tmp_path: Path) -> None:
     access = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
     place = Environment(
+        ledger=tmp_path,
+        soak=tmp_path,
         target=Target.LAB,
         kubeconfig=tmp_path,
         s3=access,

@@ -57,7 +57,10 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     with serving() as server:
         access = S3Access(endpoint="e", access_key=SecretStr("a"), secret_key=SecretStr("b"))
         kubeconfig = client(server, tmp_path).kubeconfig
-        environment = Environment(target=Target.CURRENT, kubeconfig=kubeconfig, s3=access, corpus_image="x", notes={})
+        kept = tmp_path / "kept"
+        environment = Environment(
+            target=Target.CURRENT, kubeconfig=kubeconfig, s3=access, corpus_image="x", ledger=kept, soak=kept
+        )
         plugins = SimpleNamespace(get_plugin=lambda _: None)
         session = SimpleNamespace(config=SimpleNamespace(stash={}, pluginmanager=plugins))
         found = Scene(server, session, environment)

@@ -11,6 +11,7 @@ import pytest
 from acceptance.drivers.flux import Flux
 from acceptance.drivers.kinds import HELM_RELEASE, NODE, STORAGE_LOCATION, Json, Kind
 from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.drivers.velero_server import VeleroServer
 from acceptance.mending import attend, give_back_memory, neglect, resume, suspend, taint, untaint
 from acceptance.naming import FAULT
 from acceptance.settings import Environment
@@ -27,6 +28,9 @@ class Objects:
 
     def require(self, _kind: Kind, name: str, _namespace: str | None = None) -> Json:
         return self.items[name]
+
+    def get(self, _kind: Kind, name: str, _namespace: str | None = None) -> Json | None:
+        return self.items.get(name)
 
     def patch(self, _kind: Kind, name: str, _namespace: str | None, change: Json) -> None:
         merge(self.items[name], change)
@@ -60,6 +64,24 @@ def test_only_our_own_taint_is_taken_off(before: list[Json] | None) -> None:
     assert {"key": FAULT, "value": "run", "effect": "NoSchedule"} in cluster.require(NODE, "n")["spec"]["taints"]
     assert untaint(kubernetes, "n")
     assert cluster.require(NODE, "n")["spec"].get("taints") == before
+
+
+def velero(cluster: Objects) -> VeleroServer:
+    return VeleroServer(cast(Kubernetes, cluster), "velero", "default", Timeouts())
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_only_a_server_that_we_stopped_is_started(stopped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VeleroServer, "wait_healthy", lambda _: None)
+    marks = {FAULT: "run"} if stopped else {}
+    server: Json = {"metadata": {"name": "velero", "labels": marks}, "spec": {"replicas": 0}}
+    assert velero(Objects(server)).start() is stopped
+    assert server["spec"]["replicas"] == int(stopped)
+    assert FAULT not in server["metadata"]["labels"]
+
+
+def test_where_there_is_no_server_there_is_none_to_start() -> None:
+    assert velero(Objects()).start() is False
 
 
 def test_only_our_own_suspension_is_ended() -> None:

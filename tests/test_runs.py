@@ -43,6 +43,7 @@ def reachable(found):
     place = Path("/nowhere")
     access = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
     return Environment(target="lab", kubeconfig=place, s3=access, corpus=place, corpus_image="x",
+                       ledger=place, soak=place,
                        notes={{"velero": "v0"}})
 
 import acceptance.register.waivers as waivers

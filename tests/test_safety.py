@@ -77,7 +77,9 @@ def test_the_run_has_a_kubeconfig_of_its_own(tmp_path: Path) -> None:
     source = tmp_path / "config"
     source.write_text(yaml.safe_dump(content))
     access = S3Access(endpoint="e", access_key=SecretStr("a"), secret_key=SecretStr("b"))
-    found = Environment(target=Target.CURRENT, kubeconfig=source, context="a", s3=access, corpus_image="x")
+    found = Environment(
+        target=Target.CURRENT, kubeconfig=source, context="a", s3=access, corpus_image="x", ledger=source, soak=source
+    )
     (folder := tmp_path / "private").mkdir()
     path = private_kubeconfig(found, folder)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -133,7 +135,7 @@ def test_secrets_are_not_printed() -> None:
 def test_keys_are_below_the_prefix_if_there_is_one(prefix: str, file: str, folder: str) -> None:
     place, access = Path("/nowhere"), S3Access(endpoint="e", access_key=SecretStr("a"), secret_key=SecretStr("b"))
     found = Environment(
-        target=Target.CURRENT, kubeconfig=place, prefix=prefix, s3=access, corpus=place, corpus_image="x"
+        target=Target.CURRENT, kubeconfig=place, prefix=prefix, s3=access, corpus_image="x", ledger=place, soak=place
     )
     assert (found.key("backups", "b", "f"), found.key("backups", "b", "")) == (file, folder)
     assert found.key("") == (f"{prefix.strip('/')}/" if prefix else "")

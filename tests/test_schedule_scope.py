@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from acceptance.checks.scope import foreign, missing, namespaces_in
+from acceptance.checks.scope import foreign, missing, namespaces_archived, namespaces_in
 from acceptance.drivers.audit import AuditLog, Request
 from acceptance.drivers.kinds import BACKUP
 from acceptance.errors import AcceptanceError
@@ -76,3 +76,17 @@ def test_other_requests_are_not_creations_of_it(tmp_path: Path, changes: dict[st
 def test_a_missing_log_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(AcceptanceError, match=r"audit.log cannot be read: No such file"):
         AuditLog(tmp_path / "audit.log").creations(BACKUP, "velero", "b1")
+
+
+def test_the_archive_is_read_by_its_names() -> None:
+    members = [
+        "metadata/version",
+        "resources",
+        "resources/namespaces/cluster/database.json",
+        "resources/namespaces/v1-preferredversion/cluster/database.json",
+        "resources/pods/namespaces/monitoring/p.json",
+        "./resources/pods/v1-preferredversion/namespaces/network/p.json",
+        "resources/persistentvolumes/cluster/pvc-1.json",
+    ]
+    assert namespaces_archived(members) == {"database", "monitoring", "network"}
+    assert namespaces_archived([]) == set()

@@ -89,7 +89,10 @@ def swept(
     monkeypatch.setattr(module, "mend", lambda *_: iter(["the taint of node n"]))
     access = S3Access(endpoint="e", access_key=SecretStr("a"), secret_key=SecretStr("b"))
     kubeconfig = client(server, folder).kubeconfig
-    environment = Environment(target=Target.CURRENT, kubeconfig=kubeconfig, s3=access, corpus_image="x")
+    kept = folder / "kept"
+    environment = Environment(
+        target=Target.CURRENT, kubeconfig=kubeconfig, s3=access, corpus_image="x", ledger=kept, soak=kept
+    )
     said = list(sweep(environment, Timeouts({"backup_deleted": 1, "object_gone": 1}), **options))
     runs = {item["metadata"]["labels"][RUN_LABEL] for item in server.objects.values() if "labels" in item["metadata"]}
     return runs, said

@@ -33,7 +33,8 @@ ACCESS = S3Access(endpoint="https://127.0.0.1:9000", access_key=SecretStr("a"), 
 
 
 def environment(**changes: Any) -> Environment:
-    place = {"target": Target.CURRENT, "kubeconfig": NOWHERE, "s3": ACCESS, "corpus": NOWHERE, "corpus_image": "x"}
+    kept = dict.fromkeys(("kubeconfig", "corpus", "ledger", "soak"), NOWHERE)
+    place = {"target": Target.CURRENT, "s3": ACCESS, "corpus_image": "x", **kept}
     return Environment(**{**place, **changes})
 
 

@@ -8,7 +8,18 @@ from typing import Any, cast
 import pytest
 
 from acceptance.diagnostics import LEVEL_ERROR, LogLine, LogStreams
-from acceptance.drivers.kinds import BACKUP, NAMESPACE, POD_VOLUME_BACKUP, SCHEDULE, VOLUME, Json, Kind
+from acceptance.drivers.kinds import (
+    BACKUP,
+    CLAIM,
+    DEPLOYMENT,
+    JOB,
+    NAMESPACE,
+    POD_VOLUME_BACKUP,
+    SCHEDULE,
+    VOLUME,
+    Json,
+    Kind,
+)
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Velero
@@ -139,6 +150,24 @@ class Objects:
         self.items: dict[Kind, list[Json]] = {}
         self.stored: list[str] = []
         self.uploads: list[str] = []
+        self.deleted: list[tuple[str, str, str]] = []
+        self.scheduled: list[Json] = []
+
+    def delete(self, *what: Any) -> None:
+        if what:
+            self.deleted.append((what[0].kind, *what[1:]))
+
+    def delete_below(self, prefix: str) -> None:
+        self.deleted.append(("below", prefix, ""))
+
+    def scheduled_backups(self, _schedule: str) -> list[Json]:
+        return self.scheduled
+
+    def delete_backup(self, name: str) -> None:
+        self.deleted.append(("requested", name, ""))
+
+    def repositories(self, _namespace: str) -> list[Json]:
+        return []
 
     def list_all(self, kind: Kind, _namespace: str | None = None, *, labels: str = "", **_: str) -> list[Json]:
         name, _sign, value = labels.partition("=")
@@ -199,6 +228,18 @@ def test_a_clean_cluster_has_no_leftovers(keeper: Housekeeper, objects: Objects)
             f"PersistentVolume pvc-1 of {OWN}",
         ),
         (
+            VOLUME,
+            {"metadata": {"name": "pvc-1"}, "spec": {"claimRef": {"namespace": "monitoring", "name": OWN}}},
+            f"PersistentVolume pvc-1 of {OWN}",
+        ),
+        (
+            JOB,
+            {"metadata": {"name": "j", "labels": {"velero.io/repo-name": f"{OWN}-default-restic-x1"}}},
+            f"Job j of {OWN}-default-restic-x1",
+        ),
+        (DEPLOYMENT, labelled(OWN), f"Deployment {OWN}"),
+        (CLAIM, labelled(OWN), f"PersistentVolumeClaim {OWN}"),
+        (
             POD_VOLUME_BACKUP,
             {"metadata": {"name": "v", "labels": {"velero.io/backup-name": OWN}}},
             f"PodVolumeBackup v of {OWN}",
@@ -226,6 +267,34 @@ def test_runs_are_found_by_their_label(keeper: Housekeeper, objects: Objects) ->
     found = keeper.runs()
     assert set(found) == {RUN, "another"}
     assert (found[RUN].namespaces, found[RUN].backups) == ({OWN}, {"b"})
+
+
+def test_guests_in_namespaces_of_others_are_found_and_removed(keeper: Housekeeper, objects: Objects) -> None:
+    guest = labelled(OWN)
+    guest["metadata"]["namespace"] = "monitoring"
+    objects.items[DEPLOYMENT] = [guest]
+    made = keeper.runs()[RUN]
+    assert made.guests == {f"monitoring/{OWN}"}
+    keeper.start(made)
+    assert objects.deleted == [("Deployment", OWN, "monitoring"), ("PersistentVolumeClaim", OWN, "monitoring")]
+
+
+def test_runs_of_a_schedule_go_with_it(keeper: Housekeeper, objects: Objects) -> None:
+    objects.scheduled = [{"metadata": {"name": f"{OWN}-20261123020000"}}]
+    made = Ledger(schedules={OWN})
+    keeper.start(made)
+    assert made.backups == {f"{OWN}-20261123020000"}
+    assert ("Schedule", OWN, "velero") in objects.deleted
+    assert ("requested", f"{OWN}-20261123020000", "") in objects.deleted
+
+
+def test_a_repository_of_others_goes_only_when_it_was_made_for_us_and_holds_nothing(
+    keeper: Housekeeper, objects: Objects
+) -> None:
+    backup = {"metadata": {"name": "v"}, "spec": {"pod": {"namespace": "database"}}}
+    objects.items[POD_VOLUME_BACKUP] = [backup]
+    keeper.finish(Ledger(borrowed={"monitoring", "database"}))
+    assert objects.deleted == [("below", "velero/restic/monitoring/", ""), ("below", "velero/kopia/monitoring/", "")]
 
 
 def test_names_are_unique_and_belong_to_their_run() -> None:

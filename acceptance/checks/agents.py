@@ -37,6 +37,17 @@ def without_agent(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterab
     return {node: volume for node, volume in needed.items() if node not in ready}
 
 
+def left_out(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterable[Json]) -> dict[str, list[str]]:
+    """What a missing agent costs: every node without a ready one that carries some of *volumes*, with all of these."""
+    nodes, found = list(nodes), list(volumes)
+    lacking = without_agent(found, nodes, agents)
+    names = hostnames(nodes)
+    return {
+        node: sorted(name_of(v) for v in found if node in {names.get(host, host) for host in nodes_of(v)})
+        for node in lacking
+    }
+
+
 def mount_problem(agent: Json) -> str:
     """What is wrong with an agent's mount of its node's pods; empty when nothing is."""
     mounts = [m for c in agent["spec"]["containers"] for m in c.get("volumeMounts", []) if m["mountPath"] == HOST_PODS]

@@ -187,6 +187,10 @@ class Kubernetes:
         """The API server's clock, in whole seconds, as its answer to the cheapest question says."""
         return parsedate_to_datetime(self._call("GET", "/version").headers["Date"])
 
+    def text(self, path: str) -> str:
+        """What a path of the API server answers, e.g. one that it passes on to a node or a pod."""
+        return str(self._call("GET", path).data.decode(errors="replace"))
+
     # -- watching ------------------------------------------------------------------------
 
     def watch(

@@ -1,8 +1,9 @@
-"""Users and quotas of MinIO, by its administrator's interface."""
+"""MinIO by its administrator's interface: users, policies, quotas, capacity."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import urllib3
@@ -46,6 +47,23 @@ class Quota:
     def clear(self) -> None:
         """Let the bucket hold as much as there is room for."""
         self._admin.bucket_quota_clear(self._bucket)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Room in S3, in bytes: of the bucket's quota, or of the disks where there is none."""
+
+    used: int
+    total: int
+    source: str
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.used / self.total
+
+    @property
+    def free(self) -> int:
+        return max(0, self.total - self.used)
 
 
 class Users:
@@ -94,6 +112,22 @@ class Users:
                 self._admin.detach_policy([policy], user=name)
         if policy in self.policies():
             self._admin.policy_remove(policy)
+
+    def capacity(self, bucket: str) -> Capacity:
+        """Room for *bucket*: its quota, or the disks where it has none."""
+        try:
+            quota = json.loads(self._admin.bucket_quota_get(bucket)).get("quota", 0)
+            if quota:
+                usage = json.loads(self._admin.get_data_usage_info())["bucketsUsageInfo"]
+                return Capacity(int(usage.get(bucket, {}).get("size", 0)), int(quota), f"quota of {bucket}")
+            servers = json.loads(self._admin.info())["servers"]
+            disks = [disk for server in servers for disk in server.get("drives") or server.get("disks") or []]
+            total = sum(int(disk["totalspace"]) for disk in disks)
+        except (MinioAdminException, urllib3.exceptions.HTTPError, KeyError, ValueError) as error:
+            raise AcceptanceError(f"this S3 does not tell its capacity: {type(error).__name__}") from None
+        if not total:
+            raise AcceptanceError("this S3 does not tell its capacity: no disk is named")
+        return Capacity(sum(int(disk["usedspace"]) for disk in disks), total, f"{len(disks)} disks of MinIO")
 
     def policies(self) -> list[str]:
         """Every policy."""

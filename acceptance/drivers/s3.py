@@ -171,9 +171,16 @@ class Bucket:
 
     def listing(self, prefix: str = "") -> dict[str, tuple[int, str]]:
         """Size in bytes and S3's own checksum (ETag) of every object below *prefix*, by key."""
+        return {item["Key"]: (item["Size"], item["ETag"]) for item in self._list(prefix)}
+
+    def objects(self, prefix: str = "") -> dict[str, tuple[int, datetime]]:
+        """Size in bytes and S3's own date of every object below *prefix*, by key."""
+        return {item["Key"]: (item["Size"], item["LastModified"]) for item in self._list(prefix)}
+
+    def _list(self, prefix: str) -> list[Any]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         try:
-            return {item["Key"]: (item["Size"], item["ETag"]) for page in pages for item in page.get("Contents", [])}
+            return [item for page in pages for item in page.get("Contents", [])]
         except (ClientError, BotoCoreError) as error:
             raise AcceptanceError(f"the keys of {self.name} cannot be listed: {error}") from None
 
@@ -187,6 +194,14 @@ class Bucket:
             return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
         except self._client.exceptions.NoSuchKey:
             raise AcceptanceError(f"s3://{self.name}/{key} does not exist") from None
+
+    def members(self, key: str) -> list[str]:
+        """The names in an object that is a .tar.gz; raises ValueError when it cannot be read."""
+        try:
+            with tarfile.open(fileobj=io.BytesIO(self.read(key))) as archive:
+                return archive.getnames()
+        except tarfile.TarError as error:
+            raise ValueError(f"{key} is no archive: {error}") from None
 
     def read(self, key: str) -> bytes:
         """An object's content, unpacked if its name ends in .gz; raises ValueError when it cannot be."""

@@ -135,6 +135,22 @@ class Velero(VeleroServer):
         states = self._kubernetes.watch(BACKUP, self.namespace, fields=f"metadata.name={name}", deadline=deadline)
         return _to_the_end(f"Backup {name}", (state.get(name) for state in states), deadline)
 
+    def wait_started(self, name: str) -> None:
+        """Wait until a Backup is InProgress; one that has ended before is a WaitEnded."""
+        self._kubernetes.wait(
+            BACKUP,
+            name,
+            self.namespace,
+            until=lambda item: phase_of(item) == "InProgress",
+            terminal=lambda item: f"it is {phase_of(item)}" if phase_of(item) in FINISHED else None,
+            event=f"the backup {name} is InProgress",
+            timeout=self._timeouts["backup_started"],
+        )
+
+    def find_backup(self, name: str) -> Json | None:
+        """A Backup as it is now; None when there is none."""
+        return self._kubernetes.get(BACKUP, name, self.namespace)
+
     def restore(self, name: str, *, labels: Mapping[str, str], backup: str, **spec: object) -> Operation:
         """Create a Restore and follow it to its end. Completed is not yet data: look at the pods."""
         return self._follow(RESTORE, name, labels, {"backupName": backup, **spec}, "restore_finished")
@@ -222,6 +238,15 @@ class Velero(VeleroServer):
         change = {"spec": {"paused": False}, "status": {"lastBackup": last_backup}}
         self._kubernetes.patch(SCHEDULE, schedule, self.namespace, change)
 
+    def edit_schedule(self, name: str, spec: Json, *, last_backup: str | None = None) -> None:
+        """Merge *spec* into a Schedule's, which Velero looks at for it at once, and not at its next tick."""
+        status = {"status": {"lastBackup": last_backup}} if last_backup else {}
+        self._kubernetes.patch(SCHEDULE, name, self.namespace, {"spec": spec, **status})
+
+    def label_backup(self, name: str, labels: Mapping[str, str]) -> None:
+        """Put *labels* on a backup that Velero made of its own accord."""
+        self._kubernetes.patch(BACKUP, name, self.namespace, {"metadata": {"labels": dict(labels)}})
+
     def scheduled_backups(self, schedule: str) -> list[Json]:
         return self._kubernetes.list_all(BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
 
@@ -253,6 +278,11 @@ class Velero(VeleroServer):
             event=f"the backup {backup} gets the label {label}={value}",
             timeout=self._timeouts["garbage_collected"],
         )
+
+    def gc_mark(self, backup: str) -> str:
+        """Why the collector says that it could not delete a backup; empty when it says nothing."""
+        found = self.find_backup(backup)
+        return labels_of(found).get("velero.io/gc-failure", "") if found else ""
 
     def wait_deletion_requested(self, backup: str) -> Json:
         """Wait for a DeleteBackupRequest for a backup; return it."""

@@ -21,6 +21,8 @@ from acceptance.drivers.kinds import (
     time_of,
 )
 from acceptance.errors import AcceptanceError
+from acceptance.naming import FAULT
+from acceptance.waiting import poll
 
 if TYPE_CHECKING:
     from acceptance.drivers.kubernetes import Kubernetes
@@ -120,17 +122,8 @@ class VeleroServer:
         return self._kubernetes.list_all(POD, self.namespace, labels=f"name={AGENT}")
 
     def restart(self) -> Json:
-        """Delete the server's pod and wait for a new one; return that, running and ready.
-
-        Deletions of backups are awaited first: a request that is cut short is never taken up again.
-        """
-        self._kubernetes.wait_all(
-            DELETE_BACKUP_REQUEST,
-            self.namespace,
-            until=lambda requests: not any(phase_of(request) in ("", "New", "InProgress") for request in requests),
-            event="no deletion of a backup is at work",
-            timeout=self._timeouts["backup_deleted"],
-        )
+        """Delete the server's pod and wait for a new one; return that, running and ready."""
+        self._wait_deletions()
         old = {item["metadata"]["uid"] for item in self.server_pods()}
         for item in self.server_pods():
             self._kubernetes.delete(POD, name_of(item), self.namespace, grace=1)
@@ -147,6 +140,40 @@ class VeleroServer:
             timeout=self._timeouts["velero_restarted"],
         )
         return fresh(found)[0]
+
+    def stop(self, owner: str) -> None:
+        """Scale the server to nothing, wait until its pod is gone, and mark it as stopped by *owner*."""
+        self._wait_deletions()
+        change = {"metadata": {"labels": {FAULT: owner}}, "spec": {"replicas": 0}}
+        self._kubernetes.patch(DEPLOYMENT, "velero", self.namespace, change)
+        self._kubernetes.wait_all(
+            POD,
+            self.namespace,
+            labels="name=velero",
+            until=lambda pods: not pods,
+            event="the Velero server is gone",
+            timeout=self._timeouts["velero_restarted"],
+        )
+
+    def start(self) -> bool:
+        """Start a server that :meth:`stop` has stopped, and wait until it is healthy; say whether there was one."""
+        found = self._kubernetes.get(DEPLOYMENT, "velero", self.namespace)
+        if found is None or FAULT not in labels_of(found):
+            return False
+        change = {"metadata": {"labels": {FAULT: None}}, "spec": {"replicas": 1}}
+        self._kubernetes.patch(DEPLOYMENT, "velero", self.namespace, change)
+        self.wait_healthy()
+        return True
+
+    def _wait_deletions(self) -> None:
+        """Wait for deletions of backups that are at work: a request that is cut short is never taken up again."""
+        self._kubernetes.wait_all(
+            DELETE_BACKUP_REQUEST,
+            self.namespace,
+            until=lambda requests: not any(phase_of(request) in ("", "New", "InProgress") for request in requests),
+            event="no deletion of a backup is at work",
+            timeout=self._timeouts["backup_deleted"],
+        )
 
     def time_zone(self) -> str:
         """The server's time zone as its log shows it: ``UTC``, or an offset such as ``+01:00``.
@@ -178,6 +205,17 @@ class VeleroServer:
             for line in self._kubernetes.logs(name_of(pod), self.namespace, SERVER).splitlines()
         ]
         return [line for line in lines if all(word in line for word in words)]
+
+    def wait_log_line(self, *words: str) -> str:
+        """Wait for a line of the server's log that holds all of *words*; return the first."""
+        found = poll(
+            lambda: self.log_lines(*words),
+            until=bool,
+            event=f"the server logs {' … '.join(words)}",
+            timeout=self._timeouts["garbage_collected"],
+            interval=1.0,
+        )
+        return found[0]
 
     def wait_argument(self, argument: str) -> None:
         """Wait until the server runs with *argument*, and only so."""

@@ -61,6 +61,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile-uploader", help="restic (default on the lab) or kopia; ACCEPTANCE_UPLOADER")
     group.addoption("--run-id", help="name of the run and of its folder in reports/; ACCEPTANCE_RUN_ID")
     group.addoption("--data-size", help="of the timed runs, e.g. 256MiB (default) or 10GB; ACCEPTANCE_DATA_SIZE")
+    group.addoption("--reliability-runs", help="of the accelerated schedule; ACCEPTANCE_RELIABILITY_RUNS")
+    group.addoption("--hours", help="of the soak, with --profile soak; ACCEPTANCE_HOURS")
     group.addoption("--sweep", action="store_true", help="first remove what killed runs left on the target")
 
 
@@ -75,6 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
             uploader=option.profile_uploader,
             run_id=option.run_id,
             data_size=option.data_size,
+            reliability_runs=option.reliability_runs,
+            hours=option.hours,
         )
         run = Run(settings, Timeouts.from_environment())
         _check_signing_key()

@@ -13,7 +13,7 @@ CRITERION_ID = r"^(AC-\d{3}-\d{2}|NFR-[A-Z]+-\d{3}|CLI-[a-z]+(-[a-z]+)*)$"
 CriterionId = Annotated[str, StringConstraints(pattern=CRITERION_ID)]
 
 Unit = Literal[
-    "s", "percent", "GB", "MB", "MiB", "CPU",
+    "s", "days", "percent", "GB", "MB", "MiB", "CPU",
     "backups", "nodes", "pods", "places", "periods", "buckets", "requests", "streams", "keys", "objects", "volumes",
     "claims", "namespaces", "files", "samples", "runs", "secrets", "values", "metrics",
     "bytes", "locations", "settings", "connections", "records", "panels", "alerts",

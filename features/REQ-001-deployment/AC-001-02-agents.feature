@@ -23,3 +23,12 @@ Feature: Every node with a volume has a node-agent
     Then the DaemonSet calls itself complete
     And the node is seen to be without node-agent
     And the node-agent is back once the taint is gone
+
+  @exclusive @disrupt @negative
+  Scenario: An affinity that keeps node-agent off a node costs the volumes that are on it
+    Given the standard application, backed up
+    # without the fault: nothing
+    When an affinity that keeps node-agent off the node of its volume is committed to Git
+    Then the DaemonSet calls itself complete
+    And the node is named, with its volumes, as left out
+    And a backup of the application fails for want of node-agent there

@@ -13,3 +13,4 @@ Feature: A backup without a TTL gets the default retention
     When another default retention is committed to Git
     And "source" is backed up
     Then the suite calls its retention wrong
+    And its retention is the one that was committed

@@ -6,6 +6,8 @@
 //	corpus fill  -seed S -bytes N DIR    ten files of fresh random data, N bytes in all
 //	corpus touch FILE                    a small file that no corpus has
 //	corpus strain -bytes N               uses N bytes of memory and its CPUs until stopped
+//	corpus remove PATH                   removes a file or folder with all that is in it
+//	corpus size  PATTERN…                how many bytes the files below each folder hold, as JSON
 //	corpus hold                          sleeps until stopped: the main process of a workload
 //	corpus probe DIR                     exits 0 when DIR's identity file can be read
 //	corpus append  -seed S FILE          writes a journal until stopped
@@ -84,6 +86,10 @@ func run(command string, arguments []string) error {
 		return out.close()
 	case "touch":
 		return os.WriteFile(flags.Arg(0), []byte("not of the corpus\n"), 0o644)
+	case "remove":
+		return remove(flags.Arg(0))
+	case "size":
+		return printSizes(flags.Args(), os.Stdout)
 	case "hold":
 		hold()
 		return nil
