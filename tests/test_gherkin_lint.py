@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,7 @@ def test_a_criterion_without_feature_is_named(write: Writer) -> None:
 def test_a_planned_criterion_with_a_feature_is_named(write: Writer) -> None:
     register = load()
     planned = register.criteria["AC-003-01"].model_copy(update={"planned": True})
-    register = register.model_copy(update={"criteria": {**register.criteria, planned.id: planned}})
+    register = replace(register, criteria={**register.criteria, planned.id: planned})
     found = list(lint_suite([write(GOOD)], register, STEPS))
     assert any("AC-003-01 has a feature: remove its mark" in problem for problem in found)
 
