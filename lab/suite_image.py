@@ -1,0 +1,119 @@
+"""The suite itself as a container image, made like the others: from files, without a builder or a registry.
+
+It holds this machine's Python, the libraries that the suite needs at run time, and the programs it calls; no
+shell and no package manager. It runs as nobody, and writes to /tmp and to where the reports go, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from acceptance.errors import AcceptanceError
+from lab.oci import Image
+
+PROJECT = "velero-acceptance"
+REFERENCE = f"velero-acceptance.local/suite:v{metadata.version(PROJECT)}"
+SOURCE = Path(__file__).parents[1]
+# What a run in a cluster reads of the project.
+OWN = ("acceptance", "conftest.py", "features", "fixtures", "gitops", "lab", "pyproject.toml", "requirements", "steps")
+# Parts of Python's own library that nothing here imports, and what is not to be carried along.
+UNUSED = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tests", "tkinter", "turtledemo"}
+VERSION = f"python3.{sys.version_info.minor}"
+LIBRARIES = "usr/local/lib"
+SHARED = re.compile(r"(/\S+) \(0x[0-9a-f]+\)$", re.M)
+COMMAND = "#!/usr/local/bin/python3\nfrom acceptance.cli import main\n\nmain()\n"
+NOBODY = "65532:65532"
+
+
+def image(programs: Mapping[str, Path]) -> Image:
+    """The image, with *programs* of the lab by the names that the suite calls them by."""
+    installed = dict(_installed())
+    own = {f"app/{path.relative_to(SOURCE)}": path for name in OWN for path in _files(SOURCE / name)}
+    python: dict[str, Path] = {f"usr/local/bin/{VERSION}": Path(sys.base_prefix, "bin", VERSION)}
+    library = Path(sys.base_prefix, "lib", VERSION)
+    python |= {f"{LIBRARIES}/{VERSION}/{path.relative_to(library)}": path for path in _files(library)}
+    called = {f"usr/local/bin/{name}": path for name, path in programs.items()}
+    files: dict[str, Path] = {**python, **installed, **own, **called}
+    files |= _shared(path for path in files.values() if _is_program(path))
+    return Image(
+        REFERENCE,
+        {**files, "usr/local/bin/acceptance": COMMAND},
+        {
+            "Entrypoint": ["/usr/local/bin/python3", "-m", "pytest", "-p", "no:cacheprovider"],
+            "Cmd": ["features"],
+            "User": NOBODY,
+            "WorkingDir": "/app",
+            "Env": [
+                "PATH=/usr/local/bin",
+                f"LD_LIBRARY_PATH=/{LIBRARIES}",
+                "PYTHONPATH=/app",
+                "PYTHONDONTWRITEBYTECODE=1",
+                "HOME=/tmp",
+            ],
+        },
+        frozenset({"usr/local/bin/acceptance", *(name for name, path in files.items() if _is_program(path))}),
+        {"tmp": 0o1777},
+        {"usr/local/bin/python3": VERSION},
+    )
+
+
+def _files(top: Path) -> Iterator[Path]:
+    """Every file at or below *top* but those of UNUSED folders."""
+    if top.is_file():
+        yield top
+        return
+    for path in sorted(top.iterdir()):
+        if path.name not in UNUSED and not path.is_symlink():
+            yield from _files(path)
+
+
+def _installed() -> Iterator[tuple[str, Path]]:
+    """The files of every distribution that the suite needs at run time, by their path in the image."""
+    prefix = Path(sys.prefix)
+    for distribution in _closure(PROJECT):
+        for file in distribution.files or ():
+            path = Path(str(distribution.locate_file(file))).resolve()
+            if path.is_file() and "__pycache__" not in path.parts and path.is_relative_to(prefix):
+                yield f"usr/local/{path.relative_to(prefix)}", path
+
+
+def _closure(name: str) -> list[metadata.Distribution]:
+    """The distributions that *name* needs, itself left out: it is there as source."""
+    known: dict[str, metadata.Distribution] = {}
+    waiting = [name]
+    while waiting:
+        distribution = metadata.distribution(waiting.pop())
+        for text in distribution.requires or ():
+            needed = Requirement(text)
+            wanted = needed.marker is None or needed.marker.evaluate({"extra": ""})
+            if wanted and needed.name.lower() not in known:
+                known[needed.name.lower()] = metadata.distribution(needed.name)
+                waiting.append(needed.name)
+    return list(known.values())
+
+
+def _is_program(path: Path) -> bool:
+    """Whether a file is a program or a shared library."""
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
+
+
+def _shared(programs: Iterable[Path]) -> dict[str, Path]:
+    """The shared libraries that *programs* are linked to: the loader where it has to be, all others in one folder.
+
+    Raises AcceptanceError for one that this machine lacks. Not so those of wheels, which bring their own.
+    """
+    said = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
+    for program, *lines in (block.splitlines() for block in re.split(r"^(?=/)", said, flags=re.M) if block):
+        lacking = [line.split()[0] for line in lines if line.endswith("not found")]
+        if lacking and not Path(program.rstrip(":")).is_relative_to(sys.prefix):
+            raise AcceptanceError(f"{program} needs {', '.join(lacking)}: install the packages that hold them")
+    found = {path for path in map(Path, SHARED.findall(said)) if not path.is_relative_to(sys.prefix)}
+    return {f"lib64/{p.name}" if p.name.startswith("ld-") else f"{LIBRARIES}/{p.name}": p.resolve() for p in found}
