@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from pytest_bdd import parsers
 
 from acceptance.gherkin.documents import FeatureText, MalformedFeature, read
 from acceptance.gherkin.lint import Definition, lint_feature, lint_suite
-from acceptance.register.load import load
+from acceptance.register.load import Register, load
 
 GOOD = """@AC-003-01
 Feature: A backup starts
@@ -127,9 +126,9 @@ def test_a_criterion_without_feature_is_named(write: Writer) -> None:
 
 
 def test_a_planned_criterion_with_a_feature_is_named(write: Writer) -> None:
-    register = load()
-    planned = register.criteria["AC-003-01"].model_copy(update={"planned": True})
-    register = replace(register, criteria={**register.criteria, planned.id: planned})
+    requirement = load().requirement_of["AC-003-01"]
+    marked = [item.model_copy(update={"planned": item.id == "AC-003-01"}) for item in requirement.criteria]
+    register = Register((requirement.model_copy(update={"criteria": marked}),), ())
     found = list(lint_suite([write(GOOD)], register, STEPS))
     assert any("AC-003-01 has a feature: remove its mark" in problem for problem in found)
 
