@@ -150,6 +150,9 @@ class Housekeeper:
             # Of `velero backup logs` and the like: Velero removes them when they expire, after ten minutes.
             if request["spec"]["target"]["name"] in made.names:
                 self._kubernetes.delete(DOWNLOAD_REQUEST, name_of(request), self._velero.namespace)
+        for restore in made.restores:
+            # What Velero still wrote of a restore that was removed while at work.
+            self._bucket.delete_below(f"{self._prefix}restores/{restore}/")
         for name in made.namespaces | self._unused(made.borrowed):
             for repository in self._velero.repositories(name):
                 self._kubernetes.delete(BACKUP_REPOSITORY, name_of(repository), self._velero.namespace)

@@ -6,15 +6,18 @@ import re
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from acceptance.errors import AcceptanceError
-from acceptance.waiting import poll
+from acceptance.waiting import WaitTimedOut, poll
 
 # Enough of each packet for a whole ClientHello with post-quantum keys, and a bound on the file: about 100 MB.
 PACKET_BYTES = 2048
 PACKETS = 50_000
+# Of the kernel's buffer, in KiB: a machine that is busy with a backup reads packets late.
+BUFFER = 65_536
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 SUMMARY = re.compile(r"(\d+) packets? (captured|received by filter|dropped by kernel)")
@@ -30,22 +33,9 @@ class Capture:
     def __init__(self, command: Sequence[str], file: Path) -> None:
         self.file = file
         # Immediate mode: a stop must not lose what waits in the kernel's buffer.
-        options = [
-            "--immediate-mode",
-            "-i",
-            "any",
-            "-n",
-            "-U",
-            "-Z",
-            "root",
-            "-s",
-            str(PACKET_BYTES),
-            "-c",
-            str(PACKETS),
-            "-w",
-            str(file),
-        ]
-        self._command = [*command, *options, "tcp"]
+        options = {"-i": "any", "-Z": "root", "-B": BUFFER, "-s": PACKET_BYTES, "-c": PACKETS, "-w": file}
+        flat = [str(part) for option in options.items() for part in option]
+        self._command = [*command, "--immediate-mode", "-n", *flat, "tcp"]
         self._said = file.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -70,6 +60,8 @@ class Capture:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process is not None
+        if kind is None:
+            self._catch_up()
         ended = self._process.poll() is not None
         if not ended:
             self._process.send_signal(signal.SIGINT)
@@ -80,6 +72,17 @@ class Capture:
                 self._process.wait()
         if kind is None:
             self._require_whole(ended)
+
+    def _catch_up(self) -> None:
+        """Let tcpdump write what waits in the buffer: once it has, its file stays as it is for a moment."""
+        sizes = [-1]
+
+        def still() -> bool:
+            sizes.append(self.file.stat().st_size if self.file.exists() else 0)
+            return sizes[-1] == sizes[-2]
+
+        with suppress(WaitTimedOut):  # packets keep coming: those of the body were written long ago
+            poll(still, until=bool, event="tcpdump has caught up", timeout=STOP_SECONDS, interval=0.5)
 
     def _require_whole(self, ended_by_itself: bool) -> None:
         said = self._said.read_text()
