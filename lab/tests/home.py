@@ -23,8 +23,8 @@ from lab.lifecycle import Lab
 from lab.settings import LabSettings
 
 ROOT = Path(__file__).parents[2]
-# Which uploader this Velero has; the design's are the main lab's.
-UPLOADER = "restic"
+# Not the design's, which the main lab has.
+UPLOADER = "kopia"
 SETTINGS = {
     "ACCEPTANCE_LAB_NAME": "home",
     "ACCEPTANCE_LAB_NETWORK": "10.79.0.0/24",
