@@ -13,7 +13,7 @@ import pytest
 from acceptance.attestation import keys
 from acceptance.attestation.statement import FILE
 from acceptance.attestation.verify import verify
-from tests.test_runs import GREEN, HEAD, Suite, make_suite, scenario
+from tests.small_suite import GREEN, HEAD, Suite, make_suite, scenario
 
 
 @pytest.fixture

@@ -1,0 +1,148 @@
+"""A small project with the suite's plugins, for tests of whole runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+CONFTEST = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import acceptance.gherkin.documents as documents
+documents.FEATURES = Path(__file__).parent / "features"
+import acceptance.plugins.run as run
+from acceptance.drivers.kubernetes import ApiError
+from acceptance.errors import AcceptanceError, Refusal
+from acceptance.evidence.recorder import Blocked, Inconclusive
+from acceptance.settings import Environment, S3Access
+from pydantic import SecretStr
+import pytest
+from pytest_bdd import given, when, then, parsers
+
+def reachable(found):
+    found.redactor.learn("planted-secret")
+    place = Path("/nowhere")
+    access = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
+    return Environment(target="lab", kubeconfig=place, s3=access, corpus=place, corpus_image="x",
+                       ledger=place, soak=place,
+                       notes={{"velero": "v0"}})
+
+import acceptance.register.waivers as waivers
+own = Path(__file__).with_name("waivers.yaml")
+if own.exists():
+    waivers.load.__defaults__ = (own.parent,)
+run._bring_up = lambda *_: None
+run._reachable = reachable
+def begin(session, found):
+    who = "worker" if run.is_worker(session.config) else "main"
+    with Path(__file__).with_name(f"begun-{{who}}").open("a") as begun:
+        begun.write(found.environment.corpus_image)
+
+run._begin = begin
+pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.plugins.records",
+                  "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps", "acceptance.plugins.report"]
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_up(request):
+    yield
+    Path(__file__).with_name("cleaned").touch()
+    leak = Path(__file__).with_name("leak")
+    if leak.exists():
+        request.config.stash[run.RUN].leaks.append(leak.read_text())
+    changed = Path(__file__).with_name("changed")
+    if changed.exists():
+        request.config.stash[run.RUN].foreign_changes.append(changed.read_text())
+
+@given("a start")
+def start(): pass
+
+@when(parsers.parse("it takes {{seconds:g}} units"), target_fixture="taken")
+def takes(seconds): return seconds
+
+@when("nothing is measured", target_fixture="taken")
+def nothing(): return None
+
+@when("it waits for ever", target_fixture="taken")
+def waits():
+    import time
+    Path(__file__).with_name("waiting").touch()
+    time.sleep(60)
+
+@when(parsers.parse("it raises {{what}}"), target_fixture="taken")
+def raises(what):
+    forbidden = lambda text: ApiError(403, text)
+    kinds = dict(blocked=Blocked, inconclusive=Inconclusive, error=AcceptanceError, bug=ValueError, forbidden=forbidden)
+    raise kinds[what]("it was planted-secret")
+
+@when("it is skipped", target_fixture="taken")
+def skipped(): pytest.skip("not today")
+
+@then("it started in time")
+def started(evidence, taken):
+    if taken is not None:
+        evidence.measure("initiation", taken, artefact="seen planted-secret")
+
+@then("the delay is seen")
+def seen(evidence, taken): evidence.refute("initiation", taken)
+"""
+HEAD = "@AC-003-01\nFeature: A backup starts\n\n"
+
+
+def scenario(name: str, when: str, then: str = "it started in time", tag: str = "", innocent: str = "") -> str:
+    """Without its fault a negative one reads *innocent* where it says *when*."""
+    mark = f"    # without the fault: {innocent or 'nothing is measured'}\n" if "@negative" in tag else ""
+    return f"  {tag}\n  Scenario: {name}\n    Given a start\n{mark}    When {when}\n    Then {then}\n\n"
+
+
+GREEN = (
+    HEAD
+    + scenario("Quick", "it takes 3 units")
+    + scenario("Slow", "it takes 31 units", "the delay is seen", "@negative")
+)
+
+
+@dataclass
+class Suite:
+    """A small project with the suite's plugins."""
+
+    folder: Path
+
+    def write(self, text: str, name: str = "AC-003-01-start.feature") -> None:
+        path = self.folder / "features" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "pytest", "features/AC-003-01-start.feature", "--run-id=r", *arguments]
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def report(self) -> Any:
+        return json.loads((self.folder / "reports/latest/traceability.json").read_text())
+
+    def row(self) -> Any:
+        return next(row for row in self.report()["criteria"] if row["id"] == "AC-003-01")
+
+
+def make_suite(folder: Path) -> Suite:
+    """The small project, with one green feature."""
+    (folder / "conftest.py").write_text(CONFTEST.format(root=str(ROOT)))
+    (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    found = Suite(folder)
+    found.write(GREEN)
+    return found
