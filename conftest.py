@@ -12,6 +12,7 @@ pytest_plugins = [
     "acceptance.gherkin.allure_steps",
     "acceptance.plugins.report",
     "acceptance.plugins.guard",
+    "fixtures.beside",
     "fixtures.schedule_runs",
     "fixtures.calendar",
     "fixtures.campaign",

@@ -8,13 +8,13 @@ from datetime import timedelta
 from pytest_bdd import given, then, when
 
 from acceptance.calendar_evidence import Calendar
-from acceptance.campaign import Outcome, plan
+from acceptance.campaign import Outcome
 from acceptance.checks.reliability import Rate, Trial, table
 from acceptance.evidence.recorder import Evidence
 from acceptance.plugins.run import Run as Session
 from acceptance.settings import Environment
 from acceptance.soak import Soak
-from fixtures.campaign import Campaign, Denials
+from fixtures.campaign import Campaign
 from fixtures.soak import Soaking
 from steps.retention import EXPIRATION
 from steps.schedule import LAST_RUN
@@ -54,11 +54,10 @@ def said(shown: Shown, evidence: Evidence) -> None:
 
 
 @given("an accelerated schedule, some of whose runs have a fault", target_fixture="accelerated")
-def accelerated(campaign: Campaign, denials: Denials, run: Session, evidence: Evidence) -> Outcome:
+def accelerated(campaign: Campaign, evidence: Evidence) -> Outcome:
     evidence.accelerate(MINUTELY)
     evidence.accelerate(LAST_RUN)
-    settings = run.settings
-    return campaign.outcome(plan(settings.reliability_runs, settings.reliability_seed), denials)
+    return campaign.outcome()
 
 
 @when("its runs without a fault are judged", target_fixture="judged")

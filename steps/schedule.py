@@ -160,7 +160,7 @@ def edited(copy: Copy, evidence: Evidence) -> datetime:
 def away(scope: Scope, velero: Velero, copy: Copy, vigil: Vigil, evidence: Evidence) -> Iterator[datetime]:
     evidence.accelerate(LAST_RUN)
     vigil.expect_restart()
-    vigil.allow_errors(r"available/unavailable/unknown: 0/0/1|is in unavailable state")
+    vigil.allow_errors(r"available/unavailable/unknown: 0/0/1|is in unavailable state|failed waiting for all runnables")
     velero.stop(scope.run)
     copy.edit(ago(timedelta(days=3)))
     started = datetime.now(UTC)

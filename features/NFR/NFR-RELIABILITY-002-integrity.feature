@@ -21,7 +21,7 @@ Feature: Restored data is the data that was backed up
     Then the damage is seen: the restore fails, or the suite calls the data different
     And the oracle names the damage
 
-  @disrupt @negative
+  @disrupt @soak @negative
   Scenario: A repository that lost a pack never passes for a good restore
     Given a namespace "source" whose volume holds the standard corpus
     And a completed backup of "source"

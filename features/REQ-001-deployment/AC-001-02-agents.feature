@@ -24,7 +24,7 @@ Feature: Every node with a volume has a node-agent
     And the node is seen to be without node-agent
     And the node-agent is back once the taint is gone
 
-  @exclusive @disrupt @negative
+  @exclusive @disrupt @soak @negative
   Scenario: An affinity that keeps node-agent off a node costs the volumes that are on it
     Given the standard application, backed up
     # without the fault: nothing

@@ -24,9 +24,13 @@ Feature: A backup that S3 fails is called failed, and the next one works
 
     Examples:
       | moment                          | objects      | phase           |
+      | while the metadata is uploaded  | metadata     | Failed          |
+
+    @soak
+    Examples:
+      | moment                          | objects      | phase           |
       | while the repository is made    | repository   | PartiallyFailed |
       | while the data is uploaded      | data         | PartiallyFailed |
-      | while the metadata is uploaded  | metadata     | Failed          |
 
   @exclusive
   Scenario: node-agent ends while a volume is uploaded
