@@ -26,7 +26,7 @@ help: ## what there is
 acceptance: setup ## bring up the lab (TARGET=kind: a kind cluster) and verify every feature on it
 	@if [ "$(TARGET)" != current ]; then $(BIN)/acceptance $(TARGET) up; fi
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/tests; fi
-	$(BIN)/pytest features --target $(TARGET) $(PYTEST_ARGS)
+	$(BIN)/pytest features --target $(TARGET) --allure-page $(PYTEST_ARGS)
 
 acceptance-kind: setup ## bring up a kind cluster, verify on it what depends on the cluster, take it down
 	@start=$$SECONDS

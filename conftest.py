@@ -11,6 +11,7 @@ pytest_plugins = [
     "acceptance.plugins.without_faults",
     "acceptance.gherkin.allure_steps",
     "acceptance.plugins.report",
+    "acceptance.plugins.allure_page",
     "acceptance.plugins.guard",
     "fixtures.beside",
     "fixtures.schedule_runs",

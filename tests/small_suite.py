@@ -47,7 +47,8 @@ def begin(session, found):
 
 run._begin = begin
 pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.plugins.records",
-                  "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps", "acceptance.plugins.report"]
+                  "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps", "acceptance.plugins.report",
+                  "acceptance.plugins.allure_page"]
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_up(request):

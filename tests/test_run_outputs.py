@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -92,3 +93,13 @@ def test_metrics_that_nobody_takes_change_no_verdict(suite: Suite) -> None:
     assert done.returncode == 0, done.stdout
     assert "the Pushgateway 127.0.0.1:1 did not take the metrics: " in done.stdout
     assert "planted-secret" not in done.stdout + done.stderr
+
+
+def test_allures_page_is_made_before_the_last_line_or_it_is_said_why_not(suite: Suite, tmp_path: Path) -> None:
+    (programs := tmp_path / "programs").mkdir()
+    (programs / "git").symlink_to(str(shutil.which("git")))
+    done = suite.run("--allure-page", PATH=str(programs))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Allure's report was not made: the Allure report needs Node 20 or later" in done.stdout
+    assert re.fullmatch(r"=+ 2 passed.* in .*=+", done.stdout.splitlines()[-1])
+    assert "Allure" not in suite.run().stdout
