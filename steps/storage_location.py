@@ -21,7 +21,7 @@ from acceptance.uploaders import Uploader
 from fixtures.credentials import LiveKeys
 from fixtures.scope import Scope
 from fixtures.standard import RestoredCopy, Standard
-from fixtures.validity import LocationWatch
+from fixtures.validity import CalmWatch, LocationWatch
 from fixtures.watchers import Vigil
 
 
@@ -107,15 +107,21 @@ def available_after_heal(velero: Velero, toxiproxy: Toxiproxy, evidence: Evidenc
     evidence.observe("available again after healing", round(seconds, 1), "s")
 
 
-@given("the location is watched")
-def location_watched(location_watch: LocationWatch) -> None:
+@given("the location is watched", target_fixture="watched")
+def location_watched(location_watch: LocationWatch) -> LocationWatch:
     """From now until the scenario ends."""
+    return location_watch
+
+
+@given("the location was watched while other scenarios used it", target_fixture="watched")
+def calmly_watched(calm_watch: CalmWatch) -> CalmWatch:
+    return calm_watch
 
 
 @then("the location was available in every period")
-def available_in_every_period(location_watch: LocationWatch, evidence: Evidence) -> None:
+def available_in_every_period(watched: LocationWatch | CalmWatch, evidence: Evidence) -> None:
     wanted = int(evidence.criterion.threshold("validations_observed").value)
-    seen = location_watch.after(wanted)
+    seen = watched.after(wanted)
     evidence.observe("longest time between two validations", seen.longest.total_seconds(), "s")
     evidence.measure("validations_observed", seen.periods, artefact=str(seen))
     evidence.measure("validations_missed", seen.missed, artefact=str(seen))
@@ -129,8 +135,8 @@ def unavailable_with_reason(velero: Velero, evidence: Evidence) -> None:
 
 
 @then("the outage is seen among the periods")
-def outage_seen(location_watch: LocationWatch, evidence: Evidence) -> None:
-    seen = location_watch.after_outage()
+def outage_seen(watched: LocationWatch, evidence: Evidence) -> None:
+    seen = watched.after_outage()
     evidence.refute("validations_missed", seen.missed, artefact=str(seen))
 
 

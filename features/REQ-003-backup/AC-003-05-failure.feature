@@ -4,7 +4,7 @@ Feature: A backup that S3 fails is called failed, and the next one works
   Which phase says so depends on the moment: FailedValidation before the start, PartiallyFailed when
   volumes are missing, Failed when the metadata is. Never Completed, and never InProgress for ever.
 
-  @exclusive
+  @exclusive @soak
   Scenario: S3 is gone before the backup starts
     Given a namespace "source" whose volume holds the standard corpus
     And S3 refuses connections
