@@ -14,6 +14,7 @@ pytest_plugins = [
     "acceptance.plugins.allure_page",
     "acceptance.plugins.guard",
     "fixtures.beside",
+    "fixtures.forgotten",
     "fixtures.schedule_runs",
     "fixtures.calendar",
     "fixtures.campaign",

@@ -14,7 +14,7 @@ from acceptance.evidence.recorder import Evidence
 from acceptance.plugins.run import Run as Session
 from acceptance.settings import Environment
 from acceptance.soak import Soak
-from fixtures.campaign import Campaign
+from fixtures.aside import Aside
 from fixtures.soak import Soaking
 from steps.retention import EXPIRATION
 from steps.schedule import LAST_RUN
@@ -54,10 +54,10 @@ def said(shown: Shown, evidence: Evidence) -> None:
 
 
 @given("an accelerated schedule, some of whose runs have a fault", target_fixture="accelerated")
-def accelerated(campaign: Campaign, evidence: Evidence) -> Outcome:
+def accelerated(campaign: Aside[Outcome], evidence: Evidence) -> Outcome:
     evidence.accelerate(MINUTELY)
     evidence.accelerate(LAST_RUN)
-    return campaign.outcome()
+    return campaign.result()
 
 
 @when("its runs without a fault are judged", target_fixture="judged")

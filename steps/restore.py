@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pytest_bdd import parsers, then, when
+from pytest_bdd import given, parsers, then, when
 
-from acceptance.drivers.kinds import BACKUP, CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
+from acceptance.drivers.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.velero import RESTORE_LABEL, Operation, Velero
 from acceptance.evidence.recorder import Evidence
+from fixtures.aside import Aside
+from fixtures.forgotten import Forgotten
 from fixtures.s3_server import Tracer
 from fixtures.scope import Scope
 from fixtures.standard import Application, Pair, RestoredCopy, Restores, Standard
@@ -107,25 +109,23 @@ def nothing_in_source(
     evidence.measure("objects_in_source", len(written) + len(labelled))
 
 
-@when("the cluster forgets the backup")
-def backup_forgotten(kubernetes: Kubernetes, velero: Velero, backup: Operation) -> None:
-    """Only its object goes, as it would with the cluster; the bucket keeps everything."""
-    kubernetes.delete(BACKUP, backup.require().name, velero.namespace)
+@given("a backup that the cluster has forgotten, but not the bucket", target_fixture="lost")
+def backup_forgotten(forgotten: Aside[Forgotten]) -> Forgotten:
+    return forgotten.result()
 
 
-@then("Velero finds it in the bucket again")
-def found_again(velero: Velero, backup: Operation, evidence: Evidence) -> None:
-    seconds = velero.wait_synced(backup.name)
-    evidence.observe("from its loss to its return", round(seconds, 1), "s")
-    evidence.measure("backups_not_found_again", 0, artefact=f"{backup.name} was back after {seconds:.1f} s")
+@then("Velero found it in the bucket again")
+def found_again(lost: Forgotten, evidence: Evidence) -> None:
+    evidence.observe("from its loss to its return", round(lost.seconds, 1), "s")
+    evidence.measure("backups_not_found_again", 0, artefact=f"{lost.backup.name} was back after {lost.seconds:.1f} s")
 
 
 @then(parsers.parse('it can be restored as "{alias}"'))
-def restorable(scope: Scope, velero: Velero, kubernetes: Kubernetes, backup: Operation, alias: str) -> None:
-    (source,) = backup.item["spec"]["includedNamespaces"]
+def restorable(scope: Scope, velero: Velero, kubernetes: Kubernetes, lost: Forgotten, alias: str) -> None:
+    (source,) = lost.backup.item["spec"]["includedNamespaces"]
     mapping = {source: scope.expect_namespace(alias)}
     name = scope.restore_name(alias)
-    velero.restore(name, labels=scope.labels, backup=backup.name, namespaceMapping=mapping).require()
+    velero.restore(name, labels=scope.labels, backup=lost.backup.name, namespaceMapping=mapping).require()
     kubernetes.require(NAMESPACE, scope.name(alias))
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pytest_bdd import given, then, when
 
 from acceptance.checks import layout
+from acceptance.checks.validity import Validity
 from acceptance.drivers.kinds import time_of
 from acceptance.drivers.minio_admin import Users
 from acceptance.drivers.s3 import Bucket, BucketState, bucket_made, keep_otherwise, may_make_bucket
@@ -18,10 +19,11 @@ from acceptance.naming import is_made, unique
 from acceptance.settings import Environment
 from acceptance.timeouts import Timeouts
 from acceptance.uploaders import Uploader
+from fixtures.aside import Aside
 from fixtures.credentials import LiveKeys
 from fixtures.scope import Scope
 from fixtures.standard import RestoredCopy, Standard
-from fixtures.validity import CalmWatch, LocationWatch
+from fixtures.validity import LocationWatch
 from fixtures.watchers import Vigil
 
 
@@ -107,21 +109,23 @@ def available_after_heal(velero: Velero, toxiproxy: Toxiproxy, evidence: Evidenc
     evidence.observe("available again after healing", round(seconds, 1), "s")
 
 
-@given("the location is watched", target_fixture="watched")
-def location_watched(location_watch: LocationWatch) -> LocationWatch:
+@given("the location is watched")
+def location_watched(location_watch: LocationWatch) -> None:
     """From now until the scenario ends."""
-    return location_watch
 
 
-@given("the location was watched while other scenarios used it", target_fixture="watched")
-def calmly_watched(calm_watch: CalmWatch) -> CalmWatch:
-    return calm_watch
+@then("the location is available in every period")
+def is_available_in_every_period(location_watch: LocationWatch, evidence: Evidence) -> None:
+    available_in_every_period(location_watch.after(_periods(evidence)), evidence)
+
+
+@given("the location was watched while other scenarios used it", target_fixture="seen")
+def calmly_watched(calm_watch: Aside[Validity]) -> Validity:
+    return calm_watch.result()
 
 
 @then("the location was available in every period")
-def available_in_every_period(watched: LocationWatch | CalmWatch, evidence: Evidence) -> None:
-    wanted = int(evidence.criterion.threshold("validations_observed").value)
-    seen = watched.after(wanted)
+def available_in_every_period(seen: Validity, evidence: Evidence) -> None:
     evidence.observe("longest time between two validations", seen.longest.total_seconds(), "s")
     evidence.measure("validations_observed", seen.periods, artefact=str(seen))
     evidence.measure("validations_missed", seen.missed, artefact=str(seen))
@@ -135,8 +139,8 @@ def unavailable_with_reason(velero: Velero, evidence: Evidence) -> None:
 
 
 @then("the outage is seen among the periods")
-def outage_seen(watched: LocationWatch, evidence: Evidence) -> None:
-    seen = watched.after_outage()
+def outage_seen(location_watch: LocationWatch, evidence: Evidence) -> None:
+    seen = location_watch.after_outage()
     evidence.refute("validations_missed", seen.missed, artefact=str(seen))
 
 
@@ -176,6 +180,10 @@ def bucket_without(
 def bucket_otherwise(other_bucket: Bucket, evidence: Evidence) -> None:
     state = other_bucket.state()
     evidence.refute("buckets_as_designed", int(state.as_designed), artefact=str(state))
+
+
+def _periods(evidence: Evidence) -> int:
+    return int(evidence.criterion.threshold("validations_observed").value)
 
 
 def _findings(

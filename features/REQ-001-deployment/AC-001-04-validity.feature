@@ -12,7 +12,7 @@ Feature: S3 stays within reach while Velero runs
   @passive
   Scenario: Nothing else going on, the location is available in every period
     Given the location is watched
-    Then the location was available in every period
+    Then the location is available in every period
 
   @exclusive @disrupt @negative
   Scenario: An outage is noticed, and healing needs no restart
