@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from acceptance import figures
+from acceptance.errors import AcceptanceError
 from acceptance.evidence.records import load_all
 from acceptance.evidence.verdicts import Verdict
 from acceptance.gherkin.collector import OPTION, mapping, register, waived
@@ -69,7 +70,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 def _failed(session: pytest.Session, message: str) -> None:
     session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    session.config.stash[TROUBLE] = message
+    stash = session.config.stash
+    stash[TROUBLE] = f"{stash[TROUBLE]}; {message}" if TROUBLE in stash else message
 
 
 def _interrupted(session: pytest.Session) -> None:
@@ -106,8 +108,6 @@ def _save_leaks(run: Run, who: str) -> None:
 
 
 def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
-    from acceptance.traceability import outputs  # collection must not pay for what it imports
-
     leaks = [leak for path in sorted(run.folder.glob("leaks-*.json")) for leak in json.loads(path.read_text())]
     started = session.config.stash[STARTED]
     environment = run.environment
@@ -135,13 +135,35 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.OK and (leaks or run.foreign_changes or not_verified(report)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         report.run.exit_status = int(session.exitstatus)
-    session.config.stash[NOTES] = outputs.write_all(report, run.folder, run.settings.pushgateway)
+    session.config.stash[NOTES] = _hand_out(session, run, report)
     if run.clock and run.settings.target is Target.LAB and complete(report):
         figures.record("all features", run.clock.elapsed)
     latest = run.settings.reports / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to(run.folder.name)
     session.config.stash[REPORT] = report
+
+
+def _hand_out(session: pytest.Session, run: Run, report: traceability.Report) -> list[str]:
+    """Write every file, and bring them and the metrics where they are wanted; return a sentence of each.
+
+    Results that S3 does not take make the run red, and what is here says so too.
+    """
+    from acceptance.traceability import metrics, outputs, publish  # collection must not pay for what they import
+
+    notes = outputs.write_all(report, run.folder)
+    if run.results is not None:
+        try:
+            notes.append(publish.upload(run.folder, run.results, call_seconds=run.timeouts["s3_call"]))
+        except AcceptanceError as error:
+            problem = run.redactor.text(str(error))
+            _failed(session, problem)
+            report.run.exit_status = int(session.exitstatus)
+            report.environment["results"] = problem
+            notes = outputs.write_all(report, run.folder)
+    if run.settings.pushgateway:
+        notes.append(metrics.push(report, run.settings.pushgateway))
+    return notes
 
 
 def complete(report: traceability.Report) -> bool:
