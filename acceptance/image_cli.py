@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from acceptance.commit import VARIABLE, commit_of
 from acceptance.errors import AcceptanceError, Refusal
 
 
@@ -21,7 +22,7 @@ def image(file: Annotated[Path, typer.Argument(help="Where the archive is to be 
 
     if file.is_dir() or not file.parent.is_dir():
         raise Refusal(f"{file} cannot be written: name a file in a folder that exists")
-    made = suite_image.image(suite_image.programs())
+    made = suite_image.image(suite_image.programs(), {VARIABLE: commit_of(suite_image.SOURCE)})
     try:
         write(made, file)
     except OSError as error:

@@ -35,6 +35,7 @@ LIBRARIES = "usr/local/lib"
 SHARED = re.compile(r"(/\S+) \(0x[0-9a-f]+\)$", re.M)
 PYTHON = "#!/usr/local/bin/python3\n"
 COMMAND = f"{PYTHON}from acceptance.cli import main\n\nmain()\n"
+AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 NOBODY = "65532:65532"
 
 
@@ -51,8 +52,8 @@ def programs() -> dict[str, Path]:
     return {**found, **({"kopia": kopia} if kopia.exists() else {})}
 
 
-def image(programs: Mapping[str, Path]) -> Image:
-    """The image, with *programs* of the lab by the names that the suite calls them by."""
+def image(programs: Mapping[str, Path], variables: Mapping[str, str] | None = None) -> Image:
+    """The image, with *programs* of the lab by the names that the suite calls them by, and *variables* of its own."""
     installed = dict(_installed())
     own = {f"app/{path.relative_to(SOURCE)}": path for name in OWN for path in _files(SOURCE / name)}
     python: dict[str, Path] = {f"usr/local/bin/{VERSION}": Path(sys.base_prefix, "bin", VERSION)}
@@ -65,9 +66,9 @@ def image(programs: Mapping[str, Path]) -> Image:
     scripts["usr/local/bin/acceptance"] = COMMAND
     return Image(
         REFERENCE,
-        {**files, **scripts},
+        {**files, **scripts, AUTHORITIES: Path(f"/{AUTHORITIES}")},
         {
-            "Entrypoint": ["/usr/local/bin/python3", "-m", "pytest", "-p", "no:cacheprovider"],
+            "Entrypoint": ["/usr/local/bin/pytest", "-p", "no:cacheprovider"],
             "Cmd": ["features"],
             "User": NOBODY,
             "WorkingDir": "/app",
@@ -77,6 +78,9 @@ def image(programs: Mapping[str, Path]) -> Image:
                 "PYTHONPATH=/app",
                 "PYTHONDONTWRITEBYTECODE=1",
                 "HOME=/tmp",
+                # The holder of the run lock, where no file knows the user's name.
+                "LOGNAME=velero-acceptance",
+                *(f"{name}={value}" for name, value in (variables or {}).items()),
             ],
         },
         frozenset({*scripts, *(name for name, path in files.items() if _is_program(path))}),

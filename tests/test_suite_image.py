@@ -23,7 +23,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """The image, with a program of this machine in place of each of the lab's."""
     folder = tmp_path_factory.mktemp("programs")
     names = ("velero", "restic", "corpus")
-    return suite_image.image({name: Path(shutil.copy("/bin/true", folder / name)) for name in names})
+    programs = {name: Path(shutil.copy("/bin/true", folder / name)) for name in names}
+    return suite_image.image(programs, {"ACCEPTANCE_COMMIT": "abc"})
 
 
 def programs(image: Image) -> set[str]:
@@ -40,6 +41,11 @@ def test_it_has_what_the_suite_calls_and_no_shell(image: Image) -> None:
 def test_it_runs_as_nobody_and_writes_to_tmp_alone(image: Image) -> None:
     assert image.config["User"] == "65532:65532"
     assert image.folders == {"tmp": 0o1777}
+
+
+def test_it_knows_what_it_was_made_of_and_who_the_authorities_are(image: Image) -> None:
+    assert {"ACCEPTANCE_COMMIT=abc", "HOME=/tmp", "LOGNAME=velero-acceptance"} <= set(image.config["Env"])  # type: ignore[call-overload]
+    assert "etc/ssl/certs/ca-certificates.crt" in image.files
 
 
 def test_its_commands_run_its_own_python(image: Image) -> None:

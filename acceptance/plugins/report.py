@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 import sys
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from acceptance import figures
+from acceptance.commit import commit_of
 from acceptance.errors import AcceptanceError
 from acceptance.evidence.records import load_all
 from acceptance.evidence.verdicts import Verdict
@@ -122,7 +122,7 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
             target=run.settings.target,
             profile=run.settings.effective_profile,
             command=run.redactor.text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
-            commit=_commit(session.config.rootpath),
+            commit=commit_of(session.config.rootpath),
             exit_status=exitstatus,
             interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
         ),
@@ -181,16 +181,6 @@ def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]
     ran = {row.id: sum(not scenario.passive for scenario in row.scenarios) for row in report.criteria}
     whole = (row for row in report.criteria if ran[row.id] and ran[row.id] >= features.get(row.id, 0))
     return [row for row in whole if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)]
-
-
-def _commit(root: Path) -> str:
-    """The commit the suite ran from, marked when the tree has changes; empty outside Git."""
-    git = ["git", "-C", str(root)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-    if head.returncode != 0:
-        return ""
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True).stdout
-    return head.stdout.strip() + ("+changes" if changed else "")
 
 
 def pytest_terminal_summary(
