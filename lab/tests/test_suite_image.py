@@ -116,6 +116,10 @@ class Installed:
             self.done[job] = Ended(status.get("succeeded") == 1, code, self.kubectl("logs", f"job/{job}"))
         return self.done[job]
 
+    def made_by_late(self) -> list[str]:
+        """What the run called late has made, and not removed yet."""
+        return [name for name in self.home.own_objects() if name.startswith("acc-late-")]
+
     def bucket(self) -> Bucket:
         return Bucket(administrator(self.home), BUCKET, call_seconds=20)
 
@@ -245,6 +249,23 @@ def test_exercise_verifies_beside_the_results_of_the_run_before(installed: Insta
     assert before.items() <= installed.bucket().keys(f"{RESULTS}/").items()
     locations = installed.home.items("backupstoragelocations.velero.io", "-n", VELERO)
     assert {name_of(item): item["status"]["phase"] for item in locations} == {"home-s3": "Available"}
+
+
+def test_a_run_at_its_deadline_cleans_up_and_leaves_its_report(installed: Installed) -> None:
+    installed.end("exercised")
+    installed.job("late", "velero-acceptance-exercise", "-m", EXERCISED, "--run-id", "late")
+    poll(installed.made_by_late, until=bool, event="the run has made something", timeout=RUN_SECONDS)
+    installed.kubectl("patch", "job", "late", "--patch", '{"spec": {"activeDeadlineSeconds": 1}}')
+    place = f"{RESULTS}/late/traceability.json"
+    poll(
+        installed.bucket().keys,
+        until=lambda keys: place in keys,
+        event="the run has left its report",
+        timeout=RUN_SECONDS,
+        interval=1,
+    )
+    assert installed.bucket().json(place)["run"]["interrupted"] is True
+    assert installed.made_by_late() == []
 
 
 def test_results_that_s3_does_not_take_are_red_and_named(installed: Installed) -> None:
