@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from acceptance.errors import AcceptanceError
+from acceptance.image_cli import image as write_image
 from lab import suite_image
 from lab.oci import Image
 from tests.test_cli import call
@@ -70,6 +72,18 @@ def test_a_library_that_this_machine_lacks_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("subprocess.run", lambda *_, **__: type("Done", (), {"stdout": said}))
     with pytest.raises(AcceptanceError, match=r"velero needs libnone\.so\.1: install"):
         suite_image.image({})
+
+
+def test_an_archive_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(suite_image, "programs", dict)
+    monkeypatch.setattr(suite_image, "image", lambda *_: Image("suite:v1", {"a": "text"}, {}))
+    monkeypatch.setattr("lab.oci._add", full)
+    with pytest.raises(AcceptanceError, match=r"suite\.tar cannot be written: No space left on device"):
+        write_image(tmp_path / "suite.tar")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
