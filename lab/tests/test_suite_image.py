@@ -81,8 +81,8 @@ class Installed:
         item = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": NAMESPACE}}
         self.home.lab.kubectl.apply(yaml.safe_dump({**item, "spec": spec}))
 
-    def kubectl(self, *arguments: str) -> str:
-        return self.home.kubectl(*arguments, "-n", NAMESPACE)
+    def kubectl(self, verb: str, *arguments: str) -> str:
+        return self.home.kubectl(verb, f"--namespace={NAMESPACE}", *arguments)
 
     def pod(self, job: str) -> Json:
         """The pod of a Job, which is tried once; empty until it is there."""
@@ -208,6 +208,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         for name in ("wrong-keys", "wrong-results"):
             found.call(f"kubectl create secret generic {name} -n {NAMESPACE} --from-env-file {name}.env")
         (first,) = (line for line in commands("suite") if line.startswith("kubectl create job"))
+        # It takes longest: the tests before the one that reads its results run beside it.
         found.call(first)
         found.job("wrong-keys", "velero-acceptance-observe", secret="wrong-keys")
         yield found
@@ -227,32 +228,7 @@ def test_wrong_keys_of_s3_end_red_and_are_named(installed: Installed) -> None:
     assert "Traceback" not in ended.said and WRONG not in ended.said
 
 
-def test_what_observe_saw_is_in_s3(installed: Installed) -> None:
-    ended, report = installed.end("first-look"), installed.report("first-look")
-    assert (ended.succeeded, ended.code) == (False, 1), ended.said  # rows of Flux are BLOCKED
-    verdicts = {row["id"]: row["verdict"] for row in report["criteria"]}
-    assert verdicts["AC-007-02"] == "BLOCKED" and verdicts["AC-001-02"] == "INCONCLUSIVE", verdicts
-    assert (report["run"]["profile"], report["run"]["target"]) == ("observe", "current")
-    assert (report["summary"]["leaks"], report["summary"]["foreign_changes"]) == ([], [])
-    assert "Traceback" not in ended.said and RESULTS_SECRET not in ended.said
-
-
-def test_exercise_verifies_beside_the_results_of_the_run_before(installed: Installed) -> None:
-    installed.end("first-look")
-    before = installed.bucket().keys(f"{RESULTS}/")
-    installed.job("exercised", "velero-acceptance-exercise", "-m", EXERCISED)
-    ended, report = installed.end("exercised"), installed.report("exercised")
-    assert (ended.succeeded, ended.code) == (True, 0), ended.said
-    (row,) = (row for row in report["criteria"] if row["id"] == EXERCISED)
-    assert row["verdict"] == "VERIFIED" and row["measurements"], row
-    assert (report["summary"]["leaks"], report["summary"]["foreign_changes"]) == ([], [])
-    assert before.items() <= installed.bucket().keys(f"{RESULTS}/").items()
-    locations = installed.home.items("backupstoragelocations.velero.io", "-n", VELERO)
-    assert {name_of(item): item["status"]["phase"] for item in locations} == {"home-s3": "Available"}
-
-
 def test_a_run_at_its_deadline_cleans_up_and_leaves_its_report(installed: Installed) -> None:
-    installed.end("exercised")
     installed.job("late", "velero-acceptance-exercise", "-m", EXERCISED, "--run-id", "late")
     poll(installed.made_by_late, until=bool, event="the run has made something", timeout=RUN_SECONDS)
     installed.kubectl("patch", "job", "late", "--patch", '{"spec": {"activeDeadlineSeconds": 1}}')
@@ -268,12 +244,35 @@ def test_a_run_at_its_deadline_cleans_up_and_leaves_its_report(installed: Instal
     assert installed.made_by_late() == []
 
 
+def test_exercise_verifies_beside_the_results_of_the_run_before(installed: Installed) -> None:
+    before = installed.bucket().keys(f"{RESULTS}/")
+    installed.job("exercised", "velero-acceptance-exercise", "-m", EXERCISED)
+    ended, report = installed.end("exercised"), installed.report("exercised")
+    assert (ended.succeeded, ended.code) == (True, 0), ended.said
+    (row,) = (row for row in report["criteria"] if row["id"] == EXERCISED)
+    assert row["verdict"] == "VERIFIED" and row["measurements"], row
+    assert (report["summary"]["leaks"], report["summary"]["foreign_changes"]) == ([], [])
+    assert before.items() <= installed.bucket().keys(f"{RESULTS}/").items()
+    locations = installed.home.items("backupstoragelocations.velero.io", "-n", VELERO)
+    assert {name_of(item): item["status"]["phase"] for item in locations} == {"home-s3": "Available"}
+
+
 def test_results_that_s3_does_not_take_are_red_and_named(installed: Installed) -> None:
     installed.job("wrong-results", "velero-acceptance-observe", "-m", "AC-001-02", secret="wrong-results")
     ended = installed.end("wrong-results")
     assert (ended.succeeded, ended.code) == (False, 1), ended.said
     assert f"the results could not be brought to s3://{BUCKET}/{RESULTS}/" in ended.said
     assert "SignatureDoesNotMatch" in ended.said and WRONG not in ended.said
+
+
+def test_what_observe_saw_is_in_s3(installed: Installed) -> None:
+    ended, report = installed.end("first-look"), installed.report("first-look")
+    assert (ended.succeeded, ended.code) == (False, 1), ended.said  # rows of Flux are BLOCKED
+    verdicts = {row["id"]: row["verdict"] for row in report["criteria"]}
+    assert verdicts["AC-007-02"] == "BLOCKED" and verdicts["AC-001-02"] == "INCONCLUSIVE", verdicts
+    assert (report["run"]["profile"], report["run"]["target"]) == ("observe", "current")
+    assert (report["summary"]["leaks"], report["summary"]["foreign_changes"]) == ([], [])
+    assert "Traceback" not in ended.said and RESULTS_SECRET not in ended.said
 
 
 def test_the_rest_of_the_docs(installed: Installed) -> None:
