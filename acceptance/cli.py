@@ -23,6 +23,7 @@ from acceptance import cli_report
 from acceptance.cli_target import COMMANDS
 from acceptance.cluster_cli import cluster_app, facts_of
 from acceptance.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
+from acceptance.image_cli import image
 from acceptance.kind_cli import kind_app
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 SOURCE = Path(__file__).parents[1]
 app.add_typer(cli_report.app, name="report")
 app.command()(cli_report.verify)
+app.command()(image)
 for command in COMMANDS:
     app.command()(command)
 console = Console(highlight=False)

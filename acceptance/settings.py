@@ -144,6 +144,12 @@ class Settings(BaseSettings):
     sparse_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
     # Where the metrics of a run are pushed to; a SecretStr because the address may hold a password.
     pushgateway: SecretStr | None = None
+    # Where the folder of a run is kept, s3://bucket/prefix; in the target's S3 with its keys unless others are given.
+    results: SecretStr | None = None
+    results_endpoint: str | None = None
+    results_authority: Path | None = None
+    results_access_key: SecretStr | None = None
+    results_secret_key: SecretStr | None = None
     # Runs of the accelerated schedule, and what their faults follow from.
     reliability_runs: Annotated[int, Field(ge=6, le=2000)] = 12
     reliability_seed: str = "velero-acceptance"

@@ -75,10 +75,13 @@ def write(image: Image, archive: Path) -> None:
         **blobs,
     }
     partial = archive.with_suffix(".partial")
-    with tarfile.open(partial, "w") as tar:
-        for name, data in content.items():
-            _add(tar, name, data, 0o644)
-    partial.rename(archive)
+    try:
+        with tarfile.open(partial, "w") as tar:
+            for name, data in content.items():
+                _add(tar, name, data, 0o644)
+        partial.rename(archive)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _layer(image: Image) -> bytes:

@@ -15,25 +15,45 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from acceptance.errors import AcceptanceError
+from acceptance.errors import AcceptanceError, Refusal
+from lab import debian
+from lab.build import binaries
 from lab.oci import Image
+from lab.programs import RELEASES
 
 PROJECT = "velero-acceptance"
 REFERENCE = f"velero-acceptance.local/suite:v{metadata.version(PROJECT)}"
 SOURCE = Path(__file__).parents[1]
 # What a run in a cluster reads of the project.
-OWN = ("acceptance", "conftest.py", "features", "fixtures", "gitops", "lab", "pyproject.toml", "requirements", "steps")
+OWN = ("acceptance", "conftest.py", "deploy", "features", "fixtures", "gitops", "lab", "pyproject.toml", "requirements",
+       "steps")  # fmt: skip
 # Parts of Python's own library that nothing here imports, and what is not to be carried along.
 UNUSED = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tests", "tkinter", "turtledemo"}
+STATIC = ".a"  # libraries to link programs with, and nothing is linked here
 VERSION = f"python3.{sys.version_info.minor}"
 LIBRARIES = "usr/local/lib"
 SHARED = re.compile(r"(/\S+) \(0x[0-9a-f]+\)$", re.M)
-COMMAND = "#!/usr/local/bin/python3\nfrom acceptance.cli import main\n\nmain()\n"
+PYTHON = "#!/usr/local/bin/python3\n"
+COMMAND = f"{PYTHON}from acceptance.cli import main\n\nmain()\n"
+AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 NOBODY = "65532:65532"
 
 
-def image(programs: Mapping[str, Path]) -> Image:
-    """The image, with *programs* of the lab by the names that the suite calls them by."""
+def programs() -> dict[str, Path]:
+    """What the suite calls of the lab's programs, by name; kopia too where it was built.
+
+    Raises Refusal when one of the others is not there yet.
+    """
+    built = binaries()
+    found = {"velero": built["velero"], "corpus": built["corpus"], "restic": debian.program("usr/bin/restic")}
+    if missing := [name for name, path in found.items() if not path.exists()]:
+        raise Refusal(f"{', '.join(missing)} is not built yet: run `acceptance lab up` once, which fills the cache")
+    kopia = binaries(RELEASES["kopia"].modules)["kopia"]
+    return {**found, **({"kopia": kopia} if kopia.exists() else {})}
+
+
+def image(programs: Mapping[str, Path], variables: Mapping[str, str] | None = None) -> Image:
+    """The image, with *programs* of the lab by the names that the suite calls them by, and *variables* of its own."""
     installed = dict(_installed())
     own = {f"app/{path.relative_to(SOURCE)}": path for name in OWN for path in _files(SOURCE / name)}
     python: dict[str, Path] = {f"usr/local/bin/{VERSION}": Path(sys.base_prefix, "bin", VERSION)}
@@ -42,11 +62,13 @@ def image(programs: Mapping[str, Path]) -> Image:
     called = {f"usr/local/bin/{name}": path for name, path in programs.items()}
     files: dict[str, Path] = {**python, **installed, **own, **called}
     files |= _shared(path for path in files.values() if _is_program(path))
+    scripts = {name: text for name, path in files.items() if (text := _script(path))}
+    scripts["usr/local/bin/acceptance"] = COMMAND
     return Image(
         REFERENCE,
-        {**files, "usr/local/bin/acceptance": COMMAND},
+        {**files, **scripts, AUTHORITIES: Path(f"/{AUTHORITIES}")},
         {
-            "Entrypoint": ["/usr/local/bin/python3", "-m", "pytest", "-p", "no:cacheprovider"],
+            "Entrypoint": ["/usr/local/bin/pytest", "-p", "no:cacheprovider"],
             "Cmd": ["features"],
             "User": NOBODY,
             "WorkingDir": "/app",
@@ -56,9 +78,12 @@ def image(programs: Mapping[str, Path]) -> Image:
                 "PYTHONPATH=/app",
                 "PYTHONDONTWRITEBYTECODE=1",
                 "HOME=/tmp",
+                # The holder of the run lock, where no file knows the user's name.
+                "LOGNAME=velero-acceptance",
+                *(f"{name}={value}" for name, value in (variables or {}).items()),
             ],
         },
-        frozenset({"usr/local/bin/acceptance", *(name for name, path in files.items() if _is_program(path))}),
+        frozenset({*scripts, *(name for name, path in files.items() if _is_program(path))}),
         {"tmp": 0o1777},
         {"usr/local/bin/python3": VERSION},
     )
@@ -70,7 +95,7 @@ def _files(top: Path) -> Iterator[Path]:
         yield top
         return
     for path in sorted(top.iterdir()):
-        if path.name not in UNUSED and not path.is_symlink():
+        if path.name not in UNUSED and path.suffix != STATIC and not path.is_symlink():
             yield from _files(path)
 
 
@@ -80,7 +105,8 @@ def _installed() -> Iterator[tuple[str, Path]]:
     for distribution in _closure(PROJECT):
         for file in distribution.files or ():
             path = Path(str(distribution.locate_file(file))).resolve()
-            if path.is_file() and "__pycache__" not in path.parts and path.is_relative_to(prefix):
+            unused = path.suffix == STATIC or "__pycache__" in path.parts
+            if path.is_file() and not unused and path.is_relative_to(prefix):
                 yield f"usr/local/{path.relative_to(prefix)}", path
 
 
@@ -99,6 +125,13 @@ def _closure(name: str) -> list[metadata.Distribution]:
     return list(known.values())
 
 
+def _script(path: Path) -> str:
+    """A command of this environment, for the Python of the image; empty when *path* is none."""
+    if path.parent != Path(sys.prefix, "bin") or not path.read_bytes().startswith(b"#!"):
+        return ""
+    return PYTHON + path.read_text().partition("\n")[2]
+
+
 def _is_program(path: Path) -> bool:
     """Whether a file is a program or a shared library."""
     with path.open("rb") as file:
@@ -111,9 +144,9 @@ def _shared(programs: Iterable[Path]) -> dict[str, Path]:
     Raises AcceptanceError for one that this machine lacks. Not so those of wheels, which bring their own.
     """
     said = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
-    for program, *lines in (block.splitlines() for block in re.split(r"^(?=/)", said, flags=re.M) if block):
-        lacking = [line.split()[0] for line in lines if line.endswith("not found")]
-        if lacking and not Path(program.rstrip(":")).is_relative_to(sys.prefix):
+    for first, *lines in (block.splitlines() for block in re.split(r"^(?=/)", said, flags=re.M) if block):
+        lacking, program = [line.split()[0] for line in lines if line.endswith("not found")], first.rstrip(":")
+        if lacking and not Path(program).is_relative_to(sys.prefix):
             raise AcceptanceError(f"{program} needs {', '.join(lacking)}: install the packages that hold them")
     found = {path for path in map(Path, SHARED.findall(said)) if not path.is_relative_to(sys.prefix)}
     return {f"lib64/{p.name}" if p.name.startswith("ld-") else f"{LIBRARIES}/{p.name}": p.resolve() for p in found}

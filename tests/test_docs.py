@@ -9,7 +9,7 @@ import pytest
 
 from acceptance.evidence.verdicts import Verdict
 from acceptance.register.load import load
-from acceptance.settings import CurrentTarget
+from acceptance.settings import CurrentTarget, Settings
 from lab.kind.settings import KindSettings
 from lab.settings import LabSettings
 from tests.commands import DOCUMENTS, ROOT, commands, marks, run
@@ -18,8 +18,8 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
 def test_every_command_is_run_by_some_test() -> None:
-    """``lab``, ``kind``, ``current`` ones by tests on clusters, ``make`` ones by .ci/run; ``docker`` ones by nobody."""
-    assert marks() == {"", "make", "collect", "lab", "kind", "current", "docker"}
+    """``lab``, ``kind``, ``current``, ``suite`` ones on clusters, ``make`` by .ci/run; ``docker`` ones by nobody."""
+    assert marks() == {"", "make", "collect", "lab", "kind", "current", "suite", "docker"}
     ci = (ROOT / ".ci/run").read_text()
     assert commands("make") and all(command in ci for command in commands("make"))
 
@@ -75,6 +75,12 @@ def test_every_setting_of_a_cluster_is_documented() -> None:
     assert [
         name for name in CurrentTarget.model_fields if f"`{name}`" not in usage and f"\n{name} =" not in usage
     ] == []
+
+
+def test_every_setting_of_the_results_is_documented() -> None:
+    usage = (ROOT / "docs/usage.md").read_text()
+    named = set(re.findall(r"`ACCEPTANCE_(RESULTS(?:_\w+)?)[`=]", usage))
+    assert named == {name.upper() for name in Settings.model_fields if name.startswith("results")}
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from acceptance.checks.fingerprint import Fingerprint, Foreign, Place, VeleroState
-from acceptance.drivers.kinds import LEASE, NAMESPACE
+from acceptance.drivers.kinds import LEASE, NAMESPACE, STORAGE_LOCATION
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.lock import NAME, RunLock
 from acceptance.naming import DISRUPT_LABEL, DISRUPT_VALUE
@@ -25,6 +25,7 @@ from acceptance.plugins.run import Run
 from acceptance.register.models import Profile
 from acceptance.settings import Environment, S3Access, Settings, Target
 from acceptance.timeouts import Timeouts
+from acceptance.traceability.publish import Destination
 from acceptance.waiting import WaitTimedOut, poll
 from tests.api_server import ApiServer, client, serving
 
@@ -129,6 +130,20 @@ def test_without_the_namespace_nothing_starts(scene: Scene) -> None:
     scene.server.objects.clear()
     with pytest.raises(Refusal, match="namespace velero does not exist"):
         scene.guard(Profile.DISRUPT).begin(sweeps=False)
+
+
+@pytest.mark.parametrize(("prefix", "refused"), [("results", True), ("", True), ("results/other", False)])
+def test_results_never_go_into_another_location_of_this_velero(scene: Scene, prefix: str, refused: bool) -> None:
+    store = {"bucket": "backups", "prefix": prefix}
+    scene.server.put(STORAGE_LOCATION, {"metadata": {"name": "second"}, "spec": {"objectStorage": store}}, "velero")
+    guard = scene.guard(Profile.EXERCISE)
+    guard.run.results = Destination("backups", "results/mine/", scene.environment.s3)
+    if not refused:
+        guard.begin(sweeps=False)
+        return
+    with pytest.raises(Refusal, match="which is Velero's own location second"):
+        guard.begin(sweeps=False)
+    assert scene.events == [] and LOCK not in scene.server.objects
 
 
 def test_a_difference_is_kept_for_the_report(scene: Scene) -> None:

@@ -31,6 +31,14 @@ def test_the_evidence_of_a_run_is_signed_and_verifies(suite: Suite) -> None:
     assert {"traceability.json", "junit.xml"} <= {subject["name"] for subject in named["subject"]}
 
 
+@pytest.mark.parametrize("commit", ["", "abc"])
+def test_a_run_needs_no_git(suite: Suite, tmp_path: Path, commit: str) -> None:
+    """As in the suite's image, which says by a variable what it was made from."""
+    done = suite.run(PATH=str(tmp_path), ACCEPTANCE_COMMIT=commit)
+    assert done.returncode == 0, done.stdout
+    assert suite.report()["run"]["commit"] == commit
+
+
 JUNIT = {
     "testsuites": {"testsuite"},
     "testsuite": {"testcase", "properties"},

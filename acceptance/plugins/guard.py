@@ -9,6 +9,7 @@ import pytest
 
 from acceptance.checks.fingerprint import Comparison, Fingerprint
 from acceptance.clocks import Clocks
+from acceptance.drivers.kinds import STORAGE_LOCATION, name_of
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
 from acceptance.errors import AcceptanceError, Refusal
@@ -20,6 +21,7 @@ from acceptance.register.models import Profile
 from acceptance.safety import require_opt_in
 from acceptance.settings import Environment, Target
 from acceptance.sweep import sweep
+from acceptance.traceability.publish import refuse_locations
 
 SHOWN = 5
 
@@ -44,6 +46,8 @@ class Guard:
         """Refuse what is not allowed, take the lock unless nothing is written, and look at what is not ours."""
         if self._disrupts and self._environment.target is Target.CURRENT:
             require_opt_in(self._kubernetes, self._environment.velero_namespace)
+        if self.run.results is not None:
+            refuse_locations(self.run.results, self._locations())
         if self.run.settings.effective_profile is not Profile.OBSERVE:
             self._lock.acquire()
             self._lock.keep(self._stop)
@@ -55,6 +59,12 @@ class Guard:
             for line in sweep(self._environment, self.run.timeouts, keep=self.run.settings.run_id):
                 print(f"swept: {line}")
         self._before = take(self._kubernetes, self._bucket, self._environment)
+
+    def _locations(self) -> list[tuple[str, str, str]]:
+        """Every location of this Velero: name, bucket, prefix."""
+        found = self._kubernetes.list_all(STORAGE_LOCATION, self._environment.velero_namespace)
+        stores = {name_of(item): item["spec"].get("objectStorage") or {} for item in found}
+        return [(name, str(store.get("bucket", "")), str(store.get("prefix", ""))) for name, store in stores.items()]
 
     def end(self) -> None:
         """Compare what is not ours with what it was, and give the lock back."""

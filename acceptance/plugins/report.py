@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 import sys
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -14,6 +13,8 @@ import pytest
 from rich.console import Console
 
 from acceptance import figures
+from acceptance.commit import commit_of
+from acceptance.errors import AcceptanceError
 from acceptance.evidence.records import load_all
 from acceptance.evidence.verdicts import Verdict
 from acceptance.gherkin.collector import OPTION, mapping, register, waived
@@ -69,7 +70,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 def _failed(session: pytest.Session, message: str) -> None:
     session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    session.config.stash[TROUBLE] = message
+    stash = session.config.stash
+    stash[TROUBLE] = f"{stash[TROUBLE]}; {message}" if TROUBLE in stash else message
 
 
 def _interrupted(session: pytest.Session) -> None:
@@ -106,8 +108,6 @@ def _save_leaks(run: Run, who: str) -> None:
 
 
 def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
-    from acceptance.traceability import outputs  # collection must not pay for what it imports
-
     leaks = [leak for path in sorted(run.folder.glob("leaks-*.json")) for leak in json.loads(path.read_text())]
     started = session.config.stash[STARTED]
     environment = run.environment
@@ -122,7 +122,7 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
             target=run.settings.target,
             profile=run.settings.effective_profile,
             command=run.redactor.text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
-            commit=_commit(session.config.rootpath),
+            commit=commit_of(session.config.rootpath),
             exit_status=exitstatus,
             interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
         ),
@@ -135,7 +135,7 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.OK and (leaks or run.foreign_changes or not_verified(report)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         report.run.exit_status = int(session.exitstatus)
-    session.config.stash[NOTES] = outputs.write_all(report, run.folder, run.settings.pushgateway)
+    session.config.stash[NOTES] = _hand_out(session, run, report)
     usual = run.settings.target is Target.LAB and run.settings.profile is None
     if run.clock and usual and complete(report):
         figures.record("all features", run.clock.elapsed)
@@ -143,6 +143,28 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
     latest.unlink(missing_ok=True)
     latest.symlink_to(run.folder.name)
     session.config.stash[REPORT] = report
+
+
+def _hand_out(session: pytest.Session, run: Run, report: traceability.Report) -> list[str]:
+    """Write every file, and bring them and the metrics where they are wanted; return a sentence of each.
+
+    Results that S3 does not take make the run red, and what is here says so too.
+    """
+    from acceptance.traceability import metrics, outputs, publish  # collection must not pay for what they import
+
+    notes = outputs.write_all(report, run.folder)
+    if run.results is not None:
+        try:
+            notes.append(publish.upload(run.folder, run.results, call_seconds=run.timeouts["s3_call"]))
+        except AcceptanceError as error:
+            problem = run.redactor.text(str(error))
+            _failed(session, problem)
+            report.run.exit_status = int(session.exitstatus)
+            report.environment["results"] = problem
+            notes = outputs.write_all(report, run.folder)
+    if run.settings.pushgateway:
+        notes.append(metrics.push(report, run.settings.pushgateway))
+    return notes
 
 
 def complete(report: traceability.Report) -> bool:
@@ -159,16 +181,6 @@ def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]
     ran = {row.id: sum(not scenario.passive for scenario in row.scenarios) for row in report.criteria}
     whole = (row for row in report.criteria if ran[row.id] and ran[row.id] >= features.get(row.id, 0))
     return [row for row in whole if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)]
-
-
-def _commit(root: Path) -> str:
-    """The commit the suite ran from, marked when the tree has changes; empty outside Git."""
-    git = ["git", "-C", str(root)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-    if head.returncode != 0:
-        return ""
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True).stdout
-    return head.stdout.strip() + ("+changes" if changed else "")
 
 
 def pytest_terminal_summary(

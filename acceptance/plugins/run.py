@@ -21,6 +21,7 @@ from acceptance.waiting import Deadline
 
 if TYPE_CHECKING:
     from acceptance.clocks import Clocks
+    from acceptance.traceability.publish import Destination
 
 # Tag of scenarios that need a newer Velero beside the deployed one.
 UPGRADE = "upgrade"
@@ -39,6 +40,8 @@ class Run:
     # What is not the suite's own, and was changed by the run.
     foreign_changes: list[str] = field(default_factory=list)
     clocks: Clocks | None = None
+    # Where the run's folder is brought to in the end.
+    results: Destination | None = None
     # Runs from the moment the target is up, so that it times the scenarios alone.
     clock: Deadline | None = None
 
@@ -82,6 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
         run = Run(settings, Timeouts.from_environment())
         _check_signing_key()
+        _check_results(settings)
     except Refusal as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
@@ -102,6 +106,14 @@ def _check_signing_key() -> None:
         from acceptance.attestation.keys import signer
 
         signer()
+
+
+def _check_results(settings: Settings) -> None:
+    """Refuse a place for the results that is none before anything is brought up."""
+    if settings.results:
+        from acceptance.traceability import publish
+
+        publish.parse(settings)
 
 
 def runs_features(config: pytest.Config) -> bool:
@@ -140,6 +152,8 @@ def _prepare(session: pytest.Session) -> None:
         run.environment = _reachable(run)
         if run.environment.target is Target.CURRENT:
             run.environment = _by_private_kubeconfig(run.environment, config)
+        if run.settings.results:
+            _choose_results(run, run.environment)
         _begin(session, run)
         run.clock = Deadline(0)
     except Refusal as error:
@@ -201,6 +215,17 @@ def _reachable(run: Run) -> Environment:
     Bucket(found.s3, found.bucket, call_seconds=run.timeouts["s3_call"])
     found = with_uploader(found, kubernetes, run.settings.uploader)
     return found.model_copy(update={"notes": {**found.notes, "API server": version, "uploader": found.uploader}})
+
+
+def _choose_results(run: Run, environment: Environment) -> None:
+    """Where the run's folder goes; Refusal for one of Velero's locations."""
+    from acceptance.traceability import publish
+
+    run.results = publish.destination(run.settings, environment)
+    if run.results is not None:
+        access = run.results.access
+        run.redactor.learn(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
+        environment.notes["results"] = str(run.results)
 
 
 def _by_private_kubeconfig(environment: Environment, config: pytest.Config) -> Environment:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from acceptance.attestation import keys, statement
 from acceptance.errors import Refusal
 from acceptance.traceability import allure, folders, html, metrics
@@ -16,17 +14,14 @@ HTML = "traceability.html"
 METRICS = "acceptance.prom"
 
 
-def write_all(report: Report, folder: Path, pushgateway: SecretStr | None = None) -> list[str]:
+def write_all(report: Report, folder: Path) -> list[str]:
     """Write them, the one that matters most first; return what a reader must know, a sentence each."""
     write_json(report, folder / folders.JSON)
     (folder / "traceability.md").write_text(markdown(report))
     write_html(report, folder)
     metrics.write(report, folder / METRICS)
     allure.write_figures(report, folder / "allure-results")
-    notes = [_sign(report, folder)]
-    if pushgateway:
-        notes.append(metrics.push(report, pushgateway))
-    return notes
+    return [_sign(report, folder)]
 
 
 def write_html(report: Report, folder: Path) -> Path:
