@@ -17,7 +17,7 @@ from acceptance.errors import AcceptanceError, Refusal
 from acceptance.settings import Environment, S3Access, Settings, Target
 from acceptance.traceability import publish
 from tests.serving import served
-from tests.test_runs import GREEN, HEAD, Suite, make_suite, scenario
+from tests.small_suite import GREEN, HEAD, Suite, make_suite, scenario
 
 KEY, SECRET = "key-of-results", "planted-secret-of-results"
 
