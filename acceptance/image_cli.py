@@ -12,7 +12,7 @@ from acceptance.errors import AcceptanceError, Refusal
 
 
 def image(file: Annotated[Path, typer.Argument(help="Where the archive is to be written.")]) -> None:
-    """Write the suite and the programs that it calls as a container image: an OCI archive, of which FILE is the name.
+    """Write the suite and the programs that it calls to FILE, as a container image (an OCI archive).
 
     The programs are those that `acceptance lab up` builds.
     """
