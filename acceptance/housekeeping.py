@@ -192,7 +192,7 @@ class Housekeeper:
         """What labelled runs have on the cluster, by run id."""
         found: dict[str, Found] = {}
         for entry, kind in LABELLED.items():
-            for item in self._kubernetes.list_all(kind, labels=RUN_LABEL):
+            for item in self._kubernetes.list_all(kind, self._place(kind), labels=RUN_LABEL):
                 of_run = found.setdefault(labels_of(item)[RUN_LABEL], Found())
                 getattr(of_run, entry).add(name_of(item))
                 of_run.expires = max(of_run.expires, expiry_of(labels_of(item)))
@@ -206,25 +206,29 @@ class Housekeeper:
     def _remaining(self, kind: Kind, names: set[str], deadline: Deadline) -> set[str]:
         if not names:
             return set()
-        namespace = self._velero.namespace if kind.namespaced else None
         there: set[str] = set()
 
         def look() -> set[str]:
             nonlocal there
-            there = {name_of(item) for item in self._kubernetes.list_all(kind, namespace)} & names
+            there = {name_of(item) for item in self._kubernetes.list_all(kind, self._place(kind))} & names
             return there
 
         with suppress(AcceptanceError):  # what is left is what we return
             poll(look, until=lambda left: not left, event="it is gone", timeout=deadline.remaining + 1, interval=1)
         return there
 
+    def _place(self, kind: Kind) -> str | None:
+        """Where what carries a run's label is: what is elsewhere goes with a namespace that carries it too."""
+        return self._velero.namespace if kind.namespaced else None
+
     def _find(self, run: str, found: list[str]) -> list[str]:
         found[:] = [*self._objects(run), *self._keys(run)]
         return found
 
     def _objects(self, run: str) -> Iterable[str]:
-        for kind in (*LABELLED.values(), *GUEST_KINDS):
-            for item in self._kubernetes.list_all(kind, labels=f"{RUN_LABEL}={run}"):
+        places = [*((kind, self._place(kind)) for kind in LABELLED.values()), *((kind, None) for kind in GUEST_KINDS)]
+        for kind, place in places:
+            for item in self._kubernetes.list_all(kind, place, labels=f"{RUN_LABEL}={run}"):
                 yield f"{kind.kind} {name_of(item)} of {labels_of(item).get(SCENARIO_LABEL, '?')}"
         for volume in self._kubernetes.list_all(VOLUME):
             claim = volume["spec"].get("claimRef") or {}

@@ -51,8 +51,8 @@ def printed(settings: LabSettings, velero: Path) -> list[dict[str, Any]]:
     """The objects that `velero install` prints for the lab, its location under the lab's name for it."""
     done = subprocess.run(
         [velero, *_arguments(settings)],
-        # Nothing of the user's own settings, neither a cluster nor Velero's configuration.
-        env={**os.environ, "HOME": str(settings.state), "KUBECONFIG": os.devnull},
+        # Nothing of the user's own settings, neither a cluster nor Velero's configuration. From 1.18 on it wants some.
+        env={**os.environ, "HOME": str(settings.state), "KUBECONFIG": str(settings.state / "kubeconfig")},
         capture_output=True,
         text=True,
     )

@@ -30,9 +30,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
         command("lab", "down")
-        yield Home.up(tmp_path_factory.mktemp("home"))
-        if os.environ.get("KEEP_LAB") is None:
-            command("lab", "down")
+        try:
+            yield Home.up(tmp_path_factory.mktemp("home"))
+        finally:
+            if os.environ.get("KEEP_LAB") is None:
+                command("lab", "down")
 
 
 @pytest.fixture(scope="module")
