@@ -10,6 +10,8 @@ from acceptance.drivers.sops import Sops
 from acceptance.errors import AcceptanceError, Refusal
 
 PATTERN = "*.sops.yaml"
+# The rules of SOPS itself, which are not encrypted.
+RULES = ".sops.yaml"
 MARK = "AGE-SECRET-KEY-"
 
 
@@ -17,7 +19,7 @@ def encrypted_files(folder: Path) -> list[Path]:
     """Every file of SOPS below *folder*; raises Refusal when there is none, so that nothing passes for all of it."""
     if not folder.is_dir():
         raise Refusal(f"{folder} is no folder: name the checkout of what Flux deploys")
-    found = sorted(path for path in folder.rglob(PATTERN) if ".git" not in path.parts)
+    found = sorted(path for path in folder.rglob(PATTERN) if ".git" not in path.parts and path.name != RULES)
     if not found:
         raise Refusal(f"{folder} holds no {PATTERN}: name the checkout of what Flux deploys")
     return found
