@@ -47,6 +47,7 @@ def write_figures(report: Report, results: Path) -> None:
 
 def generate(folder: Path) -> Path:
     """Make the report of the run in *folder*; return its path. Raises Refusal without Node or results."""
+    folder = folder.absolute()  # Node runs elsewhere
     results = folder / RESULTS
     if not any(results.glob("*-result.json")):
         raise Refusal(f"{results} holds no results: Allure has nothing to show of this run")
@@ -122,4 +123,4 @@ def _run(command: list[str], folder: Path, seconds: float, **environment: str) -
         raise AcceptanceError(f"{Path(command[0]).name} did not end within {seconds:.0f} s") from None
     if done.returncode != 0:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise AcceptanceError(f"{' '.join(command[:2])} failed: {' | '.join(said[-3:])}")
+        raise AcceptanceError(f"{' '.join(command[:2])} failed: {' | '.join(said[:3])}")

@@ -185,8 +185,11 @@ def test_old_evidence_is_called_old(browser: Chrome, tmp_path: Path, monkeypatch
     assert "31 days old" in one(browser, ".facts time").text
 
 
-def test_allure_makes_one_file_and_keeps_its_history(browser: Chrome, reports: Path, tmp_path: Path) -> None:
-    """From results as allure-pytest writes them."""
+def test_allure_makes_one_file_and_keeps_its_history(
+    browser: Chrome, reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From results as allure-pytest writes them, in a folder named as a run names it."""
+    monkeypatch.chdir(tmp_path)
     if shutil.which("node") is None:
         pytest.skip("Node is missing: there is no Allure report here")
     folder = tmp_path / "reports" / "r"
@@ -201,7 +204,7 @@ def test_allure_makes_one_file_and_keeps_its_history(browser: Chrome, reports: P
             "labels": [{"name": "epic", "value": "REQ-003"}, {"name": "feature", "value": RED}],
         }  # fmt: skip
         (results / f"{number}-result.json").write_text(json.dumps(content))
-    made = allure.generate(folder)
+    made = allure.generate(folder.relative_to(tmp_path))
     assert made == folder / "allure.html" and not (folder / ".allure").exists()
     history = (tmp_path / "reports" / allure.HISTORY).read_text().splitlines()
     allure.generate(folder)
