@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import urllib3
@@ -25,7 +26,7 @@ from acceptance.drivers.kinds import (
     POD_VOLUME_RESTORE,
     RESTORE,
     STORAGE_LOCATION,
-    Json,
+    Kind,
     name_of,
     time_of,
 )
@@ -126,9 +127,9 @@ def collect(
     """Attach a bundle to the scenario: objects and events of its namespaces, Velero's objects, keys."""
     for namespace in namespaces:
         for kind in (POD, CLAIM, EVENT):
-            _part(evidence, f"{namespace}-{kind.plural}.yaml", lambda: _dump(kubernetes.list_all(kind, namespace)))  # noqa: B023
+            _part(evidence, f"{namespace}-{kind.plural}.yaml", partial(_dump, kubernetes, kind, namespace))
     for kind in (BACKUP, RESTORE, POD_VOLUME_BACKUP, POD_VOLUME_RESTORE, STORAGE_LOCATION, POD):
-        _part(evidence, f"velero-{kind.plural}.yaml", lambda: _dump(kubernetes.list_all(kind, velero)))  # noqa: B023
+        _part(evidence, f"velero-{kind.plural}.yaml", partial(_dump, kubernetes, kind, velero))
     _part(evidence, "s3-keys.json", lambda: json.dumps(bucket.keys(prefix), indent=1))
 
 
@@ -139,7 +140,8 @@ def _part(evidence: Evidence, name: str, collect_one: Callable[[], str]) -> None
         evidence.observe(f"not collected: {name}", str(error)[:200])
 
 
-def _dump(items: list[Json]) -> str:
+def _dump(kubernetes: Kubernetes, kind: Kind, namespace: str) -> str:
+    items = kubernetes.list_all(kind, namespace)
     for item in items:
         item["metadata"].pop("managedFields", None)
     return yaml.safe_dump_all(items, sort_keys=False)

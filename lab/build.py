@@ -12,8 +12,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from acceptance.errors import AcceptanceError, Refusal
@@ -81,7 +81,7 @@ def build(steps: Steps, wanted: Sequence[Module] = DEFAULT.modules) -> int:
     return len(modules)
 
 
-def _report(steps: Steps, modules: list[Module], running: dict) -> None:  # type: ignore[type-arg]
+def _report(steps: Steps, modules: list[Module], running: Mapping[Future[None], Module]) -> None:
     waiting = [module.name for module in modules]
     steps.say(f"building {', '.join(waiting[:AT_ONCE])}", done=0, of=len(modules))
     for future in as_completed(running):

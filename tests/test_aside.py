@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Event
 
 import pytest
@@ -22,7 +22,7 @@ def test_its_result_is_waited_for_and_its_turn_lasts_until_then() -> None:
         yield
         turns.append("given back")
 
-    aside = Aside(lambda: go_on.wait(5), turn(), "test")
+    aside = Aside(lambda: go_on.wait(5), turn(), "test", seconds=10)
     aside.wait(0.05)
     assert "given back" not in turns
     go_on.set()
@@ -37,7 +37,15 @@ def test_whoever_waits_gets_its_error_every_time() -> None:
         raise AcceptanceError("this scenario's turn was not seen")
         yield
 
-    aside = Aside(lambda: 1, turn(), "test")
+    aside = Aside(lambda: 1, turn(), "test", seconds=10)
     for _ in range(2):
         with pytest.raises(AcceptanceError, match="turn was not seen"):
             aside.result()
+
+
+def test_what_does_not_end_is_given_up_on_and_named() -> None:
+    go_on = Event()
+    aside = Aside(lambda: go_on.wait(5), nullcontext(), "the test", seconds=0.05)
+    with pytest.raises(AcceptanceError, match=r"the test has not ended 0\.05 s after it was begun"):
+        aside.result()
+    go_on.set()

@@ -180,3 +180,15 @@ def test_parallel_workers_finish_what_they_are_at(scene: Scene) -> None:
     with pytest.raises(WaitTimedOut):  # not interrupted
         poll(lambda: None, until=lambda _: False, event="never", timeout=0.3, interval=0.1)
     assert cast(str, parallel.shouldstop) == "the run lock was taken"
+
+
+def test_what_went_wrong_before_is_not_lost(scene: Scene) -> None:
+    def end() -> None:
+        raise AcceptanceError("the bucket is gone")
+
+    run = SimpleNamespace(clocks=None, environment=None)
+    stash = scene.session.config.stash
+    stash[module.GUARD], stash[TROUBLE] = SimpleNamespace(run=run, end=end), "the clean-up met an error: x"
+    module.pytest_sessionfinish(scene.session)
+    assert stash[TROUBLE].startswith("the clean-up met an error: x; what is not ours could not be compared")
+    assert scene.session.exitstatus == pytest.ExitCode.TESTS_FAILED

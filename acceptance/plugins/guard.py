@@ -15,7 +15,7 @@ from acceptance.drivers.s3 import Bucket
 from acceptance.errors import AcceptanceError, Refusal
 from acceptance.fingerprint import take
 from acceptance.lock import RunLock
-from acceptance.plugins.report import TROUBLE
+from acceptance.plugins.report import TROUBLE, fail
 from acceptance.plugins.run import Run, is_worker
 from acceptance.register.models import Profile
 from acceptance.safety import require_opt_in
@@ -131,8 +131,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         guard.end()
     except AcceptanceError as error:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        session.config.stash[TROUBLE] = f"what is not ours could not be compared with what it was: {error}"
+        fail(session, f"what is not ours could not be compared with what it was: {error}")
     if run.clocks is not None and run.environment is not None:
         run.environment.notes["clock skew"] = run.clocks.note()
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from datetime import UTC, datetime
 
 import pytest
-from pytest_bdd.parser import Step
+from pytest_bdd.parser import Scenario, Step
 
 from acceptance.drivers.kubernetes import ApiError
 from acceptance.evidence.recorder import Blocked, Evidence, Inconclusive
@@ -62,8 +62,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     _save(item)
 
 
-def pytest_bdd_before_scenario(request: pytest.FixtureRequest, scenario: object) -> None:
-    request.node.stash[EVIDENCE].record.scenario = scenario.name  # type: ignore[attr-defined]
+def pytest_bdd_before_scenario(request: pytest.FixtureRequest, scenario: Scenario) -> None:
+    request.node.stash[EVIDENCE].record.scenario = scenario.name
 
 
 def pytest_bdd_before_step(request: pytest.FixtureRequest, step: Step) -> None:

@@ -20,7 +20,7 @@ from acceptance.evidence.verdicts import Verdict
 from acceptance.gherkin.collector import OPTION, mapping, register, waived
 from acceptance.gherkin.documents import read_all
 from acceptance.plugins.records import EVIDENCE
-from acceptance.plugins.run import RUN, Run, is_worker, runs_features
+from acceptance.plugins.run import RUN, Run, runs_features, worker_of
 from acceptance.redaction import Redactor
 from acceptance.register.waivers import in_force
 from acceptance.settings import Target
@@ -57,7 +57,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     except KeyboardInterrupt:
         _interrupted(session)
     except Exception as error:  # of any fixture or plugin: the report must still be written
-        _failed(session, f"the clean-up met an error: {error}")
+        fail(session, f"the clean-up met an error: {error}")
     try:
         yield
         _save(session)
@@ -65,10 +65,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
         _interrupted(session)
         _save(session)
     except OSError as error:
-        _failed(session, f"the report could not be written: {error}; make room and run again")
+        fail(session, f"the report could not be written: {error}; make room and run again")
 
 
-def _failed(session: pytest.Session, message: str) -> None:
+def fail(session: pytest.Session, message: str) -> None:
+    """Fail the run with *message*, beside what else has gone wrong."""
     session.exitstatus = pytest.ExitCode.TESTS_FAILED
     stash = session.config.stash
     stash[TROUBLE] = f"{stash[TROUBLE]}; {message}" if TROUBLE in stash else message
@@ -84,8 +85,8 @@ def _interrupted(session: pytest.Session) -> None:
 def _save(session: pytest.Session) -> None:
     run = session.config.stash[RUN]
     if runs_features(session.config):
-        if is_worker(session.config):
-            _save_leaks(run, session.config.workerinput["workerid"])  # type: ignore[attr-defined]
+        if worker := worker_of(session.config):
+            _save_leaks(run, worker)
         elif run.records.exists():
             _save_leaks(run, "main")
             _redact(run.folder, run.redactor)
@@ -158,7 +159,7 @@ def _hand_out(session: pytest.Session, run: Run, report: traceability.Report) ->
             notes.append(publish.upload(run.folder, run.results, call_seconds=run.timeouts["s3_call"]))
         except AcceptanceError as error:
             problem = run.redactor.text(str(error))
-            _failed(session, problem)
+            fail(session, problem)
             report.run.exit_status = int(session.exitstatus)
             report.environment["results"] = problem
             notes = outputs.write_all(report, run.folder)

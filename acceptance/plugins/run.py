@@ -182,7 +182,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_worker(config: pytest.Config) -> bool:
     """Whether this process is a worker of pytest-xdist."""
-    return hasattr(config, "workerinput")
+    return bool(worker_of(config))
+
+
+def worker_of(config: pytest.Config) -> str:
+    """The id of this worker of pytest-xdist; empty in the main process."""
+    return str(getattr(config, "workerinput", {}).get("workerid", ""))
 
 
 def _bring_up(settings: Settings, items: list[pytest.Item]) -> None:
