@@ -15,6 +15,7 @@ from acceptance.drivers import kopia, restic
 from acceptance.drivers.cpu_time import Throttling
 from acceptance.drivers.kinds import Json
 from acceptance.drivers.kubernetes import Kubernetes
+from acceptance.drivers.repository import Repository
 from acceptance.drivers.velero import Velero
 from acceptance.drivers.volumes import Sample
 from acceptance.errors import AcceptanceError, Refusal
@@ -149,7 +150,7 @@ def test_one_layout_does_not_pass_for_the_other() -> None:
 
 @pytest.mark.parametrize(("kind", "name"), [(kopia.Repository, "kopia"), (restic.Repository, "restic")])
 def test_a_repository_that_cannot_be_opened_is_told_in_the_commands_words(
-    kind: type[kopia.Repository] | type[restic.Repository], name: str, tmp_path: Path
+    kind: type[Repository], name: str, tmp_path: Path
 ) -> None:
     program = tmp_path / name
     program.write_text('#!/bin/sh\necho "$0 says no: $*" >&2\nexit 1\n')

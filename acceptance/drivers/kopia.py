@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlparse
 
-from acceptance.drivers.restic import CALL_SECONDS
+from acceptance.drivers import repository
 from acceptance.errors import AcceptanceError
-from acceptance.settings import S3Access
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@dataclass(frozen=True)
-class Repository:
-    """The kopia repository in *folder* (with its closing slash) of *bucket*, opened read-only with *password*."""
-
-    program: Path
-    access: S3Access
-    bucket: str
-    folder: str
-    password: str
+class Repository(repository.Repository):
+    """A kopia repository, connected to read-only for each call."""
 
     def snapshots(self) -> set[str]:
-        """The id of every snapshot."""
         return {str(snapshot["id"]) for snapshot in json.loads(self._checked("snapshot", "list", "--all", "--json"))}
 
     def restore(self, snapshot: str, target: Path) -> None:
-        """Write a snapshot to *target*; raises AcceptanceError with kopia's words."""
         self._checked("snapshot", "restore", "--no-ignore-permission-errors", snapshot, str(target))
 
     def check(self) -> str:
-        """What is wrong with the repository when every byte is read; empty when nothing is."""
         with self._connected() as call:
             for command in (("content", "verify", "--full"), ("snapshot", "verify", "--verify-files-percent=100")):
                 done = call(*command)
@@ -79,16 +66,4 @@ class Repository:
 
     def _run(self, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         own = [f"--config-file={home / 'config'}", f"--log-dir={home / 'log'}", "--no-use-keyring", "--no-progress"]
-        return subprocess.run(
-            [self.program, *arguments, *own],
-            capture_output=True,
-            text=True,
-            timeout=CALL_SECONDS,
-            env={
-                **os.environ,
-                "HOME": str(home),
-                "KOPIA_PASSWORD": self.password,
-                "AWS_ACCESS_KEY_ID": self.access.access_key.get_secret_value(),
-                "AWS_SECRET_ACCESS_KEY": self.access.secret_key.get_secret_value(),
-            },
-        )
+        return self._call(*arguments, *own, HOME=str(home), KOPIA_PASSWORD=self.password)
