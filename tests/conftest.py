@@ -16,6 +16,7 @@ from acceptance.evidence.records import Outcome, Record
 from acceptance.redaction import Redactor
 from acceptance.register.load import load
 from lab.programs import TOOLS
+from lab.settings import LabSettings
 
 MakeRecord = Callable[..., Record]
 
@@ -55,6 +56,16 @@ def make_evidence(tmp_path: Path, make_record: MakeRecord) -> Callable[..., Evid
         return Evidence(record, load().criteria[criterion], tmp_path, "scenario", Redactor(secrets))
 
     return make
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabSettings:
+    """Settings of a lab with folders of its own, of which nothing is up."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = LabSettings()
+    found.state.mkdir(parents=True)
+    return found
 
 
 @pytest.fixture(scope="session")

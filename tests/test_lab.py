@@ -26,16 +26,6 @@ from lab.programs import MODULES, Module
 from lab.progress import Steps
 from lab.settings import LabSettings
 
-
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabSettings:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    found = LabSettings()
-    found.state.mkdir(parents=True)
-    return found
-
-
 # -- refusals -------------------------------------------------------------------------------
 
 

@@ -22,15 +22,6 @@ KOPIA = RELEASES["kopia"]
 QUIET = Steps(Console(file=io.StringIO()))
 
 
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabSettings:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    found = LabSettings()
-    found.state.mkdir(parents=True)
-    return found
-
-
 @pytest.mark.usefixtures("settings")
 def test_another_velero_is_built_only_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "go_version", lambda: "go1")
