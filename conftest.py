@@ -7,6 +7,7 @@ pytest.register_assert_rewrite("fixtures", "steps")
 pytest_plugins = [
     "acceptance.plugins.run",
     "acceptance.gherkin.collector",
+    "acceptance.plugins.workers",
     "acceptance.plugins.records",
     "acceptance.plugins.without_faults",
     "acceptance.gherkin.allure_steps",

@@ -200,11 +200,11 @@ def unlock(
     """Remove the run lock of the target: one that has expired, or that of a run that is named."""
     from acceptance.drivers.kubernetes import Kubernetes
     from acceptance.lock import unlock as unlocked
-    from acceptance.safety import environment
+    from acceptance.safety import environments
     from acceptance.settings import Settings
 
-    found = environment(Settings.read())
-    console.print(unlocked(Kubernetes(found.kubeconfig, found.context), found.velero_namespace, run))
+    for found in environments(Settings.read()):
+        console.print(unlocked(Kubernetes(found.kubeconfig, found.context), found.velero_namespace, run))
 
 
 @app.command()
@@ -213,15 +213,16 @@ def sweep(
     expired: Annotated[bool, typer.Option("--expired", help="Only what is past the expiry on its label.")] = False,
 ) -> None:
     """Remove what killed runs left on the target, by label and run id, but nothing of a run at work."""
-    from acceptance.safety import environment
+    from acceptance.safety import environments
     from acceptance.settings import Settings
     from acceptance.sweep import sweep as swept
     from acceptance.timeouts import Timeouts
 
     count = 0
-    for line in swept(environment(Settings.read()), Timeouts.from_environment(), run, expired=expired):
-        print(line)
-        count += 1
+    for environment in environments(Settings.read()):
+        for line in swept(environment, Timeouts.from_environment(), run, expired=expired):
+            print(line)
+            count += 1
     console.print(f"{count} things swept." if count else "Nothing to sweep.")
 
 

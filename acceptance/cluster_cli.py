@@ -39,7 +39,9 @@ def cluster_app(make: Callable[[], Lab], console: Console, *, what: str, summary
 
     @app.command(help=f"Remove the {what}. Built programs and images stay in the cache.")
     def down() -> None:
-        console.print(f"The {what} is down." if make().down() else f"There is no {what}.")
+        # The last one first: each puts back the kernel's settings as it has found them.
+        there = [lab.down() for lab in reversed(make().all())]
+        console.print(f"The {what} is down." if any(there) else f"There is no {what}.")
 
     @app.command(help=f"Show every process of the {what}; exit code 1 when one has ended or there is none.")
     def status() -> None:

@@ -25,40 +25,57 @@ if TYPE_CHECKING:
 FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
 
 
-def environment(settings: Settings, *, complete: bool = True) -> Environment:
-    """The environment of the run's target; raises Refusal when it may not be touched.
+def environment(settings: Settings, *, complete: bool = True, number: int = 1) -> Environment:
+    """The environment of the run's target, of lab *number* of several; raises Refusal when it may not be touched.
 
     A run needs it to be *complete*: without S3's address and keys it is refused too.
     """
     if settings.target is Target.CURRENT:
         return _current(settings, complete)
-    return _own(settings)
+    return _own(settings, number)
 
 
-def cluster_of(target: Target, uploader: str | None = None) -> Lab:
-    """The cluster of a target that is ours to bring up and to break; with another *uploader* than its settings say."""
+def environments(settings: Settings) -> list[Environment]:
+    """The environment of the run's target, and of every lab that is up beside it; raises Refusal."""
+    first = environment(settings)
+    if settings.target is not Target.LAB:
+        return [first]
+    from lab.facts import load
+    from lab.settings import MOST_LABS, LabSettings
+
+    numbers = range(2, MOST_LABS + 1)
+    others = [number for number in numbers if load(LabSettings().beside(number)) is not None]
+    return [first, *(environment(settings, number=number) for number in others)]
+
+
+def cluster_of(target: Target, uploader: str | None = None, number: int = 1) -> Lab:
+    """The cluster of a target that is ours to bring up and to break; with another *uploader* than its settings say.
+
+    There may be several labs: *number* says which.
+    """
     chosen: dict[str, Any] = {"uploader": uploader} if uploader else {}
     if target is Target.LAB:
         from lab.lifecycle import Lab
         from lab.settings import LabSettings
 
-        return Lab(LabSettings(**chosen))
+        return Lab(LabSettings(**chosen).beside(number))
     from acceptance.kind_cli import kind_cluster
 
     return kind_cluster(**chosen)
 
 
-def _own(asked: Settings) -> Environment:
+def _own(asked: Settings, number: int) -> Environment:
     from lab.facts import load
     from lab.settings import SYNC_FREQUENCY
 
-    cluster = cluster_of(asked.target)
+    cluster = cluster_of(asked.target, number=number)
     facts = load(cluster.settings)
     if facts is None:
         raise Refusal(f"the {cluster.what} is not up: run `{cluster.command}`")
     keys = facts.credentials()
     return Environment(
         target=asked.target,
+        name=facts.name,
         kubeconfig=facts.kubeconfig,
         velero_namespace=facts.velero_namespace,
         location=facts.location,

@@ -44,6 +44,8 @@ class Environment(BaseModel):
     """The system under test as the suite reaches it; the same for every target."""
 
     target: Target
+    # What tells it from others that the same run has.
+    name: str = "target"
     kubeconfig: Path
     context: str | None = None
     velero_namespace: str = "velero"

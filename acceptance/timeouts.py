@@ -55,6 +55,8 @@ DEFAULTS: dict[str, float] = {
     "flux_reconciled": 120,
     "deployed": 300,
     "secret_rotated": 240,
+    # What is logged is read a moment later
+    "log_followed": 5,
     # How long nothing must happen for it to count as not happening
     "quiet": 12,
     # The lab

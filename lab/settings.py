@@ -27,6 +27,8 @@ BUCKET = "velero-backups"
 OTHER_BUCKET = "other-service"
 # How soon a pod sees a changed secret. Kubernetes' default is 1m; the report says what the lab has.
 SYNC_FREQUENCY = "10s"
+# Labs that a run may have side by side, and how far apart their ports are.
+MOST_LABS, PORTS_APART = 4, 10
 NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 GO_DURATION = r"^(\d+(\.\d+)?(ms|s|m|h))+$"
 
@@ -78,6 +80,18 @@ class LabSettings(BaseSettings):
                 f"{changed[0]} is what gitops/ says: choose it with ACCEPTANCE_LAB_DEPLOYMENT=install only"
             )
         return self
+
+    def beside(self, number: int) -> LabSettings:
+        """The lab that stands as *number* beside this one, which is the first: of its own name, network and ports."""
+        if number == 1:
+            return self
+        ports = {name: port + PORTS_APART * (number - 1) for name, port in self if name.endswith("_port")}
+        network = (
+            int(self.network.network_address) + (number - 1) * self.network.num_addresses,
+            self.network.prefixlen,
+        )
+        own = {"name": f"{self.name}-{number}", "network": IPv4Network(network), **ports}
+        return type(self)(**{**self.model_dump(), **own})
 
     @property
     def group(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,8 +20,8 @@ from acceptance.drivers.velero import Operation, Velero
 from acceptance.evidence.recorder import Blocked, Evidence, Inconclusive
 from acceptance.settings import Environment
 from acceptance.sizes import Estimate, Sizes
-from acceptance.timeouts import Timeouts
-from acceptance.waiting import poll
+from acceptance.timeouts import Timeouts, seconds
+from acceptance.waiting import WaitTimedOut, poll
 from fixtures.counters import Counters
 from fixtures.guests import Guests
 from fixtures.outages import Denial
@@ -196,11 +197,24 @@ def run_failed(failed: Due, copy: Copy, counters: Counters, velero: Velero, vigi
     run = failed.run
     evidence.observe("the run ended", f"{run.phase}: {run.reason()[:200]}")
     assert run.phase in failure.FAILURES, f"the run is {run.phase}, as if nothing had failed"
-    lines = failure.logged(vigil.error_lines(), run.name)
+    lines = _logged(vigil, run.name)
     evidence.measure("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
     counted = counters.failures(copy.name) - failed.counted
     evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
     evidence.measure("schedules_stopped", int(phase_of(velero.schedule(copy.name)) != "Enabled"))
+
+
+def _logged(vigil: Vigil, run: str) -> list[str]:
+    """The error lines that name the run; they are followed, so they come a moment after what they tell of."""
+    with suppress(WaitTimedOut):
+        return poll(
+            lambda: failure.logged(vigil.error_lines(), run),
+            until=bool,
+            event=f"an error line names {run}",
+            timeout=seconds("log_followed"),
+            interval=0.2,
+        )
+    return []
 
 
 @when("S3 takes it again and the copy is due again", target_fixture="next_run")
@@ -295,7 +309,7 @@ def counted_and_not_logged(copy: Copy, single: Operation, counters: Counters, vi
     evidence.observe("the run says", single.reason())
     counted = counters.failures(copy.name)
     evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
-    lines = failure.logged(vigil.error_lines(), single.name)
+    lines = _logged(vigil, single.name)
     evidence.refute("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
 
 

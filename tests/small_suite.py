@@ -26,7 +26,7 @@ from pydantic import SecretStr
 import pytest
 from pytest_bdd import given, when, then, parsers
 
-def reachable(found):
+def reachable(found, number):
     found.redactor.learn("planted-secret")
     place = Path("/nowhere")
     access = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
@@ -40,15 +40,15 @@ if own.exists():
     waivers.load.__defaults__ = (own.parent,)
 run._bring_up = lambda *_: None
 run._reachable = reachable
-def begin(session, found):
+def begin(session, found, others):
     who = "worker" if run.is_worker(session.config) else "main"
     with Path(__file__).with_name(f"begun-{{who}}").open("a") as begun:
         begun.write(found.environment.corpus_image)
 
 run._begin = begin
-pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.plugins.records",
-                  "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps", "acceptance.plugins.report",
-                  "acceptance.plugins.allure_page"]
+pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.plugins.workers",
+                  "acceptance.plugins.records", "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps",
+                  "acceptance.plugins.report", "acceptance.plugins.allure_page"]
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_up(request):

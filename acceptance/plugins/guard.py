@@ -83,14 +83,20 @@ class Guard:
         changed = frozenset({self._environment.velero_namespace, self._environment.flux_namespace})
         found = Comparison(before, after, changed if self._disrupts else frozenset(), self._disrupts).changes()
         self.run.foreign_changes += found.by_run
-        notes = self._environment.notes
-        notes["fingerprint"] = f"{len(before.objects)} foreign objects and {len(before.keys)} foreign keys compared"
+        counted = f"{len(before.objects)} foreign objects and {len(before.keys)} foreign keys compared"
+        self._note("fingerprint", counted)
         if found.by_others:
-            notes["changed by others meanwhile"] = _shown(found.by_others)
+            self._note("changed by others meanwhile", _shown(found.by_others))
         if after.unseen:
-            notes["not in the fingerprint"] = "may not be listed: " + ", ".join(sorted(after.unseen))
+            self._note("not in the fingerprint", "may not be listed: " + ", ".join(sorted(after.unseen)))
         if self._bucket.incomplete_uploads() is None:
-            notes["incomplete uploads"] = "not looked for: the suite's keys may not list them"
+            self._note("incomplete uploads", "not looked for: the suite's keys may not list them")
+
+    def _note(self, what: str, text: str) -> None:
+        """Say it in the report, whose environment is that of the first of several labs."""
+        shown = self.run.environment
+        assert shown is not None
+        shown.notes[what if shown is self._environment else f"{what} of {self._environment.name}"] = text
 
     def _stop(self, reason: str) -> None:
         """End the run as Ctrl-C does: what was made is removed, and the report written."""
@@ -102,36 +108,42 @@ class Guard:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
-GUARD = pytest.StashKey[Guard]()
+GUARDS = pytest.StashKey[list[Guard]]()
 
 
-def begin(session: pytest.Session, run: Run) -> None:
-    """Called once the target was found to be there; raises Refusal when the run must not start."""
+def begin(session: pytest.Session, run: Run, others: list[Environment]) -> None:
+    """Called once the target was found to be there, and the *others* that have a worker each.
+
+    Raises Refusal when the run must not start.
+    """
     assert run.environment is not None
     environment = run.environment
     kubernetes = Kubernetes(environment.kubeconfig, environment.context, call_seconds=run.timeouts["api_call"])
     nodes = environment.target is not Target.LAB
     run.clocks = Clocks(kubernetes, nodes=nodes, seconds=run.timeouts["clocks_compared"]).start()
     if not is_worker(session.config):
-        guard = Guard(session, run, environment)
+        guards = [Guard(session, run, found) for found in (environment, *others)]
         try:
-            guard.begin(sweeps=session.config.option.sweep)
+            for guard in guards:
+                guard.begin(sweeps=session.config.option.sweep)
         except BaseException:
-            guard.release()
+            for guard in guards:
+                guard.release()
             raise
-        session.config.stash[GUARD] = guard
+        session.config.stash[GUARDS] = guards
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """After the fixtures' clean-up, before the report is written."""
-    guard = session.config.stash.get(GUARD, None)
-    if guard is None:
+    guards = session.config.stash.get(GUARDS, [])
+    for guard in guards:
+        try:
+            guard.end()
+        except AcceptanceError as error:
+            fail(session, f"what is not ours could not be compared with what it was: {error}")
+    if not guards:
         return
-    run = guard.run
-    try:
-        guard.end()
-    except AcceptanceError as error:
-        fail(session, f"what is not ours could not be compared with what it was: {error}")
+    run = guards[0].run
     if run.clocks is not None and run.environment is not None:
         run.environment.notes["clock skew"] = run.clocks.note()
 

@@ -6,7 +6,9 @@ import os
 import signal
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,12 +94,21 @@ def pytest_configure(config: pytest.Config) -> None:
     # Workers of pytest-xdist are children of this process: one run, one name.
     os.environ["ACCEPTANCE_RUN_ID"] = settings.run_id
     if runs_features(config):
+        # What a crashed worker has left of its lab is not known: no other one goes on with it.
+        option.maxworkerrestart = "0"
         if not option.xmlpath:
             option.xmlpath = str(run.folder / "junit.xml")
         if not option.allure_report_dir:
             option.allure_report_dir = str(run.folder / "allure-results")
     # CI cancels with SIGTERM, which would end the process without any clean-up.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, partial(_interrupt, os.getpid()))
+
+
+def _interrupt(own: int, number: int, frame: FrameType | None) -> None:
+    """Interrupt this process as Ctrl-C does; a child that a library has forked just ends."""
+    if os.getpid() != own:
+        os._exit(128 + number)
+    signal.default_int_handler(number, frame)
 
 
 def _check_signing_key() -> None:
@@ -147,14 +158,17 @@ def _prepare(session: pytest.Session) -> None:
     config = session.config
     run = config.stash[RUN]
     try:
+        first, *others = numbers = _labs(run.settings, config)
         if run.settings.target is not Target.CURRENT and not is_worker(config):
-            _bring_up(run.settings, getattr(session, "items", []))
-        run.environment = _reachable(run)
+            _bring_up(run.settings, getattr(session, "items", []), numbers)
+        run.environment = _reachable(run, first)
         if run.environment.target is Target.CURRENT:
             run.environment = _by_private_kubeconfig(run.environment, config)
+        if others:
+            run.environment.notes["labs"] = f"{len(numbers)} side by side on one machine, of which each worker has one"
         if run.settings.results:
             _choose_results(run, run.environment)
-        _begin(session, run)
+        _begin(session, run, [_reachable(run, number) for number in others])
         run.clock = Deadline(0)
     except Refusal as error:
         pytest.exit(f"refused: {error}", returncode=EXIT_USAGE)
@@ -190,7 +204,26 @@ def worker_of(config: pytest.Config) -> str:
     return str(getattr(config, "workerinput", {}).get("workerid", ""))
 
 
-def _bring_up(settings: Settings, items: list[pytest.Item]) -> None:
+def index_of(config: pytest.Config) -> int:
+    """Which of the workers this is, from 0 on; without workers 0."""
+    return int(worker_of(config).removeprefix("gw") or 0)
+
+
+def _labs(settings: Settings, config: pytest.Config) -> list[int]:
+    """The labs that this process has to do with: a worker of pytest-xdist has its own, who started them has all."""
+    if settings.target is not Target.LAB:
+        return [1]
+    if is_worker(config):
+        return [index_of(config) + 1]
+    from lab.settings import MOST_LABS
+
+    count = max(1, len(config.getoption("tx", None) or []))
+    if count > MOST_LABS:
+        raise Refusal(f"each worker has a lab of its own, of which there are at most {MOST_LABS}: use -n {MOST_LABS}")
+    return list(range(1, count + 1))
+
+
+def _bring_up(settings: Settings, items: list[pytest.Item], numbers: list[int]) -> None:
     """Bring the target up with what was asked for; where a scenario upgrades Velero, with the newer one at hand."""
     from rich.console import Console
 
@@ -198,19 +231,23 @@ def _bring_up(settings: Settings, items: list[pytest.Item]) -> None:
     from lab.programs import RELEASES
     from lab.progress import Steps
 
-    cluster, steps = cluster_of(settings.target, settings.uploader), Steps(Console(highlight=False))
-    cluster.up(steps)
-    if any(item.get_closest_marker(UPGRADE) for item in items):
-        cluster.provide(RELEASES["kopia"], steps)
+    upgrades = any(item.get_closest_marker(UPGRADE) for item in items)
+    # Nobody knows yet what workers will run, but which profile has the upgrade.
+    upgrades = upgrades or (len(numbers) > 1 and settings.effective_profile is Profile.SOAK)
+    for number in numbers:
+        cluster, steps = cluster_of(settings.target, settings.uploader, number), Steps(Console(highlight=False))
+        cluster.up(steps)
+        if upgrades:
+            cluster.provide(RELEASES["kopia"], steps)
 
 
-def _reachable(run: Run) -> Environment:
+def _reachable(run: Run, number: int) -> Environment:
     """The environment, after one call each to its API server and its bucket."""
     from acceptance.drivers.kubernetes import ApiError, Kubernetes
     from acceptance.drivers.s3 import Bucket
     from acceptance.safety import environment, with_uploader
 
-    found = environment(run.settings)
+    found = environment(run.settings, number=number)
     run.redactor.learn(found.s3.access_key.get_secret_value(), found.s3.secret_key.get_secret_value())
     kubernetes = Kubernetes(found.kubeconfig, found.context, call_seconds=run.timeouts["api_call"])
     try:
@@ -242,7 +279,7 @@ def _by_private_kubeconfig(environment: Environment, config: pytest.Config) -> E
     return environment.model_copy(update={"kubeconfig": private_kubeconfig(environment, Path(folder.name))})
 
 
-def _begin(session: pytest.Session, run: Run) -> None:
+def _begin(session: pytest.Session, run: Run, others: list[Environment]) -> None:
     from acceptance.plugins import guard
 
-    guard.begin(session, run)
+    guard.begin(session, run, others)

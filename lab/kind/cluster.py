@@ -53,6 +53,10 @@ class KindCluster(Lab):
         super().__post_init__()
         self.engine = Engine(self.settings, own=DOCKERD in self.processes.recorded())
 
+    def all(self) -> list[Lab]:
+        """Only this one: workers of a run share it."""
+        return [self]
+
     @property
     def modules(self) -> tuple[Module, ...]:
         """What has to be built: with a registry, only what none has."""

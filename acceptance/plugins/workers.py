@@ -1,0 +1,63 @@
+"""Which worker of pytest-xdist does what: whole features, and the first one what it has begun beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+from pytest_bdd.scenario import make_python_name
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+from acceptance.gherkin.collector import document
+from acceptance.plugins.run import runs_features
+
+# Tag of scenarios that only judge what goes on beside the others from the first one on.
+BESIDE = "beside"
+# Criteria whose scenarios look at the same work, which takes long: one worker does it for all of them.
+TOGETHER = (
+    frozenset({"AC-003-02", "AC-004-02"}),
+    frozenset({"AC-003-04", "AC-004-04", "NFR-PERF-001", "NFR-PERF-002"}),
+    frozenset({"AC-005-01", "AC-005-02", "AC-005-03"}),
+)
+
+
+class ByFeature(LoadScopeScheduling):
+    """A worker that is free takes the next feature; what goes on beside is judged where it was begun."""
+
+    def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
+        super().__init__(config, log)
+        # xdist's own order is by the number of tests, which says nothing of how long a scenario takes.
+        config.option.loadscopereorder = False
+        self._root = config.rootpath
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        return scope_of(self._root / file, test)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if set(self.workqueue) == {BESIDE} and node is not self.nodes[0]:
+            if not node.shutting_down:
+                node.shutdown()
+            return
+        super()._reschedule(node)
+
+
+def scope_of(path: Path, test: str) -> str:
+    """What is done by one worker: a feature, several that share their work, or what goes on beside."""
+    feature = document(path)
+    if test in {f"test_{make_python_name(scenario.name)}" for scenario in feature.scenarios if BESIDE in scenario.tags}:
+        return BESIDE
+    return next((" ".join(sorted(group)) for group in TOGETHER if _meets(group, feature.tag_line)), str(path))
+
+
+def _meets(group: Collection[str], tags: Collection[str]) -> bool:
+    return any(tag in group for tag in tags)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFeature | None:
+    """Ours for the features; --dist decides for everything else."""
+    return ByFeature(config, log) if runs_features(config) else None

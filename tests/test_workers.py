@@ -1,0 +1,121 @@
+"""Which worker does what, and which lab it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from acceptance.gherkin.collector import document
+from acceptance.gherkin.documents import FEATURES, read_all
+from acceptance.plugins.workers import BESIDE, TOGETHER, ByFeature, scope_of
+from fixtures.beside import BEGUN
+from lab.settings import MOST_LABS, LabSettings
+from tests.small_suite import GREEN, HEAD, Suite, scenario
+
+OTHER = HEAD.replace("AC-003-01", "AC-003-02")
+
+
+def feature_of(criterion: str) -> Path:
+    return next(feature.path for feature in read_all() if criterion in feature.tag_line)
+
+
+@pytest.mark.parametrize("group", TOGETHER, ids=lambda group: " ".join(sorted(group)))
+def test_features_that_share_their_work_go_to_one_worker(group: frozenset[str]) -> None:
+    assert len({scope_of(feature_of(criterion), "test_any") for criterion in group}) == 1
+
+
+def test_any_other_feature_is_a_share_of_its_own() -> None:
+    together = frozenset[str]().union(*TOGETHER)
+    alone = [feature for feature in read_all() if not together & set(feature.tag_line)]
+    assert len({scope_of(feature.path, "test_any") for feature in alone}) == len(alone) > 30
+
+
+def test_what_goes_on_beside_is_one_share() -> None:
+    judged = {
+        criterion
+        for criterion in BEGUN
+        for found in document(feature_of(criterion)).scenarios
+        if BESIDE in found.tags and scope_of(feature_of(criterion), f"test_{_python(found.name)}") == BESIDE
+    }
+    assert judged == set(BEGUN)
+
+
+def _python(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name.lower().replace(",", "").replace("'", "").replace("-", ""))
+
+
+class Worker:
+    """A worker that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.shutting_down, self.asked = False, list[int]()
+
+    def send_runtest_some(self, indices: list[int]) -> None:
+        self.asked += indices
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+
+def test_what_goes_on_beside_is_judged_by_the_worker_that_began_it(pytestconfig: pytest.Config) -> None:
+    calm = next(found.name for found in document(feature_of("AC-001-04")).scenarios if BESIDE in found.tags)
+    files = [feature_of(criterion).relative_to(FEATURES.parent) for criterion in ("AC-002-01", "AC-002-02")]
+    beside = f"{feature_of('AC-001-04').relative_to(FEATURES.parent)}::test_{_python(calm)}"
+    nodes = [f"{file}::test_{index}" for file in files for index in range(4)] + [beside]
+    scheduler = ByFeature(cast(Any, _Config(pytestconfig.rootpath)))
+    first, second = Worker(), Worker()
+    for worker in (first, second):
+        scheduler.add_node(cast(Any, worker))
+    for worker in (first, second):
+        scheduler.add_node_collection(cast(Any, worker), nodes)
+    scheduler.schedule()
+    assert (first.asked, second.asked) == ([0, 1, 2, 3], [4, 5, 6, 7])
+    for index in range(4, 7):  # the second one is through with its own first
+        scheduler.mark_test_complete(cast(Any, second), index)
+    assert second.shutting_down and len(second.asked) == 4
+    for index in range(3):
+        scheduler.mark_test_complete(cast(Any, first), index)
+    assert first.asked == [0, 1, 2, 3, 8]
+
+
+class _Config:
+    """As much of a configuration as a scheduler asks for."""
+
+    def __init__(self, rootpath: Path) -> None:
+        self.rootpath = rootpath
+        self.option = type("Option", (), {"loadscopereorder": False})()
+
+    def getvalue(self, name: str) -> object:
+        return {"tx": ["popen", "popen"]}[name]
+
+
+# -- labs -----------------------------------------------------------------------------------
+
+
+def test_labs_side_by_side_share_nothing() -> None:
+    labs = [LabSettings(name="own").beside(number) for number in range(1, MOST_LABS + 1)]
+    assert [lab.name for lab in labs] == ["own", "own-2", "own-3", "own-4"]
+    assert not any(a.network.overlaps(b.network) for a in labs for b in labs if a is not b)
+    ports = [port for lab in labs for port in lab.forwarded_ports.values()]
+    assert len(ports) == len(set(ports))
+    assert len({lab.state for lab in labs}) == MOST_LABS
+
+
+def test_a_lab_beside_is_as_the_first_otherwise() -> None:
+    assert LabSettings(uploader="kopia", validation_frequency="7s").beside(2).validation_frequency == "7s"
+
+
+def test_more_workers_than_labs_are_refused(suite: Suite) -> None:
+    done = suite.run("-n", str(MOST_LABS + 1))
+    assert done.returncode == 4
+    assert f"use -n {MOST_LABS}" in done.stdout + done.stderr
+
+
+def test_a_worker_that_crashes_is_not_replaced(suite: Suite) -> None:
+    suite.write(GREEN + scenario("Deadly", "its process ends"))
+    done = suite.run("-n", "2")
+    assert done.returncode == 1
+    assert "gw2" not in done.stdout
+    assert "crashed" in done.stdout
