@@ -73,6 +73,7 @@ DEFAULTS: dict[str, float] = {
     "kind_call": 300,
     # The suite's own order: scenarios that must have the cluster to themselves
     "exclusive_use": 900,
+    "workers_cleaned_up": 300,
 }
 
 

@@ -186,7 +186,8 @@ def test_parallel_workers_make_one_report(suite: Suite) -> None:
     done = suite.run("-n", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert suite.row()["verdict"] == "VERIFIED"
-    assert suite.report()["environment"] == {"velero": "v0"}
+    labs = "2 side by side on one machine, of which each worker has one"
+    assert suite.report()["environment"] == {"velero": "v0", "labs": labs}
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")])
@@ -197,10 +198,15 @@ def test_a_run_begins_once_in_its_own_process(suite: Suite, arguments: tuple[str
     assert (suite.folder / "begun-worker").exists() == bool(arguments)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_cleans_up_and_reports(suite: Suite, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "arguments"), [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGTERM, ("-n", "2"))]
+)
+def test_an_interrupted_run_cleans_up_and_reports(
+    suite: Suite, number: signal.Signals, arguments: tuple[str, ...]
+) -> None:
     suite.write(GREEN + scenario("Endless", "it waits for ever"))
-    running = subprocess.Popen(suite.command(), cwd=suite.folder, stdout=subprocess.PIPE, text=True)
+    (suite.folder / "leak").write_text("what the clean-up has found")
+    running = subprocess.Popen(suite.command(*arguments), cwd=suite.folder, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not (suite.folder / "waiting").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -209,6 +215,7 @@ def test_an_interrupted_run_cleans_up_and_reports(suite: Suite, number: signal.S
     assert running.returncode == 2, out
     assert (suite.folder / "cleaned").exists()
     assert suite.report()["run"]["interrupted"] is True
+    assert "what the clean-up has found" in suite.report()["summary"]["leaks"]
     assert {s["outcome"] for s in suite.row()["scenarios"]} == {"passed", "interrupted"}
     assert suite.row()["verdict"] == "INCONCLUSIVE"
 

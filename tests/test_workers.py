@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pytest_bdd.scenario import make_python_name
 
 from acceptance.gherkin.collector import document
 from acceptance.gherkin.documents import FEATURES, read_all
 from acceptance.plugins.workers import BESIDE, TOGETHER, ByFeature, scope_of
 from fixtures.beside import BEGUN
 from lab.settings import MOST_LABS, LabSettings
-from tests.small_suite import GREEN, HEAD, Suite, scenario
+from tests.small_suite import GREEN, Suite, make_suite, scenario
 
-OTHER = HEAD.replace("AC-003-01", "AC-003-02")
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return make_suite(tmp_path)
 
 
 def feature_of(criterion: str) -> Path:
@@ -37,20 +42,17 @@ def test_what_goes_on_beside_is_one_share() -> None:
         criterion
         for criterion in BEGUN
         for found in document(feature_of(criterion)).scenarios
-        if BESIDE in found.tags and scope_of(feature_of(criterion), f"test_{_python(found.name)}") == BESIDE
+        if BESIDE in found.tags and scope_of(feature_of(criterion), f"test_{make_python_name(found.name)}") == BESIDE
     }
     assert judged == set(BEGUN)
-
-
-def _python(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name.lower().replace(",", "").replace("'", "").replace("-", ""))
 
 
 class Worker:
     """A worker that notes what it is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self.shutting_down, self.asked = False, list[int]()
+        self.gateway = SimpleNamespace(id=name)
 
     def send_runtest_some(self, indices: list[int]) -> None:
         self.asked += indices
@@ -62,10 +64,10 @@ class Worker:
 def test_what_goes_on_beside_is_judged_by_the_worker_that_began_it(pytestconfig: pytest.Config) -> None:
     calm = next(found.name for found in document(feature_of("AC-001-04")).scenarios if BESIDE in found.tags)
     files = [feature_of(criterion).relative_to(FEATURES.parent) for criterion in ("AC-002-01", "AC-002-02")]
-    beside = f"{feature_of('AC-001-04').relative_to(FEATURES.parent)}::test_{_python(calm)}"
+    beside = f"{feature_of('AC-001-04').relative_to(FEATURES.parent)}::test_{make_python_name(calm)}"
     nodes = [f"{file}::test_{index}" for file in files for index in range(4)] + [beside]
     scheduler = ByFeature(cast(Any, _Config(pytestconfig.rootpath)))
-    first, second = Worker(), Worker()
+    first, second = Worker("gw0"), Worker("gw1")
     for worker in (first, second):
         scheduler.add_node(cast(Any, worker))
     for worker in (first, second):

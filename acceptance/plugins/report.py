@@ -103,13 +103,12 @@ def _redact(folder: Path, redactor: Redactor) -> None:
 
 
 def _save_leaks(run: Run, who: str) -> None:
-    if run.leaks:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / f"leaks-{who}.json").write_text(json.dumps(run.leaks))
+    run.folder.mkdir(parents=True, exist_ok=True)
+    run.leaks_of(who).write_text(json.dumps(run.leaks))
 
 
 def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
-    leaks = [leak for path in sorted(run.folder.glob("leaks-*.json")) for leak in json.loads(path.read_text())]
+    leaks = [leak for path in sorted(run.folder.glob(run.leaks_of("*").name)) for leak in json.loads(path.read_text())]
     started = session.config.stash[STARTED]
     environment = run.environment
     report = traceability.build(

@@ -6,7 +6,6 @@ import os
 import signal
 import tempfile
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -55,6 +54,10 @@ class Run:
     def records(self) -> Path:
         return self.folder / "records"
 
+    def leaks_of(self, process: str) -> Path:
+        """What a process of the run has left behind; it is there once that has cleaned up."""
+        return self.folder / f"leaks-{process}.json"
+
 
 RUN = pytest.StashKey[Run]()
 
@@ -100,15 +103,27 @@ def pytest_configure(config: pytest.Config) -> None:
             option.xmlpath = str(run.folder / "junit.xml")
         if not option.allure_report_dir:
             option.allure_report_dir = str(run.folder / "allure-results")
-    # CI cancels with SIGTERM, which would end the process without any clean-up.
-    signal.signal(signal.SIGTERM, partial(_interrupt, os.getpid()))
+    interruption = Interruption()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interruption)
 
 
-def _interrupt(own: int, number: int, frame: FrameType | None) -> None:
-    """Interrupt this process as Ctrl-C does; a child that a library has forked just ends."""
-    if os.getpid() != own:
-        os._exit(128 + number)
-    signal.default_int_handler(number, frame)
+class Interruption:
+    """What Ctrl-C and SIGTERM do: CI cancels with the latter, which would end the process without any clean-up.
+
+    Once interrupted, a process cleans up, whatever else asks it to end; only Ctrl-C once more stops that.
+    """
+
+    def __init__(self) -> None:
+        self._own, self._begun = os.getpid(), False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._own:  # a child that a library has forked just ends
+            os._exit(128 + number)
+        if self._begun and number == signal.SIGTERM:
+            return
+        self._begun = True
+        signal.default_int_handler(number, frame)
 
 
 def _check_signing_key() -> None:

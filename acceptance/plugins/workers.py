@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 from acceptance.gherkin.collector import document
-from acceptance.plugins.run import runs_features
+from acceptance.plugins.run import RUN, runs_features
+from acceptance.waiting import WaitTimedOut, poll
 
 # Tag of scenarios that only judge what goes on beside the others from the first one on.
 BESIDE = "beside"
@@ -61,3 +65,25 @@ def _meets(group: Collection[str], tags: Collection[str]) -> bool:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFeature | None:
     """Ours for the features; --dist decides for everything else."""
     return ByFeature(config, log) if runs_features(config) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Interrupt the workers of a run that is, and let them clean up: xdist itself gives them seconds for it."""
+    parallel = session.config.pluginmanager.get_plugin("dsession")
+    if parallel is None or exitstatus != pytest.ExitCode.INTERRUPTED or not runs_features(session.config):
+        return
+    run = session.config.stash[RUN]
+    workers = list(parallel._active_nodes)
+    for worker in workers:
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(worker.gateway._io.popen.pid, signal.SIGTERM)
+    try:
+        poll(
+            lambda: [worker.gateway.id for worker in workers if not run.leaks_of(worker.gateway.id).exists()],
+            until=lambda busy: not busy,
+            event="the interrupted workers have cleaned up",
+            timeout=run.timeouts["workers_cleaned_up"],
+        )
+    except WaitTimedOut as error:
+        run.leaks.append(f"{error}: run `acceptance sweep --run {run.settings.run_id}`")
