@@ -61,18 +61,31 @@ class Worker:
         self.shutting_down = True
 
 
-def test_what_goes_on_beside_is_judged_by_the_worker_that_began_it(pytestconfig: pytest.Config) -> None:
-    calm = next(found.name for found in document(feature_of("AC-001-04")).scenarios if BESIDE in found.tags)
-    files = [feature_of(criterion).relative_to(FEATURES.parent) for criterion in ("AC-002-01", "AC-002-02")]
-    beside = f"{feature_of('AC-001-04').relative_to(FEATURES.parent)}::test_{make_python_name(calm)}"
-    nodes = [f"{file}::test_{index}" for file in files for index in range(4)] + [beside]
-    scheduler = ByFeature(cast(Any, _Config(pytestconfig.rootpath)))
-    first, second = Worker("gw0"), Worker("gw1")
-    for worker in (first, second):
+@pytest.fixture
+def workers() -> tuple[Worker, Worker]:
+    return Worker("gw0"), Worker("gw1")
+
+
+def schedule(workers: tuple[Worker, Worker], nodes: list[str]) -> ByFeature:
+    """A schedule of *nodes* that has begun."""
+    scheduler = ByFeature(cast(Any, _Config(FEATURES.parent)))
+    for worker in workers:
         scheduler.add_node(cast(Any, worker))
-    for worker in (first, second):
+    for worker in workers:
         scheduler.add_node_collection(cast(Any, worker), nodes)
     scheduler.schedule()
+    return scheduler
+
+
+def node(criterion: str, test: str) -> str:
+    return f"{feature_of(criterion).relative_to(FEATURES.parent)}::test_{test}"
+
+
+def test_what_goes_on_beside_is_judged_by_the_worker_that_began_it(workers: tuple[Worker, Worker]) -> None:
+    first, second = workers
+    calm = next(found.name for found in document(feature_of("AC-001-04")).scenarios if BESIDE in found.tags)
+    nodes = [node(criterion, str(index)) for criterion in ("AC-002-01", "AC-002-02") for index in range(4)]
+    scheduler = schedule(workers, [*nodes, node("AC-001-04", make_python_name(calm))])
     assert (first.asked, second.asked) == ([0, 1, 2, 3], [4, 5, 6, 7])
     for index in range(4, 7):  # the second one is through with its own first
         scheduler.mark_test_complete(cast(Any, second), index)
@@ -80,6 +93,14 @@ def test_what_goes_on_beside_is_judged_by_the_worker_that_began_it(pytestconfig:
     for index in range(3):
         scheduler.mark_test_complete(cast(Any, first), index)
     assert first.asked == [0, 1, 2, 3, 8]
+
+
+def test_the_first_worker_begins_with_what_needs_no_cluster_to_itself(workers: tuple[Worker, Worker]) -> None:
+    """The turn of what goes on beside is over sooner then."""
+    first, second = workers
+    alone, not_alone = ("AC-002-02", "AC-002-04"), ("AC-002-01", "AC-003-01")
+    schedule(workers, [node(criterion, "x") for criterion in (*alone, *not_alone)])
+    assert (first.asked, second.asked) == ([2, 3], [0, 1])
 
 
 class _Config:

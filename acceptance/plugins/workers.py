@@ -20,6 +20,8 @@ from acceptance.waiting import WaitTimedOut, poll
 
 # Tag of scenarios that only judge what goes on beside the others from the first one on.
 BESIDE = "beside"
+# Tag of scenarios that have the cluster to themselves.
+EXCLUSIVE = "exclusive"
 # Criteria whose scenarios look at the same work, which takes long: one worker does it for all of them.
 TOGETHER = (
     frozenset({"AC-003-02", "AC-004-02"}),
@@ -47,6 +49,21 @@ class ByFeature(LoadScopeScheduling):
                 node.shutdown()
             return
         super()._reschedule(node)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        """Keep the first worker off what needs a cluster to itself, as long as it has something else to do.
+
+        What it has begun beside has its turn on the cluster meanwhile.
+        """
+        scopes = sorted(
+            self.workqueue, key=lambda scope: (scope == BESIDE, self._alone(scope) == (node is self.nodes[0]))
+        )
+        self.workqueue.move_to_end(scopes[0], last=False)
+        super()._assign_work_unit(node)
+
+    def _alone(self, scope: str) -> bool:
+        files = {nodeid.partition("::")[0] for nodeid in self.workqueue[scope]}
+        return any(EXCLUSIVE in scenario.tags for file in files for scenario in document(self._root / file).scenarios)
 
 
 def scope_of(path: Path, test: str) -> str:
