@@ -69,7 +69,7 @@ def workers() -> tuple[Worker, Worker]:
 def schedule(workers: tuple[Worker, Worker], nodes: list[str]) -> ByFeature:
     """A schedule of *nodes* that has begun."""
     scheduler = ByFeature(cast(Any, _Config(FEATURES.parent)))
-    for worker in workers:
+    for worker in reversed(workers):  # whichever is ready sooner
         scheduler.add_node(cast(Any, worker))
     for worker in workers:
         scheduler.add_node_collection(cast(Any, worker), nodes)

@@ -44,7 +44,7 @@ class ByFeature(LoadScopeScheduling):
         return scope_of(self._root / file, test)
 
     def _reschedule(self, node: WorkerController) -> None:
-        if set(self.workqueue) == {BESIDE} and node is not self.nodes[0]:
+        if set(self.workqueue) == {BESIDE} and not self._is_first(node):
             if not node.shutting_down:
                 node.shutdown()
             return
@@ -55,11 +55,13 @@ class ByFeature(LoadScopeScheduling):
 
         What it has begun beside has its turn on the cluster meanwhile.
         """
-        scopes = sorted(
-            self.workqueue, key=lambda scope: (scope == BESIDE, self._alone(scope) == (node is self.nodes[0]))
-        )
+        scopes = sorted(self.workqueue, key=lambda scope: (scope == BESIDE, self._alone(scope) == self._is_first(node)))
         self.workqueue.move_to_end(scopes[0], last=False)
         super()._assign_work_unit(node)
+
+    def _is_first(self, node: WorkerController) -> bool:
+        """By its name: the workers are in the order in which they became ready."""
+        return bool(node.gateway.id == min(worker.gateway.id for worker in self.nodes))
 
     def _alone(self, scope: str) -> bool:
         files = {nodeid.partition("::")[0] for nodeid in self.workqueue[scope]}
