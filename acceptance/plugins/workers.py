@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -69,15 +66,15 @@ class ByFeature(LoadScopeScheduling):
 
 
 def scope_of(path: Path, test: str) -> str:
-    """What is done by one worker: a feature, several that share their work, or what goes on beside."""
-    feature = document(path)
-    if test in {f"test_{make_python_name(scenario.name)}" for scenario in feature.scenarios if BESIDE in scenario.tags}:
-        return BESIDE
-    return next((" ".join(sorted(group)) for group in TOGETHER if _meets(group, feature.tag_line)), str(path))
+    """What is done by one worker: what goes on beside, or a share of the features."""
+    judges = {make_python_name(found.name) for found in document(path).scenarios if BESIDE in found.tags}
+    return BESIDE if test.removeprefix("test_") in judges else share_of(path)
 
 
-def _meets(group: Collection[str], tags: Collection[str]) -> bool:
-    return any(tag in group for tag in tags)
+def share_of(path: Path) -> str:
+    """The share of a feature: itself, or those that share their work."""
+    tags = document(path).tag_line
+    return next((" ".join(sorted(group)) for group in TOGETHER if not group.isdisjoint(tags)), str(path))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -93,13 +90,17 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if parallel is None or exitstatus != pytest.ExitCode.INTERRUPTED or not runs_features(session.config):
         return
     run = session.config.stash[RUN]
-    workers = list(parallel._active_nodes)
-    for worker in workers:
-        with suppress(ProcessLookupError):  # it has ended by itself
-            os.kill(worker.gateway._io.popen.pid, signal.SIGTERM)
+    # The process of each by its name; both are private to xdist and execnet.
+    workers = {node.gateway.id: node.gateway._io.popen for node in parallel._active_nodes}
+    for process in workers.values():
+        process.send_signal(signal.SIGTERM)  # nothing where it has ended by itself
+
+    def cleaning() -> list[str]:
+        return [name for name, it in workers.items() if it.poll() is None and not run.leaks_of(name).exists()]
+
     try:
         poll(
-            lambda: [worker.gateway.id for worker in workers if not run.leaks_of(worker.gateway.id).exists()],
+            cleaning,
             until=lambda busy: not busy,
             event="the interrupted workers have cleaned up",
             timeout=run.timeouts["workers_cleaned_up"],
