@@ -20,6 +20,9 @@ PYTEST_ARGS ?=
 # LAB_TESTS=1 first proves on a second lab that nothing is left behind (about five minutes).
 LAB_TESTS ?=
 
+# The suite starts Python dozens of times: without bytecode each start compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 space := $(subst ,, )
 
 help: ## what there is
@@ -47,7 +50,7 @@ test: setup ## the suite's own tests, lints and types; no cluster
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/acceptance lint
-	$(BIN)/pytest tests -n 2
+	$(BIN)/pytest tests -n 2 --dist worksteal
 	$(BIN)/acceptance figures --record "make test" --seconds $$((SECONDS - start)) >/dev/null
 
 setup: $(VENV)/ready ## the Python environment from requirements.lock

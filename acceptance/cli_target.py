@@ -50,15 +50,17 @@ class Place:
 
 
 def _place() -> Place:
-    from acceptance.drivers.kubernetes import Kubernetes
-    from acceptance.drivers.s3 import Bucket
-    from acceptance.drivers.velero import Velero
     from acceptance.safety import environment
     from acceptance.settings import Settings
-    from acceptance.sizes import Sizes
     from acceptance.timeouts import Timeouts
 
     timeouts, found = Timeouts.from_environment(), environment(Settings.read())
+    # After what may refuse the call, which need not wait for the libraries of the drivers.
+    from acceptance.drivers.kubernetes import Kubernetes
+    from acceptance.drivers.s3 import Bucket
+    from acceptance.drivers.velero import Velero
+    from acceptance.sizes import Sizes
+
     kubernetes = Kubernetes(found.kubeconfig, found.context, call_seconds=timeouts["api_call"])
     velero = Velero(kubernetes, found.velero_namespace, found.location, timeouts)
     bucket = Bucket(found.s3, found.bucket, call_seconds=timeouts["s3_call"])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from acceptance.drivers.kinds import SELF_REVIEW, Json
+from acceptance.register.load import LOADER
 from acceptance.register.models import Profile
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def wanted(profile: Profile, velero: str) -> list[Right]:
 
 def roles(name: str) -> list[Json]:
     """The ClusterRole and the Role of a file of deploy/rbac."""
-    documents = yaml.safe_load_all((FOLDER / f"{name}.yaml").read_text())
+    documents = yaml.load_all((FOLDER / f"{name}.yaml").read_text(), LOADER)
     return [document for document in documents if document["kind"] in ("ClusterRole", "Role")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,8 +97,9 @@ def _reasons(
     return list(filter(None, [refusal, *(lacking.get(need, "") for need in graph.of(scenario, criterion))]))
 
 
+@cache
 def graph() -> Needs:
-    """The suite's own steps and fixtures."""
+    """The suite's own steps and fixtures, looked up once a process."""
     from acceptance.gherkin.lint import definitions
     from acceptance.gherkin.needs import Needs, fixtures
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ import yaml
 
 from acceptance.drivers.kinds import Json, Kind
 from acceptance.drivers.kubernetes import Kubernetes
+from tests.serving import served
 
 # The path of one object; that of a collection ends earlier.
 OBJECT = re.compile(r"/(api/[^/]+|apis/[^/]+/[^/]+)(/namespaces/[^/]+)?/[^/]+/[^/]+")
@@ -122,12 +122,8 @@ def _fits(item: Json, selector: str) -> bool:
 def serving() -> Iterator[ApiServer]:
     """An API server that runs while the body does."""
     server = ApiServer()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with served(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def client(server: ApiServer, folder: Path) -> Kubernetes:

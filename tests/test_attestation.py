@@ -24,11 +24,23 @@ from tests.commands import ROOT
 from tests.sample_runs import STARTED, run
 
 
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs and the key that signed them, written once: the tests alter copies."""
+    home = tmp_path_factory.mktemp("signed")
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        changed.delenv(keys.VARIABLE, raising=False)
+        run(home / "reports", "first")
+        run(home / "reports", "second", started=STARTED + timedelta(hours=1))
+    return home
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(signed: Path, tmp_path: Path) -> Path:
     """The second of two runs."""
-    run(tmp_path / "reports", "first")
-    return run(tmp_path / "reports", "second", started=STARTED + timedelta(hours=1))
+    shutil.copytree(signed, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "reports/second"
 
 
 def checked(folder: Path, key: Path | None = None) -> Findings:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -30,10 +32,40 @@ def test_commands_that_need_no_cluster(command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", commands("collect"))
-def test_selections_select_something(command: str) -> None:
-    done = run(f"{command} --collect-only --quiet")
+# One process for all of them: most of the time that a selection takes is that of importing the suite.
+COLLECT = """
+import contextlib, io, json, shlex, sys, pytest
+found = {}
+for command in sys.argv[1:]:
+    program, *arguments = shlex.split(command)
+    assert program == "pytest", program
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+        code = pytest.main([*arguments, "--collect-only", "--quiet"])
+    found[command] = [code, out.getvalue()]
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def selected() -> dict[str, tuple[int, str]]:
+    """The exit code and the output of every selection that is shown, by its command."""
+    shown = shlex.join(commands("collect"))
+    done = run(f"python -c {shlex.quote(COLLECT)} {shown}", seconds=120)
     assert done.returncode == 0, done.stdout + done.stderr
+    return {command: (code, out) for command, (code, out) in json.loads(done.stdout).items()}
+
+
+@pytest.mark.parametrize("command", commands("collect"))
+def test_selections_select_something(command: str, selected: dict[str, tuple[int, str]]) -> None:
+    code, out = selected[command]
+    assert code == 0, out
+    assert re.search(r"^[1-9]\d*(/\d+)? tests collected", out, re.M), out
+
+
+def test_a_selection_of_nothing_is_seen() -> None:
+    done = run(f"python -c {shlex.quote(COLLECT)} 'pytest features -k nosuchscenario'")
+    ((code, out),) = json.loads(done.stdout).values()
+    assert code == pytest.ExitCode.NO_TESTS_COLLECTED, out
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from lab.busy import server
 from lab.pki import issue
 from lab.settings import LabSettings
 from lab.storage import BUSY_NAME, PROXY_NAME
+from tests.serving import served
 
 
 class Server:
@@ -107,10 +107,8 @@ def busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str,
     settings = LabSettings(name="of-the-test")
     issue(settings, settings.state / "pki")
     found = server("127.0.0.1", 0, *(str(settings.state / f"pki/s3.{part}") for part in ("crt", "key")))
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    yield f"https://127.0.0.1:{found.server_address[1]}", settings.state / "pki/ca.crt"
-    found.shutdown()
-    found.server_close()
+    with served(found):
+        yield f"https://127.0.0.1:{found.server_address[1]}", settings.state / "pki/ca.crt"
 
 
 def test_the_busy_server_says_slow_down_to_everything(busy: tuple[str, Path]) -> None:

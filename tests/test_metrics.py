@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,6 +19,7 @@ from acceptance.traceability import metrics
 from acceptance.traceability.report import Report
 from tests.commands import ROOT
 from tests.sample_runs import STARTED, report_of, scenarios
+from tests.serving import served
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
@@ -119,11 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture(params=[200])
 def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
     found = Gateway(request.param)
-    thread = threading.Thread(target=found.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    found.shutdown()
-    found.server_close()
+    with served(found):
+        yield found
 
 
 def test_a_gateway_gets_the_metrics_and_the_password(gateway: Gateway, report: Report) -> None:

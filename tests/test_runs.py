@@ -16,6 +16,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,31 @@ def suite(tmp_path: Path) -> Suite:
     return make_suite(tmp_path)
 
 
-def test_a_green_run(suite: Suite) -> None:
-    done = suite.run()
+@dataclass
+class Ended(Suite):
+    """A small project whose green feature was run."""
+
+    done: subprocess.CompletedProcess[str]
+
+
+def ended(folder: Path, *arguments: str) -> Ended:
+    """Run the green feature, signed with a key of its own."""
+    return Ended(folder, make_suite(folder).run(*arguments, XDG_CONFIG_HOME=str(folder / "config")))
+
+
+# Shared by the tests that only look at what such a run left.
+@pytest.fixture(scope="module")
+def green(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    return ended(tmp_path_factory.mktemp("green"))
+
+
+@pytest.fixture(scope="module")
+def parallel(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    return ended(tmp_path_factory.mktemp("parallel"), "-n", "2")
+
+
+def test_a_green_run(green: Ended) -> None:
+    suite, done = green, green.done
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("=") or "2 passed" in done.stdout.splitlines()[-1]
     assert suite.row()["verdict"] == "VERIFIED"
@@ -39,9 +63,8 @@ def test_a_green_run(suite: Suite) -> None:
     assert suite.report()["environment"] == {"velero": "v0", "labs": labs}
 
 
-def test_what_a_run_leaves(suite: Suite) -> None:
-    suite.run()
-    folder = suite.folder / "reports/latest"
+def test_what_a_run_leaves(green: Ended) -> None:
+    folder = green.folder / "reports/latest"
     assert {p.name for p in folder.iterdir()} >= {
         "traceability.json", "traceability.md", "traceability.html", "junit.xml", "allure-results", "acceptance.prom",
         "evidence.intoto.jsonl",
@@ -182,20 +205,20 @@ def test_nothing_selected_is_no_success(suite: Suite) -> None:
     assert "no scenario was selected" in done.stdout
 
 
-def test_parallel_workers_make_one_report(suite: Suite) -> None:
-    done = suite.run("-n", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert suite.row()["verdict"] == "VERIFIED"
+def test_parallel_workers_make_one_report(parallel: Ended) -> None:
+    assert parallel.done.returncode == 0, parallel.done.stdout + parallel.done.stderr
+    assert parallel.row()["verdict"] == "VERIFIED"
     labs = "2 side by side on one machine, of which each worker has one"
-    assert suite.report()["environment"] == {"velero": "v0", "labs": labs}
+    assert parallel.report()["environment"] == {"velero": "v0", "labs": labs}
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
-def test_a_run_begins_once_in_its_own_process(suite: Suite, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("how", ["green", "parallel"])
+def test_a_run_begins_once_in_its_own_process(request: pytest.FixtureRequest, how: str) -> None:
     """There the lock is taken and what is not ours is looked at; with workers, before they start."""
-    assert suite.run(*arguments).returncode == 0
+    suite: Ended = request.getfixturevalue(how)
+    assert suite.done.returncode == 0
     assert (suite.folder / "begun-main").read_text() == "x"
-    assert (suite.folder / "begun-worker").exists() == bool(arguments)
+    assert (suite.folder / "begun-worker").exists() == (how == "parallel")
 
 
 @pytest.mark.parametrize(

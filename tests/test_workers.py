@@ -9,8 +9,7 @@ from typing import Any, cast
 import pytest
 from pytest_bdd.scenario import make_python_name
 
-from acceptance.gherkin.collector import document
-from acceptance.gherkin.documents import FEATURES, read_all
+from acceptance.gherkin.documents import FEATURES, read, read_all
 from acceptance.plugins.workers import BESIDE, TOGETHER, ByFeature, scope_of
 from fixtures.beside import BEGUN
 from lab.settings import MOST_LABS, LabSettings
@@ -41,7 +40,7 @@ def test_what_goes_on_beside_is_one_share() -> None:
     judged = {
         criterion
         for criterion in BEGUN
-        for found in document(feature_of(criterion)).scenarios
+        for found in read(feature_of(criterion)).scenarios
         if BESIDE in found.tags and scope_of(feature_of(criterion), f"test_{make_python_name(found.name)}") == BESIDE
     }
     assert judged == set(BEGUN)
@@ -83,7 +82,7 @@ def node(criterion: str, test: str) -> str:
 
 def test_what_goes_on_beside_is_judged_by_the_worker_that_began_it(workers: tuple[Worker, Worker]) -> None:
     first, second = workers
-    calm = next(found.name for found in document(feature_of("AC-001-04")).scenarios if BESIDE in found.tags)
+    calm = next(found.name for found in read(feature_of("AC-001-04")).scenarios if BESIDE in found.tags)
     nodes = [node(criterion, str(index)) for criterion in ("AC-002-01", "AC-002-02") for index in range(4)]
     scheduler = schedule(workers, [*nodes, node("AC-001-04", make_python_name(calm))])
     assert (first.asked, second.asked) == ([0, 1, 2, 3], [4, 5, 6, 7])

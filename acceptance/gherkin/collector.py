@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from acceptance.errors import Refusal
-from acceptance.gherkin.documents import FEATURES, FeatureText, MalformedFeature, read, read_all
-from acceptance.gherkin.lint import KNOWN_TAGS, definitions, lint_feature, lint_suite
+from acceptance.gherkin.documents import FEATURES, MalformedFeature, read, read_all
+from acceptance.gherkin.lint import KNOWN_TAGS, Definition, definitions, lint_feature, lint_suite
 from acceptance.gherkin.without_faults import without_faults
 from acceptance.register import controls, waivers
 from acceptance.register.load import Register, load
@@ -46,9 +46,9 @@ def waived() -> waivers.Waivers:
 
 
 @cache
-def document(path: Path) -> FeatureText:
-    """A parsed feature file, read once a process."""
-    return read(path)
+def steps() -> list[Definition]:
+    """The step definitions; pytest imports all of them before it collects."""
+    return definitions()
 
 
 class FeatureModule(pytest.Module):
@@ -56,7 +56,7 @@ class FeatureModule(pytest.Module):
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         try:
-            problems = list(lint_feature(document(self.path), register(), definitions()))
+            problems = list(lint_feature(read(self.path), register(), steps()))
         except MalformedFeature as error:
             problems = [str(error)]
         if problems:
@@ -105,6 +105,6 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     """Lint between the files, when the whole folder was asked for."""
     asked = {Path(argument.partition("::")[0]).resolve() for argument in config.args}
     if FEATURES in asked and session.testsfailed == 0:
-        problems = list(lint_suite(read_all(), register(), definitions()))
+        problems = list(lint_suite(read_all(), register(), steps()))
         if problems:
             raise pytest.UsageError("\n".join(problems))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,19 @@ class FeatureText:
 
 def read(path: Path) -> FeatureText:
     """Parse a feature file; raises MalformedFeature."""
-    text = path.read_text()
+    return _read(path, path.read_text())
+
+
+@cache
+def _read(path: Path, text: str) -> FeatureText:
+    """Parsed once a process as long as the text is the same: a run reads every file several times."""
     document = _parsed(text)
     feature = document["feature"]
     try:
-        innocent = _parsed(without_faults(text))
+        innocent_text = without_faults(text)
     except MarkWithoutStep as error:
         raise MalformedFeature(str(error)) from None
+    scenarios = _pickles(document, path)
     written = list(_scenarios(feature["children"]))
     return FeatureText(
         path=path,
@@ -92,8 +99,8 @@ def read(path: Path) -> FeatureText:
             for scenario in written
             if "Outline" in scenario["keyword"] and not any(e.get("tableBody") for e in scenario["examples"])
         ),
-        scenarios=_pickles(document, path),
-        innocent=_pickles(innocent, path),
+        scenarios=scenarios,
+        innocent=scenarios if innocent_text == text else _pickles(_parsed(innocent_text), path),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class Needs:
     steps: Sequence[Definition]
     # What each fixture asks for, by name.
     fixtures: Mapping[str, tuple[str, ...]]
+    # What each step asks for, as far as it was looked up: most steps stand in many scenarios.
+    _asked_by: dict[StepText, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, scenario: ScenarioText, criterion: Criterion) -> list[str]:
         """The needs of a scenario of *criterion*, by name, in alphabetical order."""
@@ -35,10 +37,11 @@ class Needs:
             found.add(CLOCKS)
         return sorted(found)
 
-    def _asked(self, step: StepText) -> Iterator[str]:
-        for definition in self.steps:
-            if definition.fits(step):
-                yield from definition.asks
+    def _asked(self, step: StepText) -> tuple[str, ...]:
+        if step not in self._asked_by:
+            fitting = (definition for definition in self.steps if definition.fits(step))
+            self._asked_by[step] = tuple(name for definition in fitting for name in definition.asks)
+        return self._asked_by[step]
 
     def _closure(self, names: Iterable[str]) -> set[str]:
         found: set[str] = set()

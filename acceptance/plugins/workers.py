@@ -11,7 +11,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-from acceptance.gherkin.collector import document
+from acceptance.gherkin.documents import read
 from acceptance.plugins.run import RUN, runs_features
 from acceptance.waiting import WaitTimedOut, poll
 
@@ -62,18 +62,18 @@ class ByFeature(LoadScopeScheduling):
 
     def _alone(self, scope: str) -> bool:
         files = {nodeid.partition("::")[0] for nodeid in self.workqueue[scope]}
-        return any(EXCLUSIVE in scenario.tags for file in files for scenario in document(self._root / file).scenarios)
+        return any(EXCLUSIVE in scenario.tags for file in files for scenario in read(self._root / file).scenarios)
 
 
 def scope_of(path: Path, test: str) -> str:
     """What is done by one worker: what goes on beside, or a share of the features."""
-    judges = {make_python_name(found.name) for found in document(path).scenarios if BESIDE in found.tags}
+    judges = {make_python_name(found.name) for found in read(path).scenarios if BESIDE in found.tags}
     return BESIDE if test.removeprefix("test_") in judges else share_of(path)
 
 
 def share_of(path: Path) -> str:
     """The share of a feature: itself, or those that share their work."""
-    tags = document(path).tag_line
+    tags = read(path).tag_line
     return next((" ".join(sorted(group)) for group in TOGETHER if not group.isdisjoint(tags)), str(path))
 
 
