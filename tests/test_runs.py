@@ -59,8 +59,7 @@ def test_a_green_run(green: Ended) -> None:
     assert suite.row()["verdict"] == "VERIFIED"
     assert suite.row()["negative_proof"]["status"] == "PROVEN"
     assert [m["value"] for m in suite.row()["measurements"]] == [3]
-    labs = "2 side by side on one machine, of which each worker has one"
-    assert suite.report()["environment"] == {"velero": "v0", "labs": labs}
+    assert suite.report()["environment"] == {"velero": "v0"}
 
 
 def test_what_a_run_leaves(green: Ended) -> None:
