@@ -108,10 +108,13 @@ def test_what_is_not_verified_fails_the_run(suite: Suite, when: str, verdict: st
     assert says in suite.row()["reason"]
 
 
-def test_without_its_fault_a_negative_scenario_is_red_and_that_is_what_is_wanted(suite: Suite) -> None:
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+def test_without_its_fault_a_negative_scenario_is_red_and_that_is_what_is_wanted(
+    suite: Suite, arguments: tuple[str, ...]
+) -> None:
     sound = scenario("Sound", "it takes 31 units", "the delay is seen", "@negative", "it takes 3 units")
     suite.write(HEAD + scenario("Quick", "it takes 3 units") + sound)
-    done = suite.run("--without-faults")
+    done = suite.run("--without-faults", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = suite.folder / "reports/r"
     (row,) = [line for line in (folder / "without-faults.md").read_text().splitlines() if "sound" in line]

@@ -15,7 +15,8 @@ from acceptance.gherkin.collector import OPTION
 from acceptance.plugins.run import RUN, runs_features
 
 RED = pytest.StashKey[Step]()
-ROWS = pytest.StashKey[list[str]]()
+# Attribute of a test's report, which comes from workers of pytest-xdist too.
+ROW = "without_fault"
 GREEN = "it stays green without its fault: the scenario proves nothing"
 FILE = "without-faults.md"
 
@@ -46,13 +47,12 @@ def pytest_runtest_makereport(
     """Turn the outcome round, before the records of the run see it."""
     report = yield
     if item.config.getoption(OPTION) and report.when == "call" and not report.skipped:
-        rows = item.config.stash.setdefault(ROWS, [])
         if report.passed:
             report.outcome, report.longrepr = "failed", GREEN
-            rows.append(_row(item, "stays green", GREEN))
+            setattr(report, ROW, _row(item, "stays green", GREEN))
         elif RED in item.stash and call.excinfo:
             report.outcome, report.longrepr = "passed", None
-            rows.append(_row(item, f"Then {item.stash[RED].name}", str(call.excinfo.value)))
+            setattr(report, ROW, _row(item, f"Then {item.stash[RED].name}", str(call.excinfo.value)))
     return report
 
 
@@ -62,7 +62,8 @@ def _row(item: pytest.Item, where: str, words: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rows = config.stash.get(ROWS, [])
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    rows = sorted(getattr(report, ROW) for report in reports if hasattr(report, ROW))
     if rows and runs_features(config):
         file = config.stash[RUN].folder / FILE
         head = ["| feature | negative scenario | goes red at | by its words |", "|---|---|---|---|"]
