@@ -6,8 +6,8 @@ own deletions run beside the next scenario. What is left then is a leak, and red
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
@@ -102,6 +102,15 @@ class Ledger:
         return bool(self.names)
 
 
+@contextmanager
+def _kept(errors: list[AcceptanceError]) -> Iterator[None]:
+    """Put an error with *errors* instead of raising it."""
+    try:
+        yield
+    except AcceptanceError as error:
+        errors.append(error)
+
+
 @dataclass
 class Found(Ledger):
     """What a run has on the cluster, and from when on anybody may remove all of it."""
@@ -117,23 +126,34 @@ class Housekeeper:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def start(self, made: Ledger) -> None:
-        """Ask for the removal of everything in *made*, the runs of its schedules included, without waiting."""
+        """Ask for the removal of everything in *made*, the runs of its schedules included, without waiting.
+
+        What cannot be asked for keeps nothing else; the first error is raised in the end.
+        """
+        errors: list[AcceptanceError] = []
         for schedule in made.schedules:
-            self._kubernetes.delete(SCHEDULE, schedule, self._velero.namespace)
-            made.backups.update(map(name_of, self._velero.scheduled_backups(schedule)))
+            with _kept(errors):
+                self._kubernetes.delete(SCHEDULE, schedule, self._velero.namespace)
+                made.backups.update(map(name_of, self._velero.scheduled_backups(schedule)))
         for entry, kind in LABELLED.items():
             for name in getattr(made, entry):
-                if kind is BACKUP:
-                    self._velero.delete_backup(name)
-                else:
-                    self._kubernetes.delete(kind, name, self._velero.namespace)
+                with _kept(errors):
+                    if kind is BACKUP:
+                        self._velero.delete_backup(name)
+                    else:
+                        self._kubernetes.delete(kind, name, self._velero.namespace)
         for guest in made.guests:
             namespace, _, name = guest.partition("/")
             for kind in GUEST_KINDS:
-                self._kubernetes.delete(kind, name, namespace)
+                with _kept(errors):
+                    self._kubernetes.delete(kind, name, namespace)
         for volume in made.volumes:
-            self._kubernetes.delete(VOLUME, volume)
-        self._bucket.delete(*made.keys)
+            with _kept(errors):
+                self._kubernetes.delete(VOLUME, volume)
+        with _kept(errors):
+            self._bucket.delete(*made.keys)
+        if errors:
+            raise errors[0]
 
     def finish(self, made: Ledger) -> list[str]:
         """Wait until *made* is gone, then remove the repositories; return what would not go."""

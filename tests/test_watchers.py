@@ -23,6 +23,7 @@ from acceptance.drivers.kinds import (
 from acceptance.drivers.kubernetes import Kubernetes
 from acceptance.drivers.s3 import Bucket
 from acceptance.drivers.velero import Velero
+from acceptance.errors import AcceptanceError
 from acceptance.housekeeping import Housekeeper, Ledger
 from acceptance.naming import RUN_LABEL, belongs, labels, unique
 from acceptance.timeouts import Timeouts
@@ -309,3 +310,19 @@ def test_labels_are_valid_for_any_scenario(scenario: str) -> None:
 
     for value in labels(RUN, re.sub(r"[^A-Za-z0-9._-]+", "-", scenario)).values():
         assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", value), value
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(
+    keeper: Housekeeper, objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = objects.delete
+
+    def refusing(*what: Any) -> None:
+        if what[:1] == (SCHEDULE,):
+            raise AcceptanceError("the API server did not answer")
+        delete(*what)
+
+    monkeypatch.setattr(objects, "delete", refusing)
+    with pytest.raises(AcceptanceError, match="did not answer"):
+        keeper.start(Ledger(schedules={"one"}, namespaces={OWN}))
+    assert OWN in [name for _, name, *_ in objects.deleted]

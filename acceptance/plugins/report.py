@@ -92,6 +92,8 @@ def _save(session: pytest.Session) -> None:
             _redact(run.folder, run.redactor)
             if not session.config.getoption(OPTION, False):
                 _write(session, run, int(session.exitstatus))
+            elif leaks := _leaks(run):
+                fail(session, f"left behind: {', '.join(leaks)}")
 
 
 def _redact(folder: Path, redactor: Redactor) -> None:
@@ -107,8 +109,13 @@ def _save_leaks(run: Run, who: str) -> None:
     run.leaks_of(who).write_text(json.dumps(run.leaks))
 
 
+def _leaks(run: Run) -> list[str]:
+    """What all processes of the run have left behind."""
+    return [leak for path in sorted(run.folder.glob(run.leaks_of("*").name)) for leak in json.loads(path.read_text())]
+
+
 def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
-    leaks = [leak for path in sorted(run.folder.glob(run.leaks_of("*").name)) for leak in json.loads(path.read_text())]
+    leaks = _leaks(run)
     started = session.config.stash[STARTED]
     environment = run.environment
     report = traceability.build(
