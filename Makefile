@@ -17,7 +17,7 @@ KIND_CRITERIA := AC-001-01 AC-002-04 AC-003-01 AC-003-03 AC-004-01 AC-004-03 AC-
 LABS ?= 2
 # Options of the run, e.g. PYTEST_ARGS='-k namespace --profile exercise'.
 PYTEST_ARGS ?=
-# LAB_TESTS=1 first proves on a second lab that nothing is left behind (about five minutes).
+# LAB_TESTS=1 first runs the tests of the lab itself: among others, that nothing of a second one is left behind.
 LAB_TESTS ?=
 
 # The suite starts Python dozens of times: without bytecode each start compiles all of it anew.

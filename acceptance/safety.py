@@ -41,10 +41,9 @@ def environments(settings: Settings) -> list[Environment]:
     if settings.target is not Target.LAB:
         return [first]
     from lab.facts import load
-    from lab.settings import MOST_LABS, LabSettings
+    from lab.settings import LabSettings
 
-    numbers = range(2, MOST_LABS + 1)
-    others = [number for number in numbers if load(LabSettings().beside(number)) is not None]
+    others = [number for number, lab in enumerate(LabSettings().all()[1:], start=2) if load(lab) is not None]
     return [first, *(environment(settings, number=number) for number in others)]
 
 

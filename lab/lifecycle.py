@@ -44,7 +44,7 @@ from lab.kubectl import Kubectl
 from lab.processes import Processes
 from lab.programs import AWS_PLUGIN_VERSION, FLUX_VERSIONS, KUBERNETES_VERSION, Release
 from lab.progress import Steps
-from lab.settings import MOST_LABS, LabSettings
+from lab.settings import LabSettings
 
 FORWARDER = "forwarder"
 
@@ -72,7 +72,7 @@ class Lab:
 
     def all(self) -> list[Lab]:
         """This one and those that a run may have brought up beside it, whether they are up or not."""
-        return [self, *(Lab(self.settings.beside(number)) for number in range(2, MOST_LABS + 1))]
+        return [self, *map(Lab, self.settings.all()[1:])]
 
     @property
     def by_flux(self) -> bool:

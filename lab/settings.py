@@ -7,6 +7,7 @@ Every setting can be given by environment variable with the prefix ``ACCEPTANCE_
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from acceptance.errors import Refusal
 from lab.programs import RELEASES, Release
 
 POD_NETWORK = IPv4Network("10.244.0.0/16")
@@ -82,16 +84,30 @@ class LabSettings(BaseSettings):
         return self
 
     def beside(self, number: int) -> LabSettings:
-        """The lab that stands as *number* beside this one, which is the first: of its own name, network and ports."""
+        """The lab that stands as *number* beside this one, which is the first: of its own name, network and ports.
+
+        Raises Refusal when there is no room for it behind what was chosen for the first.
+        """
         if number == 1:
             return self
         ports = {name: port + PORTS_APART * (number - 1) for name, port in self if name.endswith("_port")}
-        network = (
-            int(self.network.network_address) + (number - 1) * self.network.num_addresses,
-            self.network.prefixlen,
-        )
-        own = {"name": f"{self.name}-{number}", "network": IPv4Network(network), **ports}
-        return type(self)(**{**self.model_dump(), **own})
+        start = int(self.network.network_address) + (number - 1) * self.network.num_addresses
+        try:
+            own = {"name": f"{self.name}-{number}", "network": IPv4Network((start, self.network.prefixlen)), **ports}
+            return type(self)(**{**self.model_dump(), **own})
+        except ValueError:  # of addresses, and pydantic's
+            raise Refusal(
+                f"there is no room for a lab {number} beside {self.name}: choose a shorter name, another network "
+                "or lower ports, or run with fewer workers"
+            ) from None
+
+    def all(self) -> list[LabSettings]:
+        """This lab, and those that a run may have brought up beside it."""
+        found = [self]
+        for number in range(2, MOST_LABS + 1):
+            with suppress(Refusal):  # nor can a run have brought it up
+                found.append(self.beside(number))
+        return found
 
     @property
     def group(self) -> str:

@@ -17,6 +17,7 @@ from acceptance.redaction import Redactor
 from acceptance.register.load import load
 from lab.programs import TOOLS
 from lab.settings import LabSettings
+from tests.small_suite import Suite, make_suite
 
 MakeRecord = Callable[..., Record]
 
@@ -56,6 +57,12 @@ def make_evidence(tmp_path: Path, make_record: MakeRecord) -> Callable[..., Evid
         return Evidence(record, load().criteria[criterion], tmp_path, "scenario", Redactor(secrets))
 
     return make
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    """A small project with one green feature, to be run."""
+    return make_suite(tmp_path)
 
 
 @pytest.fixture

@@ -50,9 +50,17 @@ pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acc
                   "acceptance.plugins.records", "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps",
                   "acceptance.plugins.report", "acceptance.plugins.allure_page"]
 
+import xdist.workermanage
+impatient = Path(__file__).with_name("impatient")
+if impatient.exists():
+    xdist.workermanage.NodeManager.EXIT_TIMEOUT = 0.2
+
 @pytest.fixture(scope="session", autouse=True)
 def clean_up(request):
     yield
+    if impatient.exists():
+        import time
+        time.sleep(2)
     Path(__file__).with_name("cleaned").touch()
     leak = Path(__file__).with_name("leak")
     if leak.exists():

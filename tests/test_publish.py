@@ -17,7 +17,7 @@ from acceptance.errors import AcceptanceError, Refusal
 from acceptance.settings import Environment, S3Access, Settings, Target
 from acceptance.traceability import publish
 from tests.serving import served
-from tests.small_suite import GREEN, HEAD, Suite, make_suite, scenario
+from tests.small_suite import GREEN, HEAD, Suite, scenario
 
 KEY, SECRET = "key-of-results", "planted-secret-of-results"
 
@@ -203,11 +203,6 @@ def test_an_s3_that_is_away_is_one_sentence(store: Store, folder: Path) -> None:
 
 
 # -- whole runs -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Suite:
-    return make_suite(tmp_path)
 
 
 def variables(store: Store, key: str = KEY, results: str = "s3://results/a") -> dict[str, str]:

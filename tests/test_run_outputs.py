@@ -14,12 +14,7 @@ import pytest
 from acceptance.attestation import keys
 from acceptance.attestation.statement import FILE
 from acceptance.attestation.verify import verify
-from tests.small_suite import GREEN, HEAD, Suite, make_suite, scenario
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Suite:
-    return make_suite(tmp_path)
+from tests.small_suite import GREEN, HEAD, Suite, scenario
 
 
 def test_the_evidence_of_a_run_is_signed_and_verifies(suite: Suite) -> None:

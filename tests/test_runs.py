@@ -24,11 +24,6 @@ import pytest
 from tests.small_suite import GREEN, HEAD, ROOT, Suite, make_suite, scenario
 
 
-@pytest.fixture
-def suite(tmp_path: Path) -> Suite:
-    return make_suite(tmp_path)
-
-
 @dataclass
 class Ended(Suite):
     """A small project whose green feature was run."""
@@ -136,6 +131,15 @@ def test_a_seeded_fault_that_nobody_sees_is_red(suite: Suite) -> None:
     assert "the seeded fault was not seen" in suite.row()["reason"]
 
 
+def test_a_leak_is_red_without_faults_too(suite: Suite) -> None:
+    sound = scenario("Sound", "it takes 31 units", "the delay is seen", "@negative", "it takes 3 units")
+    suite.write(HEAD + sound)
+    (suite.folder / "leak").write_text("Namespace x of a scenario")
+    done = suite.run("--without-faults")
+    assert done.returncode == 1
+    assert "left behind: Namespace x of a scenario" in done.stdout
+
+
 def test_a_leak_is_red_and_named(suite: Suite) -> None:
     (suite.folder / "leak").write_text("Backup x of a scenario")
     done = suite.run()
@@ -231,6 +235,8 @@ def test_an_interrupted_run_cleans_up_and_reports(
 ) -> None:
     suite.write(GREEN + scenario("Endless", "it waits for ever"))
     (suite.folder / "leak").write_text("what the clean-up has found")
+    if arguments:
+        (suite.folder / "impatient").touch()  # xdist by itself ends its workers in the middle of their clean-up
     running = subprocess.Popen(suite.command(*arguments), cwd=suite.folder, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not (suite.folder / "waiting").exists() and time.monotonic() < deadline:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from pytest_bdd.scenario import make_python_name
+from typer.testing import CliRunner
 
+from acceptance.cli import app
+from acceptance.errors import Refusal
 from acceptance.gherkin.documents import FEATURES, read, read_all
+from acceptance.plugins.run import Interruption
 from acceptance.plugins.workers import BESIDE, TOGETHER, ByFeature, scope_of
+from acceptance.safety import environments
+from acceptance.settings import Settings, Target
 from fixtures.beside import BEGUN
+from lab.lifecycle import Lab
 from lab.settings import MOST_LABS, LabSettings
-from tests.small_suite import GREEN, Suite, make_suite, scenario
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Suite:
-    return make_suite(tmp_path)
+from tests.small_suite import GREEN, Suite, scenario
 
 
 def feature_of(criterion: str) -> Path:
@@ -113,6 +117,30 @@ class _Config:
         return {"tx": ["popen", "popen"]}[name]
 
 
+# -- being interrupted ----------------------------------------------------------------------
+
+
+def test_once_interrupted_only_another_ctrl_c_does_it_again() -> None:
+    interruption = Interruption()
+    with pytest.raises(KeyboardInterrupt):
+        interruption(signal.SIGTERM, None)
+    interruption(signal.SIGTERM, None)
+    with pytest.raises(KeyboardInterrupt):
+        interruption(signal.SIGINT, None)
+
+
+def test_a_child_that_was_forked_ends_instead() -> None:
+    interruption = Interruption()
+    child = os.fork()
+    if child == 0:
+        try:
+            interruption(signal.SIGTERM, None)
+        finally:
+            os._exit(1)  # it came back, or raised
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGTERM
+
+
 # -- labs -----------------------------------------------------------------------------------
 
 
@@ -127,6 +155,48 @@ def test_labs_side_by_side_share_nothing() -> None:
 
 def test_a_lab_beside_is_as_the_first_otherwise() -> None:
     assert LabSettings(uploader="kopia", validation_frequency="7s").beside(2).validation_frequency == "7s"
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"network": "10.95.255.0/24"},  # before that of the services
+        {"network": "255.255.255.0/24"},
+        {"s3_direct_port": 65530},
+        {"name": "a" * 21},
+    ],
+)
+def test_a_lab_that_has_no_room_beside_is_refused_and_hinders_nothing(chosen: dict[str, Any]) -> None:
+    settings = LabSettings(**chosen)
+    with pytest.raises(Refusal, match="no room for a lab 2"):
+        settings.beside(2)
+    assert settings.all()[0] is settings
+    assert [lab.settings for lab in Lab(settings).all()] == settings.all()
+
+
+def test_all_labs_are_down_the_last_one_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has found the kernel's settings as those before it have left them."""
+    down: list[str] = []
+
+    def noted(lab: Lab) -> bool:
+        down.append(lab.settings.name)
+        return False
+
+    monkeypatch.setattr(Lab, "down", noted)
+    result = CliRunner().invoke(app, ["lab", "down"])
+    assert result.exit_code == 0, result.output
+    assert down == ["lab-4", "lab-3", "lab-2", "lab"]
+
+
+def test_a_lab_beside_that_is_up_is_swept_and_unlocked_too(
+    settings: LabSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = [settings.name, settings.beside(3).name]
+    monkeypatch.setattr("lab.facts.load", lambda lab: lab if lab.name in up else None)
+    asked: list[int] = []
+    monkeypatch.setattr("acceptance.safety.environment", lambda _settings, *, number=1: asked.append(number))
+    environments(Settings(target=Target.LAB))
+    assert asked == [1, 3]
 
 
 def test_more_workers_than_labs_are_refused(suite: Suite) -> None:

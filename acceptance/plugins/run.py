@@ -230,9 +230,11 @@ def _labs(settings: Settings, config: pytest.Config) -> list[int]:
         return [1]
     if is_worker(config):
         return [index_of(config) + 1]
+    from xdist.workermanage import parse_tx_spec_config
+
     from lab.settings import MOST_LABS
 
-    count = max(1, len(config.getoption("tx", None) or []))
+    count = len(parse_tx_spec_config(config)) if config.getoption("tx", None) else 1
     if count > MOST_LABS:
         raise Refusal(f"each worker has a lab of its own, of which there are at most {MOST_LABS}: use -n {MOST_LABS}")
     return list(range(1, count + 1))
