@@ -27,6 +27,8 @@ DEFAULTS: dict[str, float] = {
     # Velero
     "backup_started": 60,
     "backup_finished": 300,
+    # Velero 1.18 looks through its queue when a backup ends, and once a minute
+    "queue_looked_through": 75,
     "restore_started": 60,
     "restore_finished": 300,
     "backup_deleted": 180,

@@ -98,6 +98,12 @@ class Operation:
         seen = " → ".join(transition.phase for transition in self.transitions) or "no phase"
         raise AcceptanceError(f"{self.name} never was {phase}: {seen}. {self.reason()}")
 
+    @property
+    def left_queue(self) -> float | None:
+        """Seconds from creation to when Velero took it from its queue; None when it was not in one (before 1.18)."""
+        steps = itertools.pairwise(self.transitions)
+        return next((after.seconds for before, after in steps if before.phase == "Queued"), None)
+
     def reason(self) -> str:
         """What Velero says about a failure."""
         problems = [*self.status.get("validationErrors", []), self.status.get("failureReason", "")]
