@@ -34,6 +34,7 @@ def scenarios(
             feature=feature.path.name,
             scenario=scenario.name,
             negative=scenario.negative,
+            cluster="lab-2",
             started=started + timedelta(seconds=number),
             seconds=1.5,
             outcome=Outcome.PASSED,

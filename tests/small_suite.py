@@ -30,9 +30,8 @@ def reachable(found, number):
     found.redactor.learn("planted-secret")
     place = Path("/nowhere")
     access = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
-    return Environment(target="lab", kubeconfig=place, s3=access, corpus=place, corpus_image="x",
-                       ledger=place, soak=place,
-                       notes={{"velero": "v0"}})
+    return Environment(target="lab", name=f"lab-{{number}}", kubeconfig=place, s3=access, corpus=place,
+                       corpus_image="x", ledger=place, soak=place, notes={{"velero": "v0"}})
 
 import acceptance.register.waivers as waivers
 own = Path(__file__).with_name("waivers.yaml")

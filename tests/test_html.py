@@ -82,6 +82,10 @@ def test_the_first_heading_says_whether_it_is_green(report: Report) -> None:
     assert "1 of 1 criteria that were run hold; the register has 45." in page(report)
 
 
+def test_each_scenario_says_where_it_ran(report: Report) -> None:
+    assert page(report).count("Ran on lab-2.") == len(report.row("AC-003-01").scenarios)
+
+
 def test_what_is_not_green_is_said_first(tmp_path: Path) -> None:
     scenarios(tmp_path, "AC-003-01", 31)
     found = report_of(tmp_path, leaks=("Backup acc-x",))

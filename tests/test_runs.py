@@ -55,6 +55,7 @@ def test_a_green_run(green: Ended) -> None:
     assert suite.row()["negative_proof"]["status"] == "PROVEN"
     assert [m["value"] for m in suite.row()["measurements"]] == [3]
     assert suite.report()["environment"] == {"velero": "v0"}
+    assert [s["cluster"] for s in suite.row()["scenarios"]] == ["lab-1"] * 2
 
 
 def test_what_a_run_leaves(green: Ended) -> None:

@@ -84,6 +84,8 @@ class Record(BaseModel):
     negative: bool
     # It only looked at what was there already, and is less than the criterion asks for.
     passive: bool = False
+    # The context or lab that it ran on: a run with workers has several labs.
+    cluster: str = ""
     started: datetime
     seconds: float = 0.0
     outcome: Outcome = Outcome.INTERRUPTED

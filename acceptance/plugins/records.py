@@ -53,6 +53,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         scenario=item.name,
         negative=item.get_closest_marker("negative") is not None,
         passive=item.get_closest_marker("passive") is not None,
+        cluster=(run.environment.context or run.environment.name) if run.environment else "",
         started=datetime.now(UTC),
     )
     item.user_properties.append(("requirement", criterion.id))

@@ -20,7 +20,7 @@ from acceptance.register.models import Erratum, Threshold
 from acceptance.register.waivers import Waiver, Waivers, in_force
 
 # A second number that is greater adds fields; a greater first one means that older readers cannot read it.
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 SCHEMA_FILE = Path(__file__).with_name("traceability.schema.json")
 # What a waiver can stand for. A criterion that nobody looked at is NOT-RUN or NOT-COVERED, waived or not.
 WAIVABLE = (Verdict.FAILED, Verdict.BLOCKED, Verdict.INCONCLUSIVE)
@@ -47,7 +47,9 @@ class MeasurementRow(Row):
 
 
 class ScenarioRow(Row):
-    """One scenario. *faults_seen*: values that a seeded fault made break their limit, as intended."""
+    """One scenario. *cluster*: the context or lab that it ran on; *faults_seen*: values that a seeded fault made break
+    their limit, as intended.
+    """
 
     name: str
     node: str
@@ -60,6 +62,7 @@ class ScenarioRow(Row):
     accelerators: list[str]
     observations: list[Observation]
     started: datetime | None = None
+    cluster: str = ""
     faults_seen: list[Measurement] = []
 
 
@@ -220,7 +223,7 @@ def _row(
 def _scenario(record: Record) -> ScenarioRow:
     shared = {"node", "outcome", "seconds", "negative", "passive", "error", "steps", "accelerators", "observations"}
     seen = [measurement for measurement in record.measurements if measurement.refuted]
-    content = {key: getattr(record, key) for key in (*shared, "started")}
+    content = {key: getattr(record, key) for key in (*shared, "started", "cluster")}
     return ScenarioRow(name=record.scenario, faults_seen=seen, **content)
 
 
