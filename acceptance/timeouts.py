@@ -25,7 +25,7 @@ DEFAULTS: dict[str, float] = {
     # A node renews its Lease every ten seconds
     "clocks_compared": 25,
     # Velero
-    "backup_started": 60,
+    "backup_started": 90,
     "backup_finished": 300,
     # Velero 1.18 looks through its queue when a backup ends, and once a minute
     "queue_looked_through": 75,

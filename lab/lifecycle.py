@@ -156,7 +156,7 @@ class Lab:
                 self._start_nodes(programs, archives)
                 flux.install_add_ons(self.settings, self.kubectl)
                 if self.settings.monitored:
-                    monitoring.start(self.settings, self.processes)
+                    monitoring.start(self.settings, self.processes, monitoring.of_lab(self.settings))
                 if self.by_flux:
                     flux.install(self.settings, self.kubectl, built["source-controller"].parent)
                 services.result()

@@ -7,6 +7,8 @@ Prometheus operator would make of the manifests beside them is the list of jobs 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,30 @@ _CADVISOR = (
 )
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What there is to watch in a cluster, and as whom: *identity* and *kubelets* are a client's ``tls_config``."""
+
+    api_server: str
+    # Addresses of the nodes that have a node-agent.
+    nodes: Sequence[str]
+    identity: Mapping[str, str | bool]
+    kubelets: Mapping[str, str | bool]
+
+
+def of_lab(settings: LabSettings) -> Watched:
+    """The lab's own nodes: one authority has signed all there is."""
+    nodes = [str(settings.node_address(index)) for index in range(1, settings.nodes + 1)]
+    pki = settings.state / "pki"
+    identity = identify(authority=pki / "ca.crt", certificate=pki / "monitoring.crt", key=pki / "monitoring.key")
+    return Watched(f"{settings.control}:6443", nodes, identity, identity)
+
+
+def identify(*, authority: Path, certificate: Path, key: Path) -> dict[str, str | bool]:
+    """A client's ``tls_config``."""
+    return {"ca_file": str(authority), "cert_file": str(certificate), "key_file": str(key)}
+
+
 def rule_file(manifest: Path = APP / "alerts.yaml") -> Json:
     """The groups of a PrometheusRule, as a rule file has them, with the lab's durations."""
     groups: list[Json] = yaml.safe_load(manifest.read_text())["spec"]["groups"]
@@ -59,14 +85,14 @@ def expose(kubectl: Kubectl) -> None:
     kubectl.apply(render("monitoring", node_ports=NODE_PORTS))
 
 
-def start(settings: LabSettings, processes: Processes) -> None:
+def start(settings: LabSettings, processes: Processes, watched: Watched) -> None:
     """Start both."""
     folder = settings.state / "monitoring"
     folder.mkdir(exist_ok=True)
     for name, content in (
         ("alerts.yaml", rule_file()),
-        ("blackbox.yaml", probe(settings)),
-        ("prometheus.yaml", configuration(settings)),
+        ("blackbox.yaml", probe(watched)),
+        ("prometheus.yaml", configuration(settings, watched)),
     ):
         (folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
     processes.start(
@@ -90,65 +116,59 @@ def start(settings: LabSettings, processes: Processes) -> None:
     )
 
 
-def probe(settings: LabSettings) -> Json:
+def probe(watched: Watched) -> Json:
     """The exporter's modules, with a client certificate in place of a pod's token."""
     content: Json = yaml.safe_load((APP / "blackbox.yaml").read_text())
     for module in content["modules"].values():
         module["http"].pop("bearer_token_file")
-        module["http"]["tls_config"] = _identity(settings)
+        module["http"]["tls_config"] = dict(watched.identity)
     return content
 
 
-def configuration(settings: LabSettings) -> Json:
+def configuration(settings: LabSettings, watched: Watched) -> Json:
     """What Prometheus scrapes, and how often."""
-    nodes = {name: settings.node_address(index) for index, name in enumerate(settings.node_names, start=1)}
-    api = f"{settings.control}:6443"
-    secure: Json = {"scheme": "https", "tls_config": _identity(settings)}
     velero, agents = NODE_PORTS["velero"], NODE_PORTS["node-agent"]
     return {
         "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
         "rule_files": [str(settings.state / "monitoring/alerts.yaml")],
         "scrape_configs": [
-            {"job_name": "velero", "static_configs": [{"targets": [f"{nodes['node1']}:{velero}"]}]},
+            {"job_name": "velero", "static_configs": [{"targets": [f"{watched.nodes[0]}:{velero}"]}]},
             {
                 "job_name": "node-agent",
-                "static_configs": [{"targets": [f"{node}:{agents}" for node in nodes.values()]}],
+                "static_configs": [{"targets": [f"{node}:{agents}" for node in watched.nodes]}],
             },
             {
                 "job_name": "kubelet",
                 "metrics_path": "/metrics/cadvisor",
                 "scrape_interval": "5s",
-                "static_configs": [{"targets": [f"{node}:10250" for node in nodes.values()]}],
+                "static_configs": [{"targets": [f"{node}:10250" for node in watched.nodes]}],
                 "metric_relabel_configs": [_keep(_CADVISOR)],
-                **secure,
+                "scheme": "https",
+                "tls_config": dict(watched.kubelets),
             },
             {
                 "job_name": "apiserver",
                 "scrape_interval": "5s",
-                "static_configs": [{"targets": [api]}],
+                "static_configs": [{"targets": [watched.api_server]}],
                 "metric_relabel_configs": [_keep("apiserver_request_total")],
-                **secure,
+                "scheme": "https",
+                "tls_config": dict(watched.identity),
             },
             {
                 "job_name": "minio",
                 "metrics_path": "/minio/metrics/v3/cluster",
                 "static_configs": [{"targets": [f"{settings.s3}:{storage.DIRECT_PORT}"]}],
-                **secure,
+                "scheme": "https",
+                "tls_config": {"ca_file": str(settings.state / "pki/ca.crt")},
             },
             {
                 "job_name": "velero-location",
                 "metrics_path": "/probe",
-                "params": {"module": ["velero_location"], "target": [f"https://{api}{LOCATION}"]},
+                "params": {"module": ["velero_location"], "target": [f"https://{watched.api_server}{LOCATION}"]},
                 "static_configs": [{"targets": [f"127.0.0.1:{PROBE_PORT}"]}],
             },
         ],
     }
-
-
-def _identity(settings: LabSettings) -> dict[str, str]:
-    pki = settings.state / "pki"
-    files = {"ca_file": "ca.crt", "cert_file": "monitoring.crt", "key_file": "monitoring.key"}
-    return {option: str(pki / name) for option, name in files.items()}
 
 
 def _keep(names: str) -> Json:

@@ -22,6 +22,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lab.network import hosts
 from lab.settings import API_SERVICE_ADDRESS, LabSettings
 
+# Name of the user that Prometheus is to the API server and to kubelets.
+MONITORING = "lab-monitoring"
 LIFETIME = datetime.timedelta(days=365)
 LOOPBACK = IPv4Address("127.0.0.1")
 
@@ -57,7 +59,7 @@ def leaves(settings: LabSettings) -> list[Leaf]:
         Leaf("controller-manager", "system:kube-controller-manager"),
         Leaf("scheduler", "system:kube-scheduler"),
         Leaf("proxy", "system:kube-proxy"),
-        Leaf("monitoring", "lab-monitoring"),
+        Leaf("monitoring", MONITORING),
         *services(settings),
         *kubelets,
     ]

@@ -112,19 +112,23 @@ def test_the_lab_asks_for_the_location_as_the_operator_would() -> None:
     manifests = yaml.safe_load_all((APP / "scrapes.yaml").read_text())
     probe = next(manifest["spec"] for manifest in manifests if manifest["kind"] == "Probe")
     (target,) = probe["targets"]["staticConfig"]["static"]
-    jobs = {job["job_name"]: job for job in monitoring.configuration(LabSettings())["scrape_configs"]}
+    settings = LabSettings()
+    watched = monitoring.of_lab(settings)
+    jobs = {job["job_name"]: job for job in monitoring.configuration(settings, watched)["scrape_configs"]}
     asked = jobs[probe["jobName"]]["params"]
     assert asked["module"] == [probe["module"]]
     assert target.endswith(monitoring.LOCATION) and asked["target"][0].endswith(monitoring.LOCATION)
     (own,) = yaml.safe_load((APP / "blackbox.yaml").read_text())["modules"].values()
-    (lab,) = monitoring.probe(LabSettings())["modules"].values()
+    (lab,) = monitoring.probe(watched)["modules"].values()
     for key in ("bearer_token_file", "tls_config"):  # how they say who they are differs
         own["http"].pop(key, None), lab["http"].pop(key, None)
     assert own == lab
 
 
 def test_every_node_is_scraped() -> None:
-    jobs = {job["job_name"]: job for job in monitoring.configuration(LabSettings(nodes=5))["scrape_configs"]}
+    settings = LabSettings(nodes=5)
+    found = monitoring.configuration(settings, monitoring.of_lab(settings))
+    jobs = {job["job_name"]: job for job in found["scrape_configs"]}
     for name, count in (("velero", 1), ("node-agent", 5), ("kubelet", 5), ("apiserver", 1), ("minio", 1)):
         assert len(jobs[name]["static_configs"][0]["targets"]) == count, name
 

@@ -27,6 +27,8 @@ from lab.kind import config, preflight
 from lab.kind.cluster import KindCluster
 from lab.kind.engine import Engine
 from lab.kind.settings import KindSettings
+from lab.kind.watched import watched
+from lab.monitoring import configuration
 from lab.nodes import ADD_ONS_LABEL
 from lab.settings import LabSettings
 
@@ -127,6 +129,32 @@ def test_the_pod_network_asks_the_control_plane_by_name() -> None:
     spec = daemon["spec"]["template"]["spec"]
     assert spec["hostNetwork"] and {"operator": "Exists"} in spec["tolerations"]
     assert {"name": "CONTROL_PLANE", "value": "k-control-plane:6443"} in spec["containers"][0]["env"]
+
+
+# -- Prometheus -----------------------------------------------------------------------------
+
+
+def test_prometheus_watches_the_workers_with_a_certificate_of_the_cluster(settings: KindSettings, docker: Path) -> None:
+    (settings.state / "pki").mkdir(parents=True)
+    signed = {"certificate-authority-data": "YQ==", "client-certificate-data": "Yg==", "client-key-data": "Yw=="}
+    kubeconfig = {"clusters": [{"cluster": signed}], "users": [{"user": signed}]}
+    docker.write_text(json.dumps({"exec": yaml.safe_dump(kubeconfig)}))
+    control_plane, *workers = (settings.container(role) for role in ("control-plane", "worker", "worker2"))
+    addresses = {control_plane: "10.0.0.1", **dict(zip(workers, ("10.0.0.2", "10.0.0.3"), strict=True))}
+
+    found = watched(settings, Engine(settings, own=False), addresses)
+    jobs = {job["job_name"]: job for job in configuration(settings, found)["scrape_configs"]}
+    targets = {name: job["static_configs"][0]["targets"] for name, job in jobs.items()}
+    assert targets["apiserver"] == ["10.0.0.1:6443"]
+    assert targets["kubelet"] == ["10.0.0.2:10250", "10.0.0.3:10250"]
+    for job, option, content in (
+        ("apiserver", "ca_file", b"a"),
+        ("apiserver", "cert_file", b"b"),
+        ("kubelet", "key_file", b"c"),
+    ):
+        path = Path(jobs[job]["tls_config"][option])
+        assert path.read_bytes() == content and path.stat().st_mode & 0o077 == 0
+    assert jobs["minio"]["tls_config"] == {"ca_file": str(settings.state / "pki/ca.crt")}, "not of the cluster's"
 
 
 # -- settings -------------------------------------------------------------------------------

@@ -17,11 +17,12 @@ from typing import Any, ClassVar
 from acceptance import timeouts
 from acceptance.errors import AcceptanceError
 from acceptance.waiting import poll
-from lab import build, debian, flux, images, network, nodes, pki
+from lab import build, debian, flux, images, monitoring, network, nodes, pki
 from lab.facts import LabFacts
 from lab.kind import config, node_image, preflight, rootfs
 from lab.kind.engine import DOCKERD, PACKAGES, SYS_RESOURCE, Engine
 from lab.kind.settings import CONTROL_PLANE, KindSettings
+from lab.kind.watched import watched
 from lab.lifecycle import Lab
 from lab.oci import Image
 from lab.preflight import has_capability
@@ -128,11 +129,13 @@ class KindCluster(Lab):
             with steps.step("nodes and add-ons"):
                 dns = IPv4Network(config.service_network())[10]  # kubeadm's choice
                 flux.install_add_ons(self.settings, self.kubectl, dns=dns, coredns_image=coredns)
+                monitoring.start(self.settings, self.processes, watched(self.settings, self.engine, self._addresses()))
                 flux.install(self.settings, self.kubectl, built["source-controller"].parent)
                 services.result()
                 flux.reconcile(self.settings, self.kubectl)
                 self._wait_nodes()
         with steps.step("Flux deploys Velero"):
+            monitoring.expose(self.kubectl)
             flux.wait_deployed(self.kubectl)
         return self._facts(built, steps)
 
@@ -186,8 +189,7 @@ class KindCluster(Lab):
         """Lead the S3 host and the Git server to the pods, which answer with their own addresses."""
 
         def ranges() -> dict[str, str]:
-            listed = (self.kubectl.get("nodes") or {}).get("items", [])
-            return {subnet: _address(node) for node in listed if (subnet := node["spec"].get("podCIDR"))}
+            return {subnet: _address(node) for node in self._listed() if (subnet := node["spec"].get("podCIDR"))}
 
         found = poll(
             ranges,
@@ -227,9 +229,16 @@ class KindCluster(Lab):
     def _nodes(self) -> list[str]:
         return sorted(self.engine.nodes())
 
+    def _listed(self) -> list[dict[str, Any]]:
+        """The nodes, as the API server has them."""
+        return list((self.kubectl.get("nodes") or {}).get("items", []))
+
+    def _addresses(self) -> dict[str, str]:
+        return {node["metadata"]["name"]: _address(node) for node in self._listed()}
+
     def _facts(self, built: dict[str, Path], steps: Steps) -> LabFacts:
         facts = super()._facts(built, steps)
-        versions = {**facts.versions, "kind": KIND_VERSION, "kubernetes": _version_of_nodes(self.kubectl.get("nodes"))}
+        versions = {**facts.versions, "kind": KIND_VERSION, "kubernetes": _version_of_nodes(self._listed())}
         return facts.model_copy(update={"versions": versions})
 
     # -- status and down -----------------------------------------------------------------
@@ -269,5 +278,5 @@ def _address(node: dict[str, Any]) -> str:
     return str(next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP"))
 
 
-def _version_of_nodes(listed: dict[str, Any] | None) -> str:
-    return str((listed or {})["items"][0]["status"]["nodeInfo"]["kubeletVersion"])
+def _version_of_nodes(listed: list[dict[str, Any]]) -> str:
+    return str(listed[0]["status"]["nodeInfo"]["kubeletVersion"])

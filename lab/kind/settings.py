@@ -30,15 +30,11 @@ class KindSettings(LabSettings):
     s3_port: int = Field(default=17000, ge=1, le=65535)
     s3_direct_port: int = Field(default=17001, ge=1, le=65535)
     toxiproxy_port: int = Field(default=17474, ge=1, le=65535)
+    prometheus_port: int = Field(default=17090, ge=1, le=65535)
 
     @property
     def group(self) -> str:
         return f"kind.{self.name}"  # no name of a lab has a dot
-
-    @property
-    def monitored(self) -> bool:
-        """No: Prometheus runs on the control plane's host, which is a container of kind's here."""
-        return False
 
     @property
     def audit_log(self) -> Path:

@@ -16,7 +16,7 @@ from lab.tests.conftest import Second
 from lab.tests.machine import differences, look
 
 SETTINGS = {"NAME": "second", "NETWORK": "10.80.0.0/24"}
-PORTS = {"API": "27443", "S3": "27000", "S3_DIRECT": "27001", "TOXIPROXY": "27474"}
+PORTS = {"API": "27443", "S3": "27000", "S3_DIRECT": "27001", "TOXIPROXY": "27474", "PROMETHEUS": "27090"}
 NODE_GONE_SECONDS = 30.0
 
 
