@@ -15,12 +15,14 @@ from typer.testing import CliRunner
 from acceptance.cli import app
 from acceptance.errors import Refusal
 from acceptance.gherkin.documents import FEATURES, read, read_all
-from acceptance.plugins.run import Interruption
+from acceptance.plugins.run import Interruption, _bring_up
 from acceptance.plugins.workers import BESIDE, TOGETHER, ByFeature, scope_of
+from acceptance.register.models import Profile
 from acceptance.safety import environments
 from acceptance.settings import Settings, Target
 from fixtures.beside import BEGUN
 from lab.lifecycle import Lab
+from lab.programs import Release
 from lab.settings import MOST_LABS, LabSettings
 from tests.small_suite import GREEN, Suite, scenario
 
@@ -197,6 +199,39 @@ def test_a_lab_beside_that_is_up_is_swept_and_unlocked_too(
     monkeypatch.setattr("acceptance.safety.environment", lambda _settings, *, number=1: asked.append(number))
     environments(Settings(target=Target.LAB))
     assert asked == [1, 3]
+
+
+class Brought:
+    """A cluster that notes what it is asked for."""
+
+    def __init__(self, asked: list[str]) -> None:
+        self._asked = asked
+
+    def up(self, _steps: object) -> None:
+        self._asked.append("up")
+
+    def provide(self, release: Release, _steps: object) -> None:
+        self._asked.append(release.uploader)
+
+
+@pytest.mark.parametrize("target", [Target.LAB, Target.KIND])
+@pytest.mark.parametrize(
+    ("profile", "marks", "asked"),
+    [
+        (Profile.SOAK, [()], ["up"]),
+        (Profile.SOAK, [(), ("upgrade",)], ["up", "kopia"]),
+        (Profile.SOAK, [], ["up", "kopia"]),  # workers: nobody knows what they will run
+        (Profile.DISRUPT, [], ["up"]),
+    ],
+)
+def test_the_newer_velero_is_at_hand_where_an_upgrade_may_be_run(
+    monkeypatch: pytest.MonkeyPatch, target: Target, profile: Profile, marks: list[tuple[str, ...]], asked: list[str]
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("acceptance.safety.cluster_of", lambda *_: Brought(done))
+    items = [SimpleNamespace(get_closest_marker=lambda name, own=own: name in own) for own in marks]
+    _bring_up(Settings(target=target, profile=profile), cast(Any, items), [1])
+    assert done == asked
 
 
 def test_more_workers_than_labs_are_refused(suite: Suite) -> None:

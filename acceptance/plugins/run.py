@@ -248,9 +248,10 @@ def _bring_up(settings: Settings, items: list[pytest.Item], numbers: list[int]) 
     from lab.programs import RELEASES
     from lab.progress import Steps
 
-    upgrades = any(item.get_closest_marker(UPGRADE) for item in items)
-    # Nobody knows yet what workers will run, but which profile has the upgrade.
-    upgrades = upgrades or (len(numbers) > 1 and settings.effective_profile is Profile.SOAK)
+    if items:
+        upgrades = any(item.get_closest_marker(UPGRADE) for item in items)
+    else:  # nobody knows yet what workers will run, but which profile has the upgrade
+        upgrades = settings.effective_profile is Profile.SOAK
     for number in numbers:
         cluster, steps = cluster_of(settings.target, settings.uploader, number), Steps(Console(highlight=False))
         cluster.up(steps)
