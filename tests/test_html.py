@@ -83,7 +83,7 @@ def test_the_first_heading_says_whether_it_is_green(report: Report) -> None:
 
 
 def test_each_scenario_says_where_it_ran(report: Report) -> None:
-    assert page(report).count("Ran on lab-2.") == len(report.row("AC-003-01").scenarios)
+    assert page(report).count("Ran on the cluster lab-2.") == len(report.row("AC-003-01").scenarios)
 
 
 def test_what_is_not_green_is_said_first(tmp_path: Path) -> None:
