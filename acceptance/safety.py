@@ -106,7 +106,7 @@ def _own(asked: Settings, number: int) -> Environment:
         corpus_image=facts.corpus_image,
         velero_cli=facts.velero_cli,
         disk=cluster.state,
-        cgroups=cluster.cgroups.accounts,
+        cgroups=cluster.accounts,
         ledger=asked.ledger or cluster.state / "ledger.json",
         soak=cluster.state / "soak.json",
         notes={

@@ -38,10 +38,15 @@ class Cgroups:
         return f"/{self.folder}/{node}"
 
     @property
-    def accounts(self) -> dict[str, Path]:
-        """Where the use of the lab's pods is accounted for, by controller: limits and use of CPU, and memory."""
+    def hierarchies(self) -> dict[str, Path]:
+        """Where the use of everything is accounted for, by controller: limits and use of CPU, and memory."""
         names = ("cpu", "cpuacct", "memory")
-        return {name: (self._mount if self.version == 2 else self._mount / name) / self.folder for name in names}
+        return {name: self._mount if self.version == 2 else self._mount / name for name in names}
+
+    @property
+    def accounts(self) -> dict[str, Path]:
+        """The lab's part of the hierarchies."""
+        return {name: hierarchy / self.folder for name, hierarchy in self.hierarchies.items()}
 
     def create(self) -> None:
         """Make the group for processes. On v2, hand the controllers down to the lab."""

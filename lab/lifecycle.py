@@ -175,6 +175,11 @@ class Lab:
         return self._facts(built, steps)
 
     @property
+    def accounts(self) -> dict[str, Path]:
+        """The control groups below which those of the pods are, by controller."""
+        return self.cgroups.accounts
+
+    @property
     def _uploader(self) -> Path:
         """Says what Velero backs up with here, from the first moment on."""
         return self.state / "uploader"

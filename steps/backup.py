@@ -55,12 +55,11 @@ def started_in_time(backup: Operation, evidence: Evidence) -> None:
 def both_started_in_time(both: tuple[Operation, Operation], evidence: Evidence, timeouts: Timeouts) -> None:
     """Velero runs one backup at a time: the second one's wait for the first is told of, not counted."""
     first, second = (operation.require() for operation in both)
-    held_up = initiation.held_up(first, second)
     evidence.observe("creation of the second to its start", second.seconds_to("InProgress"), "s")
-    evidence.observe("end of the first to the start of the second", held_up, "s")
-    assert held_up <= timeouts["queue_looked_through"], f"{second.name} stayed in the queue when {first.name} had ended"
+    evidence.observe("end of the first to the start of the second", initiation.held_up(first, second), "s")
     of_the_first = (first.started - first.created).total_seconds()
-    evidence.measure("initiation", max(of_the_first, initiation.of_the_second(first, second)))
+    of_the_second = initiation.of_the_second(first, second, patience=timeouts["queue_looked_through"])
+    evidence.measure("initiation", max(of_the_first, of_the_second))
 
 
 @then("the backup never started, and Velero says why")

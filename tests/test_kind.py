@@ -175,6 +175,13 @@ def test_docker_gives_no_address_that_a_host_has(settings: KindSettings) -> None
         assert address in settings.network and address not in settings.node_addresses
 
 
+def test_pods_are_looked_for_wherever_the_machines_docker_has_put_them(settings: KindSettings) -> None:
+    cluster = KindCluster(settings)
+    assert not cluster.engine.own and cluster.accounts == cluster.cgroups.hierarchies
+    cluster.engine.own = True
+    assert cluster.accounts == cluster.cgroups.accounts != cluster.cgroups.hierarchies
+
+
 def test_the_number_of_nodes_is_that_of_the_file() -> None:
     with pytest.raises(ValueError, match="nodes"):
         KindSettings(nodes=4)  # type: ignore[arg-type]

@@ -64,6 +64,8 @@ def test_the_use_of_pods_is_found_on_either_version(tmp_path: Path) -> None:
     own = "velero-lab-x"
     assert Cgroups("x", old).accounts == {name: old / name / own for name in ("cpu", "cpuacct", "memory")}
     assert set(Cgroups("x", new).accounts.values()) == {new / own}
+    assert Cgroups("x", old).hierarchies == {name: old / name for name in ("cpu", "cpuacct", "memory")}
+    assert set(Cgroups("x", new).hierarchies.values()) == {new}
 
 
 def test_leftovers_are_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Only where the nodes' control groups are on this machine, as those of the lab an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,9 @@ def of_pods(root: Path | None, uids: Iterable[str]) -> Throttling | None:
 
 def folders(root: Path, uid: str) -> Iterator[Path]:
     """A pod's groups, by the name that the kubelet itself gives them, or has systemd give them."""
-    yield from root.rglob(f"pod{uid}")
-    yield from root.rglob(f"*-pod{uid.replace('-', '_')}.slice")
+    own, of_systemd = f"pod{uid}", f"-pod{uid.replace('-', '_')}.slice"
+    for folder, names, _ in os.walk(root):  # which passes over groups that go meanwhile
+        yield from (Path(folder, name) for name in names if name == own or name.endswith(of_systemd))
 
 
 def _of_pod(folder: Path) -> Throttling | None:

@@ -66,6 +66,11 @@ class KindCluster(Lab):
             return (*modules, *KIND_MODULES, *NODE_MODULES)
         return (*(module for module in modules if module.name not in UPSTREAM), *KIND_MODULES)
 
+    @property
+    def accounts(self) -> dict[str, Path]:
+        """The machine's Docker puts its containers where it likes."""
+        return self.cgroups.accounts if self.engine.own else self.cgroups.hierarchies
+
     # -- up ------------------------------------------------------------------------------
 
     def _check(self) -> None:
