@@ -11,6 +11,7 @@ from acceptance.drivers.pod_use import UNLIMITED, Groups, Use, UseWatch
 from acceptance.drivers.prometheus import Series
 from acceptance.errors import AcceptanceError
 from acceptance.waiting import poll
+from fixtures.agent_use import STRAIN_SECONDS, straining
 
 V1 = {
     "memory/lab/pod-a/podu/memory.usage_in_bytes": "500\n",
@@ -115,6 +116,13 @@ def test_a_limit_that_is_kept_in_every_period_is_kept_in_every_window() -> None:
 
 def test_one_reading_is_no_use() -> None:
     assert resources.highest_cpu([Use(0, 1, 1, 1)]) == 0.0
+
+
+def test_a_pod_that_is_to_use_too_much_is_judged_by_when_it_did() -> None:
+    """A busy machine gives it its CPU late."""
+    late = uses(0.3, 0.3, 0.8)[:-6]  # five seconds each, the last one a second and a half less
+    assert resources.highest_cpu(late) <= 0.5 < resources.highest_cpu(straining(late))
+    assert straining(uses(0.3, 0.5)) == [] == straining(uses(0.9, seconds=STRAIN_SECONDS - 0.5))
 
 
 # -- Prometheus beside ----------------------------------------------------------------------
