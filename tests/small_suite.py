@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.forked import run_pytest
+
 ROOT = Path(__file__).parents[1]
+OPTIONS = ("features/AC-003-01-start.feature", "--run-id=r")
 CONFTEST = """
 import sys
 from pathlib import Path
@@ -133,16 +136,14 @@ class Suite:
         path.write_text(text)
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "pytest", "features/AC-003-01-start.feature", "--run-id=r", *arguments]
+        return [sys.executable, "-m", "pytest", *OPTIONS, *arguments]
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), **environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
+        return run_pytest(
+            [*OPTIONS, *arguments],
+            folder=self.folder,
+            environment={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), **environment},
+            seconds=60,
         )
 
     def report(self) -> Any:
