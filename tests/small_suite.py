@@ -13,7 +13,7 @@ from typing import Any
 from tests.forked import run_pytest
 
 ROOT = Path(__file__).parents[1]
-OPTIONS = ("features/AC-003-01-start.feature", "--run-id=r")
+ARGUMENTS = ("features/AC-003-01-start.feature", "--run-id=r")
 CONFTEST = """
 import sys
 from pathlib import Path
@@ -136,11 +136,11 @@ class Suite:
         path.write_text(text)
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "pytest", *OPTIONS, *arguments]
+        return [sys.executable, "-m", "pytest", *ARGUMENTS, *arguments]
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return run_pytest(
-            [*OPTIONS, *arguments],
+            [*ARGUMENTS, *arguments],
             folder=self.folder,
             environment={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), **environment},
             seconds=60,
