@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.figures import cache_folder
 from lab.programs import DEFAULT, Module
 from lab.progress import Steps
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.timings import cache_folder
 
 AT_ONCE = 2
 BUILD_SECONDS = 3600

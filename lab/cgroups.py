@@ -14,8 +14,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from acceptance import timeouts
-from acceptance.waiting import poll
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.waiting import poll
 
 MOUNT = Path("/sys/fs/cgroup")
 

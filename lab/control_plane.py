@@ -6,10 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from acceptance import timeouts
 from lab.kubectl import Kubectl
 from lab.processes import Processes
 from lab.settings import SERVICE_NETWORK, LabSettings
+from velero_acceptance.core import timeouts
 
 # Of deploy/rbac.
 SUITE_ACCOUNTS = ("velero-acceptance-observe", "velero-acceptance-exercise")

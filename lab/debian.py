@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.figures import cache_folder
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.timings import cache_folder
 
 RELEASE = "bookworm"
 UNPACKED = (

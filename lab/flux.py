@@ -9,12 +9,12 @@ from typing import Any
 
 import jinja2
 
-from acceptance import timeouts
-from acceptance.waiting import poll
 from lab import gitops, images, registry, storage
 from lab.kubectl import Kubectl
 from lab.nodes import ADD_ONS_LABEL
 from lab.settings import DNS_SERVICE_ADDRESS, SCHEDULED_NAMESPACES, LabSettings
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.waiting import poll
 
 MANIFESTS = Path(__file__).with_name("manifests")
 

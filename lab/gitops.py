@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pyrage
 
-from acceptance.errors import AcceptanceError
 from lab.pki import write_secret
 from lab.processes import Processes
 from lab.programs import DEFAULT
 from lab.settings import LabSettings
 from lab.storage import S3Credentials
+from velero_acceptance.core.errors import AcceptanceError
 
 SOURCE = Path(__file__).parents[1] / "gitops"
 APP = Path("kubernetes/apps/velero/app")

@@ -10,14 +10,14 @@ from typing import Any
 
 import yaml
 
-from acceptance import timeouts
-from acceptance.errors import AcceptanceError
-from acceptance.waiting import poll
 from lab import images, storage
 from lab.kubectl import Kubectl
 from lab.pki import write_secret
 from lab.settings import SCHEDULED_NAMESPACES, LabSettings
 from lab.storage import S3Credentials
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import poll
 
 LOCATION, DEFINITION = "BackupStorageLocation", "CustomResourceDefinition"
 DAILY = "0 2 * * *"

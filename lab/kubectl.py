@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from acceptance import timeouts
-from acceptance.errors import AcceptanceError
-from acceptance.waiting import poll
 from lab.processes import Processes
 from lab.settings import LabSettings
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import poll
 
 
 class Kubectl:

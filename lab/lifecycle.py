@@ -18,10 +18,6 @@ from typing import ClassVar
 
 from filelock import FileLock, Timeout
 
-from acceptance import figures, timeouts
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.figures import cache_folder
-from acceptance.waiting import Deadline, poll
 from lab import (
     build,
     control_plane,
@@ -45,6 +41,10 @@ from lab.processes import Processes
 from lab.programs import AWS_PLUGIN_VERSION, FLUX_VERSIONS, KUBERNETES_VERSION, Release
 from lab.progress import Steps
 from lab.settings import LabSettings
+from velero_acceptance.core import timeouts, timings
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.timings import cache_folder
+from velero_acceptance.core.waiting import Deadline, poll
 
 FORWARDER = "forwarder"
 
@@ -118,7 +118,7 @@ class Lab:
             facts = self._start(steps, archives)
             save(self.settings, facts)
             if not cold:
-                figures.record(self.figure_up, clock.elapsed)
+                timings.record(self.figure_up, clock.elapsed)
             return facts
 
     def _check(self) -> None:
@@ -330,7 +330,7 @@ class Lab:
             there = self.state.exists() or bool(self.cgroups.leftovers())
             self._remove()
         if there:
-            figures.record(self.figure_down, clock.elapsed)
+            timings.record(self.figure_down, clock.elapsed)
         return there
 
     def _remove(self) -> None:

@@ -14,14 +14,14 @@ from typing import Any
 
 import yaml
 
-from acceptance import timeouts
-from acceptance.waiting import poll
 from lab import debian, storage
 from lab.flux import render
 from lab.gitops import SOURCE
 from lab.kubectl import Kubectl
 from lab.processes import Processes
 from lab.settings import LabSettings
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.waiting import poll
 
 Json = dict[str, Any]
 

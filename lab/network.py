@@ -17,10 +17,10 @@ from typing import TypeVar
 
 from pyroute2 import IPRoute, NetNS
 
-from acceptance.errors import Refusal
 from lab.launch import CLONE_NEWNET
 from lab.processes import Processes
 from lab.settings import LabSettings
+from velero_acceptance.core.errors import Refusal
 
 SWITCH = "switch"
 BRIDGE = "br0"

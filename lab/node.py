@@ -15,9 +15,9 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from acceptance import timeouts
-from acceptance.errors import AcceptanceError
-from acceptance.waiting import poll
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import poll
 
 # Path on the node by the name of its folder on the node's disk.
 DISK = {

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import yaml
 
-from acceptance.errors import AcceptanceError
 from lab import debian, images
 from lab.cgroups import Cgroups
 from lab.node import NodeConfig
 from lab.processes import Processes
 from lab.settings import DNS_SERVICE_ADDRESS, POD_NETWORK, SYNC_FREQUENCY, LabSettings
+from velero_acceptance.core.errors import AcceptanceError
 
 # kubelet writes these for the whole machine; `down` puts them back.
 SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")

@@ -14,15 +14,15 @@ import oras.client
 import requests
 import yaml
 
-from acceptance import timeouts
-from acceptance.errors import AcceptanceError
-from acceptance.waiting import poll
 from lab import debian
 from lab.build import binaries
 from lab.network import inside
 from lab.processes import Processes
 from lab.programs import Release
 from lab.settings import LabSettings
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import poll
 
 PORT = 5000
 CHART = Path(__file__).with_name("charts") / "velero"

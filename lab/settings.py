@@ -16,8 +16,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from acceptance.errors import Refusal
 from lab.programs import RELEASES, Release
+from velero_acceptance.core.errors import Refusal
 
 POD_NETWORK = IPv4Network("10.244.0.0/16")
 SERVICE_NETWORK = IPv4Network("10.96.0.0/16")

@@ -19,11 +19,11 @@ from minio.credentials.providers import StaticProvider
 from minio.error import S3Error, ServerError
 from minio.minioadmin import MinioAdmin
 
-from acceptance import timeouts
-from acceptance.waiting import poll
 from lab.pki import write_secret
 from lab.processes import Processes
 from lab.settings import BUCKET, OTHER_BUCKET, LabSettings
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.waiting import poll
 
 SOURCE = Path(__file__).parents[1]
 

@@ -15,18 +15,18 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from acceptance.errors import AcceptanceError, Refusal
 from lab import debian
 from lab.build import binaries
 from lab.oci import Image
 from lab.programs import RELEASES
+from velero_acceptance.core.errors import AcceptanceError, Refusal
 
 PROJECT = "velero-acceptance"
 REFERENCE = f"velero-acceptance.local/suite:v{metadata.version(PROJECT)}"
 SOURCE = Path(__file__).parents[1]
 # What a run in a cluster reads of the project.
-OWN = ("acceptance", "conftest.py", "deploy", "features", "fixtures", "gitops", "lab", "pyproject.toml", "requirements",
-       "steps")  # fmt: skip
+OWN = ("conftest.py", "criteria", "deploy", "features", "fixtures", "gitops", "lab", "pyproject.toml", "steps",
+       "velero_acceptance")  # fmt: skip
 # Parts of Python's own library that nothing here imports, and what is not to be carried along.
 UNUSED = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tests", "tkinter", "turtledemo"}
 STATIC = ".a"  # libraries to link programs with, and nothing is linked here
@@ -34,7 +34,7 @@ VERSION = f"python3.{sys.version_info.minor}"
 LIBRARIES = "usr/local/lib"
 SHARED = re.compile(r"(/\S+) \(0x[0-9a-f]+\)$", re.M)
 PYTHON = "#!/usr/local/bin/python3\n"
-COMMAND = f"{PYTHON}from acceptance.cli import main\n\nmain()\n"
+COMMAND = f"{PYTHON}from velero_acceptance.cli.main import main\n\nmain()\n"
 AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 NOBODY = "65532:65532"
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.checks import coverage, initiation
-from acceptance.drivers.s3 import Bucket
-from acceptance.drivers.velero import Operation, Velero
-from acceptance.evidence.recorder import Evidence, Inconclusive
-from acceptance.naming import RUN_LABEL
-from acceptance.settings import Environment
-from acceptance.timeouts import Timeouts
-from fixtures.left_out import LeftOut
-from fixtures.scope import Scope
-from fixtures.standard import Application, Applications
-from fixtures.workload import Workload
+from fixtures.applications.excluded_volumes import LeftOut
+from fixtures.applications.standard import Application, Applications
+from fixtures.applications.workload import Workload
+from fixtures.environment.run_scope import Scope
+from velero_acceptance.checks import backups, coverage
+from velero_acceptance.core.errors import Inconclusive
+from velero_acceptance.core.naming import RUN_LABEL
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import Operation, Velero
+from velero_acceptance.evidence.recorder import Evidence
 
 
 @given(parsers.parse('a completed backup of "{alias}"'), target_fixture="application")
@@ -56,9 +57,9 @@ def both_started_in_time(both: tuple[Operation, Operation], evidence: Evidence, 
     """Velero runs one backup at a time: the second one's wait for the first is told of, not counted."""
     first, second = (operation.require() for operation in both)
     evidence.observe("creation of the second to its start", second.seconds_to("InProgress"), "s")
-    evidence.observe("end of the first to the start of the second", initiation.held_up(first, second), "s")
+    evidence.observe("end of the first to the start of the second", backups.held_up(first, second), "s")
     of_the_first = (first.started - first.created).total_seconds()
-    of_the_second = initiation.of_the_second(first, second, patience=timeouts["queue_looked_through"])
+    of_the_second = backups.of_the_second(first, second, patience=timeouts["queue_looked_through"])
     evidence.measure("initiation", max(of_the_first, of_the_second))
 
 

@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterator
 
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.checks import cli_output
-from acceptance.drivers.kinds import BACKUP, SCHEDULE, phase_of
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.velero import FINISHED, Operation, Velero
-from acceptance.evidence.recorder import Evidence, Inconclusive
-from acceptance.timeouts import Timeouts
-from fixtures.accounts import Account, Accounts
-from fixtures.commands import Attempt, Commands
-from fixtures.s3_server import Tracer
-from fixtures.scope import Scope
-from fixtures.standard import Application
-from fixtures.workload import Workloads
+from fixtures.applications.standard import Application
+from fixtures.applications.workload import Workloads
+from fixtures.cli.accounts import Account, Accounts
+from fixtures.cli.commands import Attempt, Commands
+from fixtures.environment.optional_systems import Tracer
+from fixtures.environment.run_scope import Scope
+from velero_acceptance.checks import cli_output
+from velero_acceptance.core.errors import Inconclusive
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers.kinds import BACKUP, SCHEDULE, phase_of
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.velero import FINISHED, Operation, Velero
+from velero_acceptance.evidence.recorder import Evidence
 
 NOWHERE = "nowhere"
 

@@ -6,22 +6,22 @@ import base64
 
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.checks import exposure
-from acceptance.drivers.kinds import ACCESS_REVIEW, CONFIG_MAP, POD, SECRET, SERVICE_ACCOUNT, name_of
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.minio_admin import Users
-from acceptance.drivers.velero import Velero
-from acceptance.drivers.velero_server import AGENT, SERVER
-from acceptance.evidence.recorder import Evidence
-from acceptance.naming import is_made
-from acceptance.settings import Environment
-from acceptance.timeouts import Timeouts
-from fixtures.credentials import Keys, LiveKeys, Rotation
-from fixtures.locations import Locations
-from fixtures.s3_server import Tracer
-from fixtures.scope import Scope
-from fixtures.search import Search
-from fixtures.watchers import Vigil
+from fixtures.environment.optional_systems import Tracer
+from fixtures.environment.run_scope import Scope
+from fixtures.environment.velero_health import Vigil
+from fixtures.storage.credentials import Keys, LiveKeys, Rotation
+from fixtures.storage.locations import Locations
+from fixtures.storage.secret_search import Search
+from velero_acceptance.checks import secret_exposure
+from velero_acceptance.core.naming import is_made
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers.kinds import ACCESS_REVIEW, CONFIG_MAP, POD, SECRET, SERVICE_ACCOUNT, name_of
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.minio_admin import Users
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.drivers.velero_server import AGENT, SERVER
+from velero_acceptance.evidence.recorder import Evidence
 
 
 @then("Velero and node-agent read the credentials from a file")
@@ -32,10 +32,12 @@ def mounted(velero: Velero, live_keys: LiveKeys, evidence: Evidence) -> None:
         problem
         for name, found in programs.items()
         for pod in found
-        if (problem := exposure.mount_problem(pod, name, live_keys.secret))
+        if (problem := secret_exposure.mount_problem(pod, name, live_keys.secret))
     ]
     assert all(programs.values()), f"only these pods run: {[name_of(pod) for pod in pods]}"
-    evidence.observe("mode of the credentials file", ", ".join({exposure.file_mode(p, live_keys.secret) for p in pods}))
+    evidence.observe(
+        "mode of the credentials file", ", ".join({secret_exposure.file_mode(p, live_keys.secret) for p in pods})
+    )
     evidence.measure("mounts_missing", len(problems), artefact="\n".join(problems) or "all of them mount it")
 
 
@@ -48,7 +50,7 @@ def no_other_pod(velero: Velero, search: Search, live_keys: LiveKeys, evidence: 
 @then("no argument, variable, log, event or object of the cluster holds the keys")
 def keys_nowhere(search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
     texts = search.texts(live_keys.secret)
-    found = exposure.places(live_keys.material, texts)
+    found = secret_exposure.places(live_keys.material, texts)
     evidence.observe("objects and logs searched", len(texts))
     evidence.measure("exposed_keys", len(found), artefact="\n".join(found) or f"searched: {len(texts)}, found: none")
 
@@ -94,7 +96,7 @@ def pod_seen(search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
 
 @then("the ConfigMap is seen to hold a key")
 def config_map_seen(search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
-    found = exposure.places(live_keys.material, search.texts(live_keys.secret))
+    found = secret_exposure.places(live_keys.material, search.texts(live_keys.secret))
     evidence.refute("exposed_keys", len(found), artefact="\n".join(found))
 
 

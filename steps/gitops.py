@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from pytest_bdd import given, then, when
+from pathlib import Path
 
-from acceptance.drivers.flux import Flux
-from acceptance.drivers.kinds import HELM_RELEASE, KUSTOMIZATION
-from acceptance.drivers.velero import Velero
-from acceptance.evidence.recorder import Evidence
-from acceptance.settings import Environment
-from fixtures.drift import Drift
-from fixtures.gitops import RELEASE, NewDeployment, ValueChange
+from pytest_bdd import given, parsers, then, when
+
+from fixtures.gitops.drift import Drift
+from fixtures.gitops.flux import RELEASE, NewDeployment, ValueChange
+from fixtures.gitops.layout_mutations import FAULTS
+from velero_acceptance.checks import gitops_layout
+from velero_acceptance.core.naming import RUN_LABEL
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.drivers import kustomize
+from velero_acceptance.drivers.flux import Flux
+from velero_acceptance.drivers.git import Checkout
+from velero_acceptance.drivers.kinds import HELM_RELEASE, KUSTOMIZATION, SCHEDULE, name_of
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.evidence.recorder import Evidence
 
 
 @when("Velero is committed to Git for a new namespace")
@@ -95,3 +103,69 @@ def flux_asked(drift: Drift) -> None:
 def still_missing(drift: Drift, evidence: Evidence) -> None:
     left = drift.left()
     evidence.refute("drifts_left", len(left), artefact="\n".join(left))
+
+
+# The layout of the repository that Flux deploys from, judged on a copy of its commit.
+
+
+@given("a copy of the commit that Flux has applied", target_fixture="tree")
+def applied_commit(
+    checkout: Checkout, flux: Flux, environment: Environment, evidence: Evidence, tmp_path: Path
+) -> Path:
+    commit, tree = checkout.head(), tmp_path / "tree"
+    flux.wait_revision(commit, KUSTOMIZATION, environment.flux_name)
+    checkout.export(tree)
+    evidence.observe("commit", commit)
+    return tree
+
+
+@when(parsers.parse('in that copy "{fault}"'))
+def seeded(tree: Path, fault: str) -> None:
+    FAULTS[fault](tree)
+
+
+@then("every path of the layout is there, and every file is named")
+def paths_and_files(tree: Path, evidence: Evidence) -> None:
+    _measure(tree, evidence, "paths_missing", "orphan_files")
+
+
+@then("every folder builds")
+def folders_build(tree: Path, evidence: Evidence) -> None:
+    _measure(tree, evidence, "builds_failed")
+
+
+@then("there is one schedule, and it waits for the release that brings its definition")
+def one_schedule_in_order(tree: Path, evidence: Evidence) -> None:
+    _measure(tree, evidence, "schedules", "order_faults")
+
+
+@then("Velero's namespace has one schedule beside the suite's own")
+def one_live_schedule(kubernetes: Kubernetes, environment: Environment, evidence: Evidence) -> None:
+    live = kubernetes.list_all(SCHEDULE, environment.velero_namespace, labels=f"!{RUN_LABEL}")
+    evidence.measure("schedules_live", len(live), artefact="\n".join(map(name_of, live)))
+
+
+@then(parsers.parse("{finding} is no longer as designed"))
+def fault_seen(tree: Path, finding: str, evidence: Evidence) -> None:
+    found = findings(tree)[finding]
+    evidence.refute(finding, len(found), artefact="\n".join(found))
+
+
+def _measure(tree: Path, evidence: Evidence, *names: str) -> None:
+    found = findings(tree)
+    for name in names:
+        evidence.measure(name, len(found[name]), artefact="\n".join(found[name]) or "none")
+
+
+def findings(tree: Path) -> dict[str, list[str]]:
+    """What there is to say of a tree, by threshold."""
+    files = kustomize.texts(tree)
+    built = {folder: kustomize.build(tree / folder) for folder in gitops_layout.folders(files)}
+    rendered = {folder: result.items for folder, result in built.items()}
+    return {
+        "paths_missing": gitops_layout.paths_missing(files),
+        "orphan_files": gitops_layout.orphan_files(files),
+        "builds_failed": [f"{folder}: {result.error}" for folder, result in built.items() if result.error],
+        "schedules": gitops_layout.schedules(rendered),
+        "order_faults": gitops_layout.order_faults(files, rendered),
+    }

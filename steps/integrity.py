@@ -6,19 +6,18 @@ from pathlib import Path
 
 from pytest_bdd import parsers, then, when
 
-from acceptance.checks.layers import Layers
-from acceptance.corpus import Corpus
-from acceptance.drivers.s3 import Bucket
-from acceptance.drivers.velero import Operation
-from acceptance.errors import AcceptanceError
-from acceptance.evidence.recorder import Blocked, Evidence
-from acceptance.uploaders import Uploader
-from fixtures.oracle import Oracle
-from fixtures.scope import Scope
-from fixtures.standard import Application, RestoredCopy, Standard
-from fixtures.watchers import Vigil
-from fixtures.workload import Workloads
-from steps.applications import LATE_FILE
+from fixtures.applications.repository_oracle import Oracle
+from fixtures.applications.standard import LATE_FILE, Application, RestoredCopy, Standard
+from fixtures.applications.workload import Workloads
+from fixtures.environment.run_scope import Scope
+from fixtures.environment.velero_health import Vigil
+from velero_acceptance.core.errors import AcceptanceError, Blocked
+from velero_acceptance.corpus.layers import Layers
+from velero_acceptance.corpus.manifest import Corpus
+from velero_acceptance.corpus.uploaders import Uploader
+from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import Operation
+from velero_acceptance.evidence.recorder import Evidence
 
 
 @then(parsers.parse('every file of the corpus in "{alias}" is equal, bytes and metadata'))

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from pytest_bdd import given, parsers, then
 
-from acceptance.checks import alerts, dashboard, metrics
-from acceptance.checks.metrics import Reading
-from acceptance.drivers.kinds import Json
-from acceptance.drivers.prometheus import Prometheus
-from acceptance.drivers.promtool import judge, rules_of
-from acceptance.drivers.velero import Velero
-from acceptance.evidence.recorder import Evidence
-from acceptance.settings import Environment
-from acceptance.timeouts import Timeouts
-from fixtures.alert_mistakes import MISTAKES
-from fixtures.drill import Drill, Drilled
-from fixtures.watchers import Vigil
+from fixtures.environment.velero_health import Vigil
+from fixtures.observability.alert_scenarios import Drill, Drilled
+from fixtures.observability.rule_mutations import MISTAKES
+from velero_acceptance.checks import alerts, metrics
+from velero_acceptance.checks.metrics import Reading
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.prometheus import Prometheus
+from velero_acceptance.drivers.promtool import judge, rules_of
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.evidence.recorder import Evidence
 
 TESTS = "alerts_test.yaml"
 # What becomes of the faults of the drill in Velero's log.
@@ -137,12 +137,12 @@ def _panel_faults(
 ) -> tuple[int, list[str]]:
     """How many queries there are, and what is wrong with which."""
     values = {"namespace": environment.velero_namespace, "schedule": ".*", "__rate_interval": "1m"}
-    queries, known = dashboard.queries(board, values), prometheus.names(drilled.since)
+    queries, known = metrics.queries(board, values), prometheus.names(drilled.since)
     found: list[str] = []
     for query in queries:
-        sound = dashboard.is_promql(query.expression)
+        sound = metrics.is_promql(query.expression)
         seen = prometheus.history(query.expression, drilled.since, datetime.now(UTC), step=2.0) if sound else []
-        found += dashboard.faults(query, known, seen)
+        found += metrics.faults(query, known, seen)
     return len(queries), found
 
 

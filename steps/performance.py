@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.checks import extrapolation, limits
-from acceptance.checks.extrapolation import NothingFollows, Prediction
-from acceptance.drivers.toxiproxy import Toxiproxy
-from acceptance.drivers.velero import Operation, Velero
-from acceptance.evidence.recorder import Blocked, Evidence, Inconclusive
-from fixtures.scope import Scope
-from fixtures.timed import Result, SlowRun, TimedRun, Timing
-from fixtures.workload import Workload, Workloads
+from fixtures.applications.standard import Application
+from fixtures.applications.workload import Workload, Workloads
+from fixtures.backups.progress import SlowLink, Tracked, Tracker
+from fixtures.backups.timed import Result, SlowRun, TimedRun, Timing
+from fixtures.environment.run_scope import Scope
+from velero_acceptance.checks import backups, extrapolation, resources
+from velero_acceptance.checks.extrapolation import NothingFollows, Prediction
+from velero_acceptance.core.errors import Blocked, Inconclusive
+from velero_acceptance.drivers.toxiproxy import Toxiproxy
+from velero_acceptance.drivers.velero import Operation, Velero
+from velero_acceptance.drivers.volumes import names
+from velero_acceptance.evidence.recorder import Evidence
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,12 @@ def _restored(
 @then("what moved the data ran with no more than the design's limits of node-agent")
 def within_limits(result: Result, evidence: Evidence) -> None:
     try:
-        cpu, memory = limits.highest(result.movers, "cpu"), limits.highest(result.movers, "memory")
-    except limits.Unlimited as error:
+        cpu, memory = resources.highest(result.movers, "cpu"), resources.highest(result.movers, "memory")
+    except resources.Unlimited as error:
         raise Blocked(f"the design's times are for its limits of node-agent, but {error}") from None
     evidence.observe("pods that moved the data", len(result.movers))
     evidence.measure("agent_cpu_limit", cpu)
-    evidence.measure("agent_memory_limit", memory / limits.MEBIBYTE)
+    evidence.measure("agent_memory_limit", memory / resources.MEBIBYTE)
 
 
 @then("the backup was in time, or would be with as much data as the register asks for")
@@ -167,3 +171,62 @@ def _prediction(timings: Sequence[Timing], evidence: Evidence) -> Prediction:
         return extrapolation.predict(points, evidence.criterion.threshold("data_size").value)
     except NothingFollows as error:
         raise Inconclusive(f"nothing can be said of as much data as the register asks for: {error}") from None
+
+
+# Progress of volumes while they are backed up and restored.
+
+
+@given("a volume of fresh data, backed up over a slow link", target_fixture="tracked")
+@when("fresh data is backed up over a slow link", target_fixture="tracked")
+def backed_up_slowly(slow_link: SlowLink, toxiproxy: Toxiproxy) -> Tracked:
+    return slow_link.backup(toxiproxy)
+
+
+@given("a volume of fresh data, backed up and restored over a slow link", target_fixture="tracked")
+@when("fresh data is restored over a slow link", target_fixture="tracked")
+def restored_slowly(slow_link: SlowLink, toxiproxy: Toxiproxy) -> Tracked:
+    return slow_link.restore(toxiproxy)
+
+
+@when("it is backed up again, with nothing new in it", target_fixture="tracked")
+def backed_up_again(scope: Scope, tracker: Tracker, application: Application) -> Tracked:
+    return tracker.backup(scope, application.workload.namespace, "again")
+
+
+@when(parsers.parse('its small volume is restored as "{alias}"'), target_fixture="tracked")
+def small_restored(scope: Scope, tracker: Tracker, application: Application, alias: str) -> Tracked:
+    return tracker.restore(scope, application.backup.name, application.workload.namespace, alias)
+
+
+@then("its volume went through its phases in order")
+def phases_in_order(tracked: Tracked, evidence: Evidence) -> None:
+    volumes = names(tracked.samples)
+    wrong = [v for v in volumes if not backups.in_order([s for s in tracked.samples if s.volume == v])]
+    evidence.observe("volumes", len(volumes))
+    evidence.measure("volumes_out_of_order", len(wrong), artefact=backups.table(tracked.samples))
+
+
+@then("the bytes done grew from sample to sample, before the end")
+def bytes_grew(tracked: Tracked, evidence: Evidence) -> None:
+    grown = backups.growing(tracked.samples)
+    evidence.measure("growing_samples", len(grown), artefact=backups.table(tracked.samples))
+
+
+@then("at the same samples there were more and more packs in S3")
+def packs_stored(tracked: Tracked, evidence: Evidence) -> None:
+    more = backups.stored_more(backups.growing(tracked.samples))
+    evidence.measure("samples_with_more_packs_stored", more, artefact=backups.table(tracked.samples))
+
+
+@then("at the same samples S3 had been asked for more and more packs")
+def packs_fetched(tracked: Tracked, evidence: Evidence) -> None:
+    more = backups.stored_more(backups.growing(tracked.samples))
+    evidence.measure("samples_with_more_packs_fetched", more, artefact=backups.table(tracked.samples))
+
+
+@then("its progress shows only the end, which the suite does not call progress")
+def only_the_end(tracked: Tracked, evidence: Evidence) -> None:
+    """Velero calls it Completed with all bytes done, as it does every backup and restore."""
+    assert tracked.samples[-1].done == tracked.samples[-1].total > 0, tracked.samples[-1]
+    grown = backups.growing(tracked.samples)
+    evidence.refute("growing_samples", len(grown), artefact=backups.table(tracked.samples))

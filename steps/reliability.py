@@ -7,17 +7,17 @@ from datetime import timedelta
 
 from pytest_bdd import given, then, when
 
-from acceptance.calendar_evidence import Calendar
-from acceptance.campaign import Outcome
-from acceptance.checks.reliability import Rate, Trial, table
-from acceptance.evidence.recorder import Evidence
-from acceptance.plugins.run import Run as Session
-from acceptance.settings import Environment
-from acceptance.soak import Soak
-from fixtures.aside import Aside
-from fixtures.soak import Soaking
-from steps.retention import EXPIRATION
-from steps.schedule import LAST_RUN
+from fixtures.backups.expiry import EXPIRATION
+from fixtures.environment.background import Aside
+from fixtures.schedule.runs import LAST_RUN
+from fixtures.schedule.soak import Soaking
+from velero_acceptance.checks.reliability.accelerated_schedule import Outcome
+from velero_acceptance.checks.reliability.rates import Rate, Trial, table
+from velero_acceptance.checks.reliability.run_history import Calendar
+from velero_acceptance.checks.reliability.soak import Soak
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.evidence.recorder import Evidence
+from velero_acceptance.suite.session import Run as Session
 
 MINUTELY = "schedule of one minute"
 

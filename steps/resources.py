@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_bdd import given, then, when
 
-from acceptance.checks import resources
-from acceptance.drivers.kinds import name_of
-from acceptance.drivers.pod_use import Use
-from acceptance.drivers.velero import Operation, Velero
-from acceptance.evidence.recorder import Evidence, Inconclusive
-from fixtures.agent_use import AgentLoad, Load, Scarcity, Strain, Strained
-from fixtures.outages import Interrupted
-from fixtures.scope import Scope
-from fixtures.watchers import Vigil
-from fixtures.workload import Workload
+from fixtures.applications.workload import Workload
+from fixtures.environment.run_scope import Scope
+from fixtures.environment.velero_health import Vigil
+from fixtures.faults.outages import Interrupted
+from fixtures.observability.agent_resources import AgentLoad, Load, Scarcity, Strain, Strained
+from velero_acceptance.checks import resources
+from velero_acceptance.core.errors import Inconclusive
+from velero_acceptance.drivers.cgroups import Use
+from velero_acceptance.drivers.kinds import name_of
+from velero_acceptance.drivers.velero import Operation, Velero
+from velero_acceptance.evidence.recorder import Evidence
 
 # What a process that the kernel ends leaves in Velero's log, and a node-agent that starts anew.
 KILLED = r"signal: killed|restic|pod volume|PodVolumeBackup|podvolumebackup|server starting|[Ee]rror backing up"

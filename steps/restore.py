@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.drivers.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.velero import RESTORE_LABEL, Operation, Velero
-from acceptance.evidence.recorder import Evidence
-from fixtures.aside import Aside
-from fixtures.forgotten import Forgotten
-from fixtures.s3_server import Tracer
-from fixtures.scope import Scope
-from fixtures.standard import Application, Pair, RestoredCopy, Restores, Standard
-from fixtures.workload import APP, SETTINGS, Workloads
+from fixtures.applications.standard import Application, Pair, RestoredCopy, Restores, Standard
+from fixtures.applications.workload import APP, SETTINGS, Workloads
+from fixtures.backups.backup_sync import Forgotten
+from fixtures.environment.background import Aside
+from fixtures.environment.optional_systems import Tracer
+from fixtures.environment.run_scope import Scope
+from velero_acceptance.drivers.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.velero import RESTORE_LABEL, Operation, Velero
+from velero_acceptance.evidence.recorder import Evidence
 
 RESTORED_KINDS = (POD, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
 

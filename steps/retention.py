@@ -7,24 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.checks import retention
-from acceptance.corpus import Corpus
-from acceptance.drivers.kinds import name_of
-from acceptance.drivers.toxiproxy import Toxiproxy
-from acceptance.drivers.velero import Operation, Velero
-from acceptance.evidence.recorder import Evidence
-from fixtures.expiry import Expired, Expiry
-from fixtures.gitops import ValueChange
-from fixtures.maintenance import Maintenance
-from fixtures.schedule_runs import LONG_AGO, Copies, stamp
-from fixtures.scope import Scope
-from fixtures.standard import Application, Applications, Restores
-from fixtures.watchers import Vigil
-from fixtures.workload import MOUNT, Workload, Workloads
-from steps.faults import EXPECTED
-from steps.schedule import LAST_RUN
+from fixtures.applications.standard import Application, Applications, Restores
+from fixtures.applications.workload import MOUNT, Workload, Workloads
+from fixtures.backups.expiry import EXPIRATION, Expired, Expiry
+from fixtures.backups.maintenance import Maintenance
+from fixtures.environment.run_scope import Scope
+from fixtures.environment.velero_health import Vigil
+from fixtures.faults.outages import EXPECTED
+from fixtures.gitops.flux import ValueChange
+from fixtures.schedule.runs import LAST_RUN, LONG_AGO, Copies, stamp
+from velero_acceptance.checks import schedule
+from velero_acceptance.corpus.manifest import Corpus
+from velero_acceptance.drivers.kinds import name_of
+from velero_acceptance.drivers.toxiproxy import Toxiproxy
+from velero_acceptance.drivers.velero import Operation, Velero
+from velero_acceptance.evidence.recorder import Evidence
 
-EXPIRATION = "Backup.status.expiration"
 COLLECTOR = "garbage collection frequency"
 MAINTENANCE = "maintenance of the repository at once"
 # What only the backup that expires has, of fresh data that neither compresses nor deduplicates.
@@ -47,8 +45,8 @@ def kept_as_designed(application: Application, scheduled_backup: Operation, evid
 
 
 def _measure_retention(backup: Operation, evidence: Evidence) -> None:
-    evidence.measure("retention", retention.retention(backup.item))
-    evidence.measure("expiration_error", retention.expiration_error(backup.item), artefact=str(backup.status))
+    evidence.measure("retention", schedule.retention(backup.item))
+    evidence.measure("expiration_error", schedule.expiration_error(backup.item), artefact=str(backup.status))
 
 
 @when(parsers.parse('"{alias}" is backed up with a TTL of {hours:d} hours'), target_fixture="backup")
@@ -60,7 +58,7 @@ def backed_up_with_ttl(scope: Scope, velero: Velero, alias: str, hours: int) -> 
 
 @then("the suite calls its retention wrong")
 def retention_wrong(backup: Operation, evidence: Evidence) -> None:
-    evidence.refute("retention", retention.retention(backup.item), artefact=str(backup.item["spec"]))
+    evidence.refute("retention", schedule.retention(backup.item), artefact=str(backup.item["spec"]))
 
 
 @given(
@@ -247,13 +245,13 @@ def run_kept(scheduled_run: Operation, evidence: Evidence) -> None:
 
 @then("the backup is kept as long as the design says")
 def kept_by_default(backup: Operation, evidence: Evidence) -> None:
-    evidence.measure("retention", retention.retention(backup.item), artefact=str(backup.item["spec"]))
+    evidence.measure("retention", schedule.retention(backup.item), artefact=str(backup.item["spec"]))
 
 
 @then("its retention is the one that was committed")
 def committed_retention(backup: Operation, default_change: ValueChange, evidence: Evidence) -> None:
-    expected = retention.seconds_of(default_change.value)
-    found = retention.retention(backup.item)
+    expected = schedule.seconds_of(default_change.value)
+    found = schedule.retention(backup.item)
     evidence.observe("retention", found, "s")
     assert found == expected, f"{default_change.value} was committed, the backup is kept for {found} s"
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from pytest_bdd import given, parsers, then, when
 
-from acceptance.checks import secrets
-from acceptance.drivers.git import Checkout
-from acceptance.drivers.kinds import Json
-from acceptance.drivers.sops import Sops, Tampered
-from acceptance.errors import AcceptanceError
-from acceptance.evidence.recorder import Blocked, Evidence
-from acceptance.settings import Environment
-from fixtures.secrets import S3_SECRET, Hook, Planted, Repository, damage, plant
+from fixtures.gitops.secrets import S3_SECRET, Hook, Planted, Repository, damage, plant
+from velero_acceptance.checks import git_secrets
+from velero_acceptance.core.errors import AcceptanceError, Blocked
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.drivers.git import Checkout
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.sops import Sops, Tampered
+from velero_acceptance.evidence.recorder import Evidence
 
 
 @given("the repository that Flux deploys from", target_fixture="repository")
@@ -32,7 +32,7 @@ def every_value_encrypted(repository: Repository, evidence: Evidence) -> None:
     assert repository.secrets, "the repository holds no Secret at all"
     values = sum(len(secret.sealed) + len(secret.open) for secret in repository.secrets)
     evidence.observe("values of Secrets in the repository", values, "values")
-    found = secrets.open_leaves(repository.secrets)
+    found = git_secrets.open_leaves(repository.secrets)
     evidence.measure("plaintext_leaves", len(found), artefact="\n".join(found or map(str, repository.secrets)))
 
 
@@ -88,7 +88,7 @@ def applied_decrypted(
 ) -> None:
     names = {S3_SECRET, *repository.velero_secrets(environment.velero_namespace)}
     declared = repository.kustomizations()
-    found = {name: secrets.not_decrypted(live_secrets.get(name), kustomizations, declared) for name in names}
+    found = {name: git_secrets.not_decrypted(live_secrets.get(name), kustomizations, declared) for name in names}
     evidence.measure("secrets_without_decryption", _wrong(found), artefact=_table(found))
 
 
@@ -127,10 +127,10 @@ def hook_passes(repository: Repository, hook: Hook, evidence: Evidence) -> None:
 def history_clean(repository: Repository, live_secrets: dict[str, Json], evidence: Evidence) -> None:
     if S3_SECRET not in live_secrets:
         raise Blocked(f"the Secret {S3_SECRET} is not in the cluster, so there is no key to look for")
-    keys = {name: value for secret in live_secrets.values() for name, value in secrets.keys_of(secret).items()}
+    keys = {name: value for secret in live_secrets.values() for name, value in git_secrets.keys_of(secret).items()}
     if not keys:
         raise Blocked("the Secrets of Velero in the cluster hold no key that is long enough to look for")
-    found = secrets.found_in(repository.checkout.history(), keys)
+    found = git_secrets.found_in(repository.checkout.history(), keys)
     artefact = "\n".join(found) or f"looked for, and found in no commit: {', '.join(sorted(keys))}"
     evidence.measure("plaintext_in_history", len(found), artefact=artefact)
 
@@ -143,10 +143,10 @@ def new_file(tmp_path: Path, what: str) -> Planted:
 @then("the pre-commit hook refuses it and shows no value of it")
 def hook_refuses(planted: Planted, hook: Hook, evidence: Evidence) -> None:
     lines = hook.refused(planted.path.parent, [planted.path.name])
-    shown = secrets.found_in("\n".join(lines), planted.keys)
+    shown = git_secrets.found_in("\n".join(lines), planted.keys)
     assert not shown, f"the hook shows what it is to hide: {shown}"
     evidence.refute("files_refused", _files(lines), artefact="\n".join(lines))
-    found = secrets.open_leaves(secrets.secrets_in(planted.path.name, planted.path.read_text()))
+    found = git_secrets.open_leaves(git_secrets.secrets_in(planted.path.name, planted.path.read_text()))
     evidence.refute("plaintext_leaves", len(found), artefact="\n".join(found))
 
 
@@ -163,7 +163,7 @@ def committed_and_removed(repository: Repository, tmp_path: Path, what: str) -> 
 def found_in_history(repository: Repository, planted: Planted, evidence: Evidence) -> None:
     now = Repository.of(repository.checkout)
     assert planted.path.name not in now.texts
-    found = secrets.found_in(repository.checkout.history(), planted.keys)
+    found = git_secrets.found_in(repository.checkout.history(), planted.keys)
     evidence.refute("plaintext_in_history", len(found), artefact="\n".join(found))
 
 
@@ -181,8 +181,8 @@ def _differences(
 ) -> dict[str, list[str]]:
     decrypted = repository.decrypted(sops, environment.velero_namespace)
     for secret in decrypted.values():
-        evidence.redactor.learn(*secrets.keys_of(secret).values())
-    return {name: secrets.differences(decrypted.get(name), live.get(name)) for name in {S3_SECRET, *decrypted}}
+        evidence.redactor.learn(*git_secrets.keys_of(secret).values())
+    return {name: git_secrets.differences(decrypted.get(name), live.get(name)) for name in {S3_SECRET, *decrypted}}
 
 
 def _wrong(found: dict[str, list[str]]) -> int:

@@ -7,24 +7,23 @@ from datetime import UTC, datetime
 
 from pytest_bdd import given, then, when
 
-from acceptance.checks import layout
-from acceptance.checks.validity import Validity
-from acceptance.drivers.kinds import time_of
-from acceptance.drivers.minio_admin import Users
-from acceptance.drivers.s3 import Bucket, BucketState, bucket_made, keep_otherwise, may_make_bucket
-from acceptance.drivers.toxiproxy import Toxiproxy
-from acceptance.drivers.velero import Velero
-from acceptance.evidence.recorder import Evidence
-from acceptance.naming import is_made, unique
-from acceptance.settings import Environment
-from acceptance.timeouts import Timeouts
-from acceptance.uploaders import Uploader
-from fixtures.aside import Aside
-from fixtures.credentials import LiveKeys
-from fixtures.scope import Scope
-from fixtures.standard import RestoredCopy, Standard
-from fixtures.validity import LocationWatch
-from fixtures.watchers import Vigil
+from fixtures.applications.standard import RestoredCopy, Standard
+from fixtures.environment.background import Aside
+from fixtures.environment.run_scope import Scope
+from fixtures.environment.velero_health import Vigil
+from fixtures.storage.credentials import LiveKeys
+from fixtures.storage.validation import LocationWatch
+from velero_acceptance.checks.bucket import LayoutFindings, Validity, backup_keys, inspect, restore_keys, unreadable
+from velero_acceptance.core.naming import is_made, unique
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.corpus.uploaders import Uploader
+from velero_acceptance.drivers.kinds import time_of
+from velero_acceptance.drivers.minio_admin import Users
+from velero_acceptance.drivers.s3 import Bucket, BucketState, bucket_made, keep_otherwise, may_make_bucket
+from velero_acceptance.drivers.toxiproxy import Toxiproxy
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.evidence.recorder import Evidence
 
 
 @then("S3 holds exactly the keys of that backup, that restore and its repository")
@@ -51,9 +50,9 @@ def objects_readable(
     evidence: Evidence,
 ) -> None:
     prefix = environment.key("")
-    keys = layout.backup_keys(prefix, standard.application.backup.name, uploader)
-    keys |= layout.restore_keys(prefix, copy.restore.name)
-    bad = layout.unreadable({key: bucket.problem(key) for key in keys})
+    keys = backup_keys(prefix, standard.application.backup.name, uploader)
+    keys |= restore_keys(prefix, copy.restore.name)
+    bad = unreadable({key: bucket.problem(key) for key in keys})
     evidence.observe("objects read", len(keys))
     evidence.measure("objects_unreadable", len(bad), artefact="\n".join(bad) or "all objects were read")
 
@@ -188,11 +187,11 @@ def _periods(evidence: Evidence) -> int:
 
 def _findings(
     standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, uploader: Uploader
-) -> layout.LayoutFindings:
+) -> LayoutFindings:
     # A second Velero of the suite has a prefix of its own beside the location's.
     found = bucket.keys()
     keys = [key for key in found if not (environment.prefix and is_made(key.partition("/")[0]))]
-    return layout.inspect(
+    return inspect(
         keys,
         environment.key(""),
         backup=standard.application.backup.name,

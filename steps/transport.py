@@ -6,17 +6,18 @@ from pathlib import Path
 
 from pytest_bdd import given, then, when
 
-from acceptance.drivers.kinds import phase_of
-from acceptance.drivers.s3 import Bucket, plain_status
-from acceptance.drivers.velero import Velero
-from acceptance.evidence.recorder import Evidence, Inconclusive
-from acceptance.settings import Environment
-from acceptance.timeouts import Timeouts
-from acceptance.uploaders import Uploader
-from fixtures.locations import Locations, foreign_authority
-from fixtures.packets import Packets
-from fixtures.standard import Standard
-from fixtures.watchers import Vigil
+from fixtures.applications.packet_capture import Packets
+from fixtures.applications.standard import Standard
+from fixtures.environment.velero_health import Vigil
+from fixtures.storage.locations import Locations, foreign_authority
+from velero_acceptance.core.errors import Inconclusive
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.corpus.uploaders import Uploader
+from velero_acceptance.drivers.kinds import phase_of
+from velero_acceptance.drivers.s3 import Bucket, plain_status
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.evidence.recorder import Evidence
 
 UNTRUSTED = ("x509", "certificate signed by unknown authority")
 

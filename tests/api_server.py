@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from acceptance.drivers.kinds import Json, Kind
-from acceptance.drivers.kubernetes import Kubernetes
 from tests.serving import served
+from velero_acceptance.drivers.kinds import Json, Kind
+from velero_acceptance.drivers.kubernetes import Kubernetes
 
 # The path of one object; that of a collection ends earlier.
 OBJECT = re.compile(r"/(api/[^/]+|apis/[^/]+/[^/]+)(/namespaces/[^/]+)?/[^/]+/[^/]+")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.evidence.recorder import Evidence
-from acceptance.evidence.records import Outcome, Record
-from acceptance.redaction import Redactor
-from acceptance.register.load import load
 from lab.programs import TOOLS
 from lab.settings import LabSettings
 from tests.small_suite import Suite, make_suite
+from velero_acceptance.core.redaction import Redactor
+from velero_acceptance.criteria.load import load
+from velero_acceptance.evidence.recorder import Evidence
+from velero_acceptance.evidence.records import Outcome, Record
 
 MakeRecord = Callable[..., Record]
 

@@ -14,9 +14,9 @@ import pytest
 # No plugins of pytest: it has to import those itself, to rewrite what they assert.
 IMPORTED = (
     "pytest",
-    "acceptance.traceability.outputs",
-    "acceptance.attestation.keys",
-    "acceptance.safety",
+    "velero_acceptance.report.outputs",
+    "velero_acceptance.report.attestation.keys",
+    "velero_acceptance.target.selection",
     "rich.table",
 )
 _forkserver = multiprocessing.get_context("forkserver")

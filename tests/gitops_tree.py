@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from acceptance.drivers import kustomize
-from acceptance.drivers.kinds import Json
 from lab.gitops import APP, SOURCE
+from velero_acceptance.drivers import kustomize
+from velero_acceptance.drivers.kinds import Json
 
 OVERLAYS = sorted(path.parent.name for path in (SOURCE / "overlays").glob("*/kustomization.yaml"))
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(?::=([^}]*))?\}")

@@ -1,4 +1,4 @@
-"""The design's own words, where they cannot be deployed (requirements/errata.yaml); its S3 host is made up."""
+"""The design's own words, where they cannot be deployed (criteria/errata.yaml); its S3 host is made up."""
 
 from __future__ import annotations
 

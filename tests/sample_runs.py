@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from acceptance.evidence.recorder import CriterionNotMet, Evidence
-from acceptance.evidence.records import Outcome, Record, StepTime, load_all
-from acceptance.gherkin.documents import read_all
-from acceptance.redaction import Redactor
-from acceptance.register import controls
-from acceptance.register.load import load
-from acceptance.register.waivers import Waivers
-from acceptance.traceability import outputs
-from acceptance.traceability.report import Report, Run, build
+from velero_acceptance.core.errors import CriterionNotMet
+from velero_acceptance.core.redaction import Redactor
+from velero_acceptance.criteria import controls
+from velero_acceptance.criteria.load import load
+from velero_acceptance.criteria.waivers import Waivers
+from velero_acceptance.evidence.recorder import Evidence
+from velero_acceptance.evidence.records import Outcome, Record, StepTime, load_all
+from velero_acceptance.gherkin.documents import read_all
+from velero_acceptance.report import outputs
+from velero_acceptance.report.build import Report, Run, build
 
 STARTED = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 REGISTER, FEATURES = load(), read_all()

@@ -18,13 +18,13 @@ CONFTEST = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-import acceptance.gherkin.documents as documents
+import velero_acceptance.gherkin.documents as documents
 documents.FEATURES = Path(__file__).parent / "features"
-import acceptance.plugins.run as run
-from acceptance.drivers.kubernetes import ApiError
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.evidence.recorder import Blocked, Inconclusive
-from acceptance.settings import Environment, S3Access
+import velero_acceptance.suite.prepare as prepare
+import velero_acceptance.suite.session as run
+from velero_acceptance.drivers.kubernetes import ApiError
+from velero_acceptance.core.errors import AcceptanceError, Blocked, Inconclusive
+from velero_acceptance.core.settings import Environment, S3Access
 from pydantic import SecretStr
 import pytest
 from pytest_bdd import given, when, then, parsers
@@ -36,21 +36,19 @@ def reachable(found, number):
     return Environment(target="lab", name=f"lab-{{number}}", kubeconfig=place, s3=access, corpus=place,
                        corpus_image="x", ledger=place, soak=place, notes={{"velero": "v0"}})
 
-import acceptance.register.waivers as waivers
+import velero_acceptance.criteria.waivers as waivers
 own = Path(__file__).with_name("waivers.yaml")
 if own.exists():
     waivers.load.__defaults__ = (own.parent,)
-run._bring_up = lambda *_: None
-run._reachable = reachable
+prepare._bring_up = lambda *_: None
+prepare._reachable = reachable
 def begin(session, found, others):
     who = "worker" if run.is_worker(session.config) else "main"
     with Path(__file__).with_name(f"begun-{{who}}").open("a") as begun:
         begun.write(found.environment.corpus_image)
 
-run._begin = begin
-pytest_plugins = ["acceptance.plugins.run", "acceptance.gherkin.collector", "acceptance.plugins.workers",
-                  "acceptance.plugins.records", "acceptance.plugins.without_faults", "acceptance.gherkin.allure_steps",
-                  "acceptance.plugins.report", "acceptance.plugins.allure_page"]
+prepare._begin = begin
+pytest_plugins = ["velero_acceptance.suite"]
 
 import xdist.workermanage
 impatient = Path(__file__).with_name("impatient")

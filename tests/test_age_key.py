@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.drivers.sops import Sops
 from tests.test_cli import call
+from velero_acceptance.drivers.sops import Sops
 
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {cloud: planted-value}\n"
 

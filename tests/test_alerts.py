@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from acceptance.checks import alerts
-from acceptance.checks.alerts import Course
-from acceptance.drivers import promtool
-from acceptance.drivers.kinds import Json
-from acceptance.drivers.prometheus import Series
-from fixtures.alert_mistakes import MISTAKES
-from fixtures.drill import ALERTS, Drilled
+from fixtures.observability.alert_scenarios import ALERTS, Drilled
+from fixtures.observability.rule_mutations import MISTAKES
 from lab import debian, monitoring
 from lab.monitoring import APP
 from lab.settings import LabSettings
+from velero_acceptance.checks import alerts
+from velero_acceptance.checks.alerts import Course
+from velero_acceptance.drivers import promtool
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.prometheus import Series
 
 TESTS = APP.parent / "alerts_test.yaml"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.traceability import allure
 from tests.sample_runs import report_of, scenarios
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.report import allure
 
 
 @pytest.fixture

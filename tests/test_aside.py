@@ -8,8 +8,8 @@ from threading import Event
 
 import pytest
 
-from acceptance.errors import AcceptanceError
-from fixtures.aside import Aside
+from fixtures.environment.background import Aside
+from velero_acceptance.core.errors import AcceptanceError
 
 
 def test_its_result_is_waited_for_and_its_turn_lasts_until_then() -> None:

@@ -17,11 +17,11 @@ import pytest
 from in_toto_attestation.v1.statement import STATEMENT_TYPE_URI
 from securesystemslib.dsse import Envelope
 
-from acceptance.attestation import keys, statement
-from acceptance.attestation.verify import Findings, verify
-from acceptance.errors import Refusal
 from tests.commands import ROOT
 from tests.sample_runs import STARTED, run
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.report.attestation import keys, statement
+from velero_acceptance.report.attestation.verify import Findings, verify
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 
-from acceptance.calendar_evidence import Calendar, calendar, judge, look
-from acceptance.checks.reliability import Run
-from acceptance.drivers.kinds import Json, Kind
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.naming import RUN_LABEL
+from velero_acceptance.checks.reliability.rates import Run
+from velero_acceptance.checks.reliability.run_history import Calendar, calendar, judge, observe
+from velero_acceptance.core.naming import RUN_LABEL
+from velero_acceptance.drivers.kinds import Json, Kind
+from velero_acceptance.drivers.kubernetes import Kubernetes
 
 CRON = "0 2 * * *"
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -36,7 +36,7 @@ def backup(day: int, phase: str = "Completed", **labels: str) -> Json:
 
 
 def seen(backups: list[Json], *, created: datetime, ttl: str | None = None, path: Path) -> Calendar:
-    found = look(cast(Kubernetes, Cluster()), schedule(created, ttl), backups, NOW)
+    found = observe(cast(Kubernetes, Cluster()), schedule(created, ttl), backups, NOW)
     return calendar(path, CRON, found)
 
 
@@ -94,7 +94,7 @@ def test_before_backups_are_deleted_nothing_is_known(tmp_path: Path) -> None:
 
 def test_with_the_ledger_more_is_known(tmp_path: Path) -> None:
     path = tmp_path / "l.json"
-    early = look(
+    early = observe(
         cast(Kubernetes, Cluster()),
         schedule(LONG_AGO, "72h0m0s"),
         [backup(26, "Failed"), backup(27)],

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from acceptance.campaign import OUTCOMES, Fault, Outcome, Plan, plan
-from acceptance.checks.reliability import MISSED, Trial
+from velero_acceptance.checks.reliability.accelerated_schedule import OUTCOMES, Fault, Outcome, Plan, plan
+from velero_acceptance.checks.reliability.rates import MISSED, Trial
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.errors import Refusal
-from acceptance.traceability.changes import Changes, Trend, compare
-from acceptance.traceability.folders import folder_of, previous, read
-from acceptance.traceability.report import SCHEMA_VERSION, Report
 from tests.sample_runs import STARTED, report_of, run, scenarios
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.report.build import SCHEMA_VERSION, Report
+from velero_acceptance.report.changes import Changes, Trend, compare
+from velero_acceptance.report.folders import folder_of, previous, read
 
 
 def measured(folder: Path, value: float) -> Report:

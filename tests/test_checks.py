@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from acceptance.checks import coverage, layout, retention, schedule
-from acceptance.drivers.kinds import Json
-from acceptance.uploaders import RESTIC
+from velero_acceptance.checks import bucket, coverage, schedule
+from velero_acceptance.corpus.uploaders import RESTIC
+from velero_acceptance.drivers.kinds import Json
 
 HASH = "0123456789abcdef" * 4
 
@@ -85,21 +85,21 @@ def test_every_claim_counts_for_itself() -> None:
 # -- AC-002-04: keys ------------------------------------------------------------------------
 
 WHOLE = {
-    *layout.backup_keys("velero/", "b", RESTIC),
-    *layout.restore_keys("velero/", "r"),
+    *bucket.backup_keys("velero/", "b", RESTIC),
+    *bucket.restore_keys("velero/", "r"),
     "velero/restic/n/config",
     *(f"velero/restic/n/{part}/{HASH}" for part in ("keys", "snapshots", "index")),
     f"velero/restic/n/data/01/{HASH}",
 }
 
 
-def inspect(keys: set[str]) -> layout.LayoutFindings:
-    return layout.inspect(keys, "velero/", backup="b", restore="r", uploader=RESTIC, namespace="n", snapshots=1)
+def inspect(keys: set[str]) -> bucket.LayoutFindings:
+    return bucket.inspect(keys, "velero/", backup="b", restore="r", uploader=RESTIC, namespace="n", snapshots=1)
 
 
 def test_the_whole_layout_has_no_finding() -> None:
     others = {"velero/backups/other/other.tar.gz", "velero/restic/m/config", f"velero/restic/n/locks/{HASH}"}
-    assert inspect(WHOLE | others) == layout.LayoutFindings((), ())
+    assert inspect(WHOLE | others) == bucket.LayoutFindings((), ())
 
 
 @pytest.mark.parametrize("key", sorted(WHOLE))
@@ -124,7 +124,7 @@ def test_every_foreign_key_is_seen(key: str) -> None:
 
 
 def test_unreadable_objects_are_named() -> None:
-    assert layout.unreadable({"a": None, "b": ValueError("no gzip")}) == ["b: no gzip"]
+    assert bucket.unreadable({"a": None, "b": ValueError("no gzip")}) == ["b: no gzip"]
 
 
 # -- AC-006-01: retention -------------------------------------------------------------------
@@ -137,23 +137,23 @@ def backup(ttl: str | None, started: str, expiration: str) -> Json:
 
 def test_retention_and_expiration() -> None:
     found = backup("720h0m0s", "2026-01-01T00:00:00Z", "2026-01-31T00:00:00Z")
-    assert (retention.retention(found), retention.expiration_error(found)) == (2_592_000, 0)
+    assert (schedule.retention(found), schedule.expiration_error(found)) == (2_592_000, 0)
 
 
 def test_a_wrong_expiration_and_a_missing_ttl_show() -> None:
-    assert retention.expiration_error(backup("720h0m0s", "2026-01-01T00:00:00Z", "2026-01-31T00:01:00Z")) == 60
-    assert retention.retention(backup(None, "2026-01-01T00:00:00Z", "2026-01-31T00:00:00Z")) == 0
+    assert schedule.expiration_error(backup("720h0m0s", "2026-01-01T00:00:00Z", "2026-01-31T00:01:00Z")) == 60
+    assert schedule.retention(backup(None, "2026-01-01T00:00:00Z", "2026-01-31T00:00:00Z")) == 0
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("72h", 259_200), ("1h30m", 5400), ("90s", 90), ("250ms", 0.25)])
 def test_durations_of_go(text: str, seconds: float) -> None:
-    assert retention.seconds_of(text) == seconds
+    assert schedule.seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "30d", "h", "1h 30m", "soon"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no duration"):
-        retention.seconds_of(text)
+        schedule.seconds_of(text)
 
 
 # -- AC-005-01: schedule --------------------------------------------------------------------

@@ -63,7 +63,7 @@ def test_lint_is_green_and_needs_no_cluster() -> None:
 
 def test_the_register_is_listed_and_its_schema_printed() -> None:
     assert "AC-004-05" in call("requirements").stdout
-    assert call("requirements", "--schema").stdout == (ROOT / "requirements/schema.json").read_text()
+    assert call("requirements", "--schema").stdout == (ROOT / "criteria/schema.json").read_text()
 
 
 def test_figures_are_kept_and_shown(tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from acceptance.checks import cli_output
-from acceptance.drivers.cli import (
+from velero_acceptance.checks import cli_output
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.naming import RUN_LABEL
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers.command_line import (
     Called,
     Kubectl,
     Program,
@@ -25,14 +28,11 @@ from acceptance.drivers.cli import (
     velero_program,
     write_token_kubeconfig,
 )
-from acceptance.drivers.kinds import DOWNLOAD_REQUEST, ROLE, Json, Kind
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.s3 import Bucket
-from acceptance.drivers.velero import Velero
-from acceptance.errors import AcceptanceError
-from acceptance.housekeeping import Housekeeper, Ledger
-from acceptance.naming import RUN_LABEL
-from acceptance.timeouts import Timeouts
+from velero_acceptance.drivers.kinds import DOWNLOAD_REQUEST, ROLE, Json, Kind
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.target.created_resources import Housekeeper, Ledger
 
 NAME, SPACE = "acc-run-00000001", "acc-run-00000002"
 TOKEN = SecretStr("a-token")

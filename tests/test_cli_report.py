@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.attestation import keys
-from acceptance.cli import main
-from acceptance.register import controls, load
 from tests.commands import ROOT
 from tests.sample_runs import STARTED, run
+from velero_acceptance.cli.main import main
+from velero_acceptance.criteria import controls, load
+from velero_acceptance.report.attestation import keys
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from acceptance.clocks import DELIVERY_SECONDS, Clocks, Skew, of_nodes, of_server
-from acceptance.drivers.kinds import Json
-from acceptance.drivers.kubernetes import ApiError, Kubernetes
-from acceptance.waiting import Deadline
+from velero_acceptance.core.waiting import Deadline
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+from velero_acceptance.target.clocks import DELIVERY_SECONDS, Clocks, Skew, of_nodes, of_server
 
 
 class Cluster:

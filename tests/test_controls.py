@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from acceptance.errors import Refusal
-from acceptance.evidence.verdicts import Verdict
-from acceptance.register import controls, waivers
-from acceptance.register.load import CONTROLS, WAIVERS, load
 from tests.sample_runs import STARTED, report_of, scenarios
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.criteria import controls, waivers
+from velero_acceptance.criteria.load import CONTROLS, WAIVERS, load
+from velero_acceptance.evidence.verdicts import Verdict
 
 REGISTER = load()
 WAIVER = {"criterion": "AC-003-01", "by": "the owner", "until": "2026-11-24", "why": "a slow disk"}

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.corpus import Corpus, Manifest
-from acceptance.differences import HarnessError
-from acceptance.waiting import poll
+from velero_acceptance.core.waiting import poll
+from velero_acceptance.corpus.differences import HarnessError
+from velero_acceptance.corpus.manifest import Corpus, Manifest
 
 DIGEST = "0" * 64
 LINE = {"path": "a", "type": "file", "mode": "0644", "uid": 0, "gid": 0, "mtime_ns": 1, "size": 3, "links": 1}

@@ -8,12 +8,12 @@ import math
 
 import pytest
 
-from acceptance.checks import dashboard
-from acceptance.checks.dashboard import Query
-from acceptance.drivers.kinds import Json
-from acceptance.drivers.prometheus import Series
 from lab.monitoring import APP
 from steps.observability import STRANGE
+from velero_acceptance.checks import metrics
+from velero_acceptance.checks.metrics import Query
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.prometheus import Series
 
 VALUES = {"namespace": "velero", "schedule": ".*", "__rate_interval": "1m"}
 
@@ -31,14 +31,14 @@ def answer(*values: float) -> list[Series]:
 
 
 def test_every_query_is_promql_once_the_variables_are_known(board: Json) -> None:
-    queries = dashboard.queries(board, VALUES)
-    assert len(queries) > len(list(dashboard.panels(board))) > 15
-    assert [query for query in queries if not dashboard.is_promql(query.expression)] == []
+    queries = metrics.queries(board, VALUES)
+    assert len(queries) > len(list(metrics.panels(board))) > 15
+    assert [query for query in queries if not metrics.is_promql(query.expression)] == []
     assert [query for query in queries if "$" in query.expression] == []
 
 
 def test_every_variable_is_declared(board: Json) -> None:
-    used = {match[1] or match[2] for match in dashboard.VARIABLE.finditer(json.dumps(board))}
+    used = {match[1] or match[2] for match in metrics.VARIABLE.finditer(json.dumps(board))}
     declared = {variable["name"] for variable in board["templating"]["list"]}
     assert {name for name in used if not name.startswith("__")} == declared
 
@@ -58,13 +58,13 @@ def test_panels_have_their_own_place_and_the_chosen_prometheus(board: Json) -> N
         beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
         above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
         assert beside or above, (one, other)
-    for panel in dashboard.panels(board):
+    for panel in metrics.panels(board):
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"} and panel["description"]
         assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
 
 
 def test_nothing_is_hidden_by_a_value_that_is_always_there(board: Json) -> None:
-    assert [q for q in dashboard.queries(board, VALUES) if "vector(" in q.expression] == []
+    assert [q for q in metrics.queries(board, VALUES) if "vector(" in q.expression] == []
 
 
 def test_the_status_that_lies_is_not_used(board: Json) -> None:
@@ -86,7 +86,7 @@ def test_the_status_that_lies_is_not_used(board: Json) -> None:
     ],
 )
 def test_every_metric_of_a_query_is_known(expression: str, names: set[str]) -> None:
-    assert dashboard.metrics_of(expression) == names
+    assert metrics.metrics_of(expression) == names
 
 
 @pytest.mark.parametrize(
@@ -101,28 +101,28 @@ def test_every_metric_of_a_query_is_known(expression: str, names: set[str]) -> N
     ],
 )
 def test_a_panel_without_data_is_named(expression: str, seen: list[Series], says: list[str]) -> None:
-    assert dashboard.faults(Query("p", expression), {"up"}, seen) == says
+    assert metrics.faults(Query("p", expression), {"up"}, seen) == says
 
 
 @pytest.mark.parametrize("expression", ["sum(up", "", "up{", "rate(up)"])
 def test_what_is_no_promql_is_named(expression: str) -> None:
-    assert not dashboard.is_promql(expression)
-    (fault,) = dashboard.faults(Query("p", expression), {"up"}, [])
+    assert not metrics.is_promql(expression)
+    (fault,) = metrics.faults(Query("p", expression), {"up"}, [])
     assert "is no PromQL" in fault
 
 
 def test_a_variable_that_nobody_knows_is_a_fault_of_its_panel(board: Json) -> None:
-    queries = dashboard.queries(board, {})
-    assert any(not dashboard.is_promql(query.expression) for query in queries)
+    queries = metrics.queries(board, {})
+    assert any(not metrics.is_promql(query.expression) for query in queries)
 
 
 def test_panels_of_a_closed_row_count() -> None:
     panel = {"title": "p", "type": "stat", "targets": [{"expr": "a[${x:raw}]"}, {"expr": "$y"}]}
     board = {"panels": [{"type": "row", "panels": [panel]}]}
-    assert dashboard.queries(board, {"x": "5m", "y": "b"}) == [Query("p", "a[5m]"), Query("p", "b")]
+    assert metrics.queries(board, {"x": "5m", "y": "b"}) == [Query("p", "a[5m]"), Query("p", "b")]
 
 
 def test_the_features_strange_panels_are_faults() -> None:
     known = {"velero_backup_items_total", "velero_backup_total"}
     for what, expression in STRANGE.items():
-        assert dashboard.faults(Query(what, expression), known, []) != [], what
+        assert metrics.faults(Query(what, expression), known, []) != [], what

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.checks.living import Database
-from acceptance.differences import HarnessError
+from fixtures.applications.live_writes import Database
+from velero_acceptance.corpus.differences import HarnessError
 
 WHOLE = {"integrity": "ok", "records": 3, "last": 3, "wrong": 0, "balance": 0, "stale": 0}
 

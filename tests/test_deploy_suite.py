@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from acceptance.drivers.kinds import Json, name_of
-from acceptance.drivers.kustomize import build
-from acceptance.rights import roles
-from acceptance.settings import Settings
 from lab import suite_image
 from tests.commands import ROOT
+from velero_acceptance.core.settings import Settings
+from velero_acceptance.drivers.kinds import Json, name_of
+from velero_acceptance.drivers.kustomize import build
+from velero_acceptance.preconditions.permissions import roles
 
 NAMESPACE = "velero-acceptance"
 WRITABLE = {"/tmp", "/reports"}

@@ -9,14 +9,14 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from acceptance.checks import agents
-from acceptance.checks.validity import Validation, judge
-from acceptance.drivers.flux import Flux, settled
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.evidence.recorder import Blocked
-from acceptance.timeouts import Timeouts
-from fixtures.affinity import affinity_away_from, with_affinity
-from fixtures.gitops import HELM_FILE
+from fixtures.faults.node_agents import affinity_away_from, with_affinity
+from fixtures.gitops.flux import HELM_FILE
+from velero_acceptance.checks import node_agents
+from velero_acceptance.checks.bucket import Validation, judge
+from velero_acceptance.core.errors import Blocked
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers.flux import Flux, settled
+from velero_acceptance.drivers.kubernetes import Kubernetes
 
 ROOT = Path(__file__).parents[1] / "gitops"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,23 +46,23 @@ NODES = [node("n1"), node("n2"), node("n3", "other-name")]
 
 
 def test_only_nodes_with_volumes_need_an_agent() -> None:
-    assert agents.without_agent([volume("v", "n1")], NODES, [agent("n1")]) == {}
+    assert node_agents.without_agent([volume("v", "n1")], NODES, [agent("n1")]) == {}
 
 
 @pytest.mark.parametrize("there", [[], [agent("n2")], [agent("n1", ready=False)]])
 def test_a_node_without_ready_agent_is_red(there: list[dict[str, Any]]) -> None:
-    assert agents.without_agent([volume("v", "n1"), volume("w", "n2")][:1], NODES, there) == {"n1": "v"}
+    assert node_agents.without_agent([volume("v", "n1"), volume("w", "n2")][:1], NODES, there) == {"n1": "v"}
 
 
 def test_a_volume_names_its_node_by_label() -> None:
-    assert agents.without_agent([volume("v", "other-name")], NODES, [agent("n3")]) == {}
-    assert agents.without_agent([volume("v", "other-name")], NODES, [agent("n1")]) == {"n3": "v"}
+    assert node_agents.without_agent([volume("v", "other-name")], NODES, [agent("n3")]) == {}
+    assert node_agents.without_agent([volume("v", "other-name")], NODES, [agent("n1")]) == {"n3": "v"}
 
 
 def test_what_a_missing_agent_costs_is_every_volume_of_its_node() -> None:
     volumes = [volume("v", "n1"), volume("w", "n2"), volume("x", "other-name"), volume("a", "other-name")]
-    assert agents.left_out(volumes, NODES, [agent("n1"), agent("n2")]) == {"n3": ["a", "x"]}
-    assert agents.left_out(volumes, NODES, [agent("n1"), agent("n2"), agent("n3")]) == {}
+    assert node_agents.left_out(volumes, NODES, [agent("n1"), agent("n2")]) == {"n3": ["a", "x"]}
+    assert node_agents.left_out(volumes, NODES, [agent("n1"), agent("n2"), agent("n3")]) == {}
 
 
 def test_an_affinity_goes_into_the_release_beside_the_agents_other_values() -> None:
@@ -84,7 +84,7 @@ def test_a_release_without_one_place_for_it_is_blocked(text: str) -> None:
 
 
 def test_a_volume_without_affinity_is_on_no_node() -> None:
-    assert agents.nodes_of({"metadata": {"name": "v"}, "spec": {}}) == set()
+    assert node_agents.nodes_of({"metadata": {"name": "v"}, "spec": {}}) == set()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_wrong_mount_of_the_pods_is_red(mount: dict[str, str], source: dict[st
         "containers": [{"name": "node-agent", "volumeMounts": [{"name": "h", **mount}]}],
         "volumes": [{"name": "h", **source}],
     }
-    found = agents.mount_problem(agent("n1", **spec))
+    found = node_agents.mount_problem(agent("n1", **spec))
     assert says in found and bool(found) == bool(says)
 
 

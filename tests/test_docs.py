@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.evidence.verdicts import Verdict
-from acceptance.register.load import load
-from acceptance.settings import CurrentTarget, Settings
 from lab.kind.settings import KindSettings
 from lab.settings import LabSettings
 from tests.commands import DOCUMENTS, ROOT, commands, marks, run
+from velero_acceptance.core.settings import CurrentTarget, Settings
+from velero_acceptance.criteria.load import load
+from velero_acceptance.evidence.verdicts import Verdict
 
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 

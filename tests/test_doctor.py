@@ -13,12 +13,12 @@ import yaml
 from pydantic import SecretStr
 from rich.console import Console
 
-from acceptance import rights, rows
-from acceptance.doctor import diagnosis as module
-from acceptance.doctor.diagnosis import Diagnosis, diagnose
-from acceptance.doctor.findings import Finding, State
-from acceptance.doctor.render import show
-from acceptance.drivers.kinds import (
+from tests.api_server import ApiServer, client, serving
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.settings import CurrentTarget, Profile, Settings, Target
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.criteria.load import load
+from velero_acceptance.drivers.kinds import (
     BACKUP,
     DAEMON_SET,
     DEPLOYMENT,
@@ -32,20 +32,19 @@ from acceptance.drivers.kinds import (
     Json,
     Kind,
 )
-from acceptance.drivers.minio_admin import Users
-from acceptance.drivers.minio_trace import S3Trace
-from acceptance.drivers.s3 import Bucket, BucketState
-from acceptance.errors import Refusal
-from acceptance.gherkin.documents import FeatureText, ScenarioText, StepText, read_all
-from acceptance.gherkin.lint import Definition
-from acceptance.gherkin.needs import Needs
-from acceptance.preconditions import NEEDS
-from acceptance.register.load import load
-from acceptance.register.models import Profile
-from acceptance.rights import Right, refused, roles, wanted
-from acceptance.settings import CurrentTarget, Settings, Target
-from acceptance.timeouts import Timeouts
-from tests.api_server import ApiServer, client, serving
+from velero_acceptance.drivers.minio_admin import Users
+from velero_acceptance.drivers.minio_trace import S3Trace
+from velero_acceptance.drivers.s3 import Bucket, BucketState
+from velero_acceptance.gherkin.documents import FeatureText, ScenarioText, StepText, read_all
+from velero_acceptance.gherkin.lint import Definition
+from velero_acceptance.preconditions import diagnosis as module
+from velero_acceptance.preconditions import permissions, runnable
+from velero_acceptance.preconditions.diagnosis import Diagnosis, diagnose
+from velero_acceptance.preconditions.findings import Finding, State
+from velero_acceptance.preconditions.needs import Needs
+from velero_acceptance.preconditions.permissions import Right, refused, roles, wanted
+from velero_acceptance.preconditions.probes import NEEDS
+from velero_acceptance.preconditions.text import show
 
 VELERO = "backup"
 
@@ -68,7 +67,7 @@ LACKING = {"toxiproxy": "no toxiproxy", "flux": "no Flux", "oracle_program": "no
 
 
 def cells(*scenarios: tuple[str, set[str]], refusals: dict[Profile, str] | None = None) -> tuple[list[str], list[str]]:
-    found = rows.prospects(load(), [feature(*scenarios)], Needs(STEPS, {}), LACKING, refusals or {})
+    found = runnable.prospects(load(), [feature(*scenarios)], Needs(STEPS, {}), LACKING, refusals or {})
     (row,) = [row for row in found if row.criterion == "AC-003-01"]
     return [str(row.profiles[profile]) for profile in Profile], row.reasons
 
@@ -95,7 +94,7 @@ def test_a_profile_that_is_refused_runs_nothing() -> None:
 
 
 def test_every_row_of_the_register_is_there() -> None:
-    found = rows.prospects(load(), read_all(), rows.graph(), {}, {})
+    found = runnable.prospects(load(), read_all(), runnable.graph(), {}, {})
     assert [row.criterion for row in found] == list(load().criteria)
     assert {row.criterion for row in found if row.planned} == {c.id for c in load().criteria.values() if c.planned}
     assert not any(row.reasons for row in found)
@@ -116,7 +115,7 @@ def test_rights_are_those_of_the_files_that_people_apply() -> None:
 
 @pytest.mark.parametrize("name", ["observe", "exercise"])
 def test_the_files_bind_what_they_define_to_one_account(name: str) -> None:
-    documents = list(yaml.safe_load_all((rights.FOLDER / f"{name}.yaml").read_text()))
+    documents = list(yaml.safe_load_all((permissions.FOLDER / f"{name}.yaml").read_text()))
     known = {(d["kind"], d["metadata"]["name"]) for d in documents} | {("ClusterRole", "view")}
     known |= {(role["kind"], role["metadata"]["name"]) for role in roles("observe")}
     bindings = [document for document in documents if document["kind"].endswith("Binding")]
@@ -237,7 +236,7 @@ def test_a_healthy_cluster(server: ApiServer, tmp_path: Path) -> None:
     assert any("velero:v1.16.2 in backup, 1 of 1 pods ready, uploader restic" in text for text in texts)
     assert found.needs.keys() == NEEDS.keys()
     assert "there is no Flux" in found.needs["flux"] and found.needs["workloads"] == ""
-    by_id = {row.criterion: row for row in found.rows}
+    by_id = {row.criterion: row for row in found.runnable}
     assert str(by_id["AC-003-01"].profiles[Profile.EXERCISE]) == "all"
     assert any("there is no Flux" in reason for reason in by_id["AC-007-01"].reasons)
     assert by_id["AC-003-01"].profiles[Profile.DISRUPT].reasons == (
@@ -319,15 +318,15 @@ def test_without_s3_the_rest_is_still_told(server: ApiServer, tmp_path: Path, la
     found = diagnose(settings(server, tmp_path, **{lacking: None}), Timeouts())
     assert found.exit_code == 1
     assert any("S3 is not configured: set current.s3_endpoint" in text for text in broken(found))
-    assert {str(row.profiles[Profile.EXERCISE]) for row in found.rows} == {"no", "–"}
+    assert {str(row.profiles[Profile.EXERCISE]) for row in found.runnable} == {"no", "–"}
 
 
 def test_a_missing_right_takes_its_profile_away(server: ApiServer, tmp_path: Path) -> None:
     DENIED.add("resourcequotas")
     found = diagnose(settings(server, tmp_path), Timeouts())
-    assert found.rights[Profile.OBSERVE] == []
-    assert Right("create", "", "resourcequotas") in found.rights[Profile.EXERCISE]
-    row = next(row for row in found.rows if row.criterion == "AC-003-01")
+    assert found.permissions[Profile.OBSERVE] == []
+    assert Right("create", "", "resourcequotas") in found.permissions[Profile.EXERCISE]
+    row = next(row for row in found.runnable if row.criterion == "AC-003-01")
     assert "the account lacks rights for exercise: get resourcequotas" in row.reasons[0]
     assert refused(client(server, tmp_path), [Right("list", "", "pods/log")]) == []
     assert found.exit_code == 0

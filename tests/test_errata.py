@@ -1,4 +1,4 @@
-"""Errata: the design's original text fails where requirements/errata.yaml says so.
+"""Errata: the design's original text fails where criteria/errata.yaml says so.
 
 Here what needs no program of the lab; the others are in lab/tests/test_errata.py.
 """
@@ -14,15 +14,15 @@ import jsonschema
 import pytest
 import yaml
 
-from acceptance.checks import layout
-from acceptance.gherkin.documents import read_all
-from acceptance.register.load import load
-from acceptance.uploaders import RESTIC
-from fixtures import layout_faults
+from fixtures.gitops import layout_mutations
 from lab import gitops, registry
 from lab.tests import test_errata as on_programs
-from steps.layout import findings
+from steps.gitops import findings
 from tests import gitops_tree, original
+from velero_acceptance.checks import bucket
+from velero_acceptance.corpus.uploaders import RESTIC
+from velero_acceptance.criteria.load import load
+from velero_acceptance.gherkin.documents import read_all
 
 HASH = "0123456789abcdef" * 4
 RELEASE = yaml.safe_load((gitops.SOURCE / gitops.APP / "helmrelease.yaml").read_text())
@@ -45,16 +45,16 @@ def keys_say(release: Any, repository: str) -> str:
     prefix = f"{location['prefix']}/" if "prefix" in location else ""
     parts = ["config", f"data/01/{HASH}", *(f"{part}/{HASH}" for part in ("keys", "snapshots", "index"))]
     keys = {f"{prefix}restic/{repository}/{part}" for part in parts}
-    keys |= layout.backup_keys(prefix, "b", RESTIC) | layout.restore_keys(prefix, "r")
-    found = layout.inspect(keys, "velero/", backup="b", restore="r", uploader=RESTIC, namespace="database", snapshots=1)
+    keys |= bucket.backup_keys(prefix, "b", RESTIC) | bucket.restore_keys(prefix, "r")
+    found = bucket.inspect(keys, "velero/", backup="b", restore="r", uploader=RESTIC, namespace="database", snapshots=1)
     return found.table() if found.missing or found.unexpected else ""
 
 
 def layout_says(folder: Path) -> str:
     """What AC-007-04 says of the design's two places for the schedule."""
     tree = gitops_tree.copy(folder)
-    layout_faults.in_values(tree)
-    layout_faults.beside_release(tree)
+    layout_mutations.in_values(tree)
+    layout_mutations.beside_release(tree)
     found = findings(tree)
     return "; ".join([f"{len(found['schedules'])} schedules", *found["order_faults"]])
 

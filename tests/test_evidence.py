@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.errors import AcceptanceError
-from acceptance.evidence.recorder import ARTEFACT_BYTES, CriterionNotMet, Evidence
-from acceptance.evidence.records import Outcome, Record, load_all
-from acceptance.evidence.verdicts import Verdict, judge, negative_proof, worst
-from acceptance.register.load import load
+from velero_acceptance.core.errors import AcceptanceError, CriterionNotMet
+from velero_acceptance.criteria.load import load
+from velero_acceptance.evidence.recorder import ARTEFACT_BYTES, Evidence
+from velero_acceptance.evidence.records import Outcome, Record, load_all
+from velero_acceptance.evidence.verdicts import Verdict, judge, negative_proof, worst
 
 MakeEvidence = Callable[..., Evidence]
 MakeRecord = Callable[..., Record]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from acceptance.checks import exposure
-from acceptance.errors import AcceptanceError
-from fixtures.credentials import Keys
-from fixtures.search import _decoded
+from fixtures.storage.credentials import Keys
+from fixtures.storage.secret_search import _decoded
+from velero_acceptance.checks import secret_exposure
+from velero_acceptance.core.errors import AcceptanceError
 
 SECRET = "velero-s3-secret"
 CLOUD = "[default]\naws_access_key_id = VELERO-KEY-ID\naws_secret_access_key=a/secret+key=\nregion = us\n"
@@ -37,8 +37,8 @@ def pod(**spec: Any) -> dict[str, Any]:
     ],
 )
 def test_every_way_to_take_the_secret_is_found(spec: dict[str, Any], how: str) -> None:
-    assert exposure.users_of(SECRET, [pod(**spec)]) == {"velero/p": how}
-    assert exposure.users_of("another", [pod(**spec)]) == {}
+    assert secret_exposure.users_of(SECRET, [pod(**spec)]) == {"velero/p": how}
+    assert secret_exposure.users_of("another", [pod(**spec)]) == {}
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,18 @@ def test_every_way_to_take_the_secret_is_found(spec: dict[str, Any], how: str) -
     ],
 )
 def test_a_missing_mount_is_red(container: dict[str, Any], volumes: list[dict[str, Any]], says: str) -> None:
-    found = exposure.mount_problem(pod(containers=[{**CONTAINER, **container}], volumes=volumes), "c", SECRET)
+    found = secret_exposure.mount_problem(pod(containers=[{**CONTAINER, **container}], volumes=volumes), "c", SECRET)
     assert (says in found) and bool(found) == bool(says)
 
 
 def test_the_mode_of_the_file() -> None:
-    assert exposure.file_mode(pod(volumes=[VOLUME]), SECRET) == "0644"
+    assert secret_exposure.file_mode(pod(volumes=[VOLUME]), SECRET) == "0644"
     strict = {**VOLUME, "secret": {**VOLUME["secret"], "defaultMode": 0o400}}
-    assert exposure.file_mode(pod(volumes=[strict]), SECRET) == "0400"
+    assert secret_exposure.file_mode(pod(volumes=[strict]), SECRET) == "0400"
 
 
 def test_keys_are_the_values_of_the_file() -> None:
-    assert exposure.key_material(CLOUD) == {"VELERO-KEY-ID", "a/secret+key="}
+    assert secret_exposure.key_material(CLOUD) == {"VELERO-KEY-ID", "a/secret+key="}
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_keys_are_the_values_of_the_file() -> None:
     ],
 )
 def test_a_key_in_any_form_is_found(text: str) -> None:
-    assert exposure.places(exposure.key_material(CLOUD), {"a": text, "b": "nothing"}) == ["a"]
+    assert secret_exposure.places(secret_exposure.key_material(CLOUD), {"a": text, "b": "nothing"}) == ["a"]
 
 
 def test_ordinary_text_is_not_a_key() -> None:
-    assert exposure.places(exposure.key_material(CLOUD), {"a": "velero key id, a secret key"}) == []
+    assert secret_exposure.places(secret_exposure.key_material(CLOUD), {"a": "velero key id, a secret key"}) == []
 
 
 def test_a_secret_is_searched_in_the_clear_and_a_helm_release_unpacked() -> None:

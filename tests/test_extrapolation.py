@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from acceptance.checks import limits
-from acceptance.checks.extrapolation import NothingFollows, Point, Prediction, predict
-from acceptance.drivers import cpu_time
-from acceptance.drivers.cpu_time import Throttling
-from acceptance.drivers.kinds import Json
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.evidence.recorder import Blocked, CriterionNotMet, Evidence, Inconclusive
-from acceptance.evidence.records import Outcome, Record
-from acceptance.evidence.verdicts import Verdict, judge
-from acceptance.gherkin.documents import read_all
-from acceptance.plugins.report import complete, not_verified
-from acceptance.register.load import load
-from acceptance.settings import Environment, S3Access, Settings, Target
-from acceptance.timeouts import Timeouts
-from acceptance.traceability.render import console_table, markdown, measured, proof
-from fixtures.timed import Stopwatch, TimedRun, patient
+from fixtures.backups.timed import Stopwatch, TimedRun, patient
 from tests.test_report import report
+from velero_acceptance.checks import resources
+from velero_acceptance.checks.extrapolation import NothingFollows, Point, Prediction, predict
+from velero_acceptance.core.errors import AcceptanceError, Blocked, CriterionNotMet, Inconclusive, Refusal
+from velero_acceptance.core.settings import Environment, S3Access, Settings, Target
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.criteria.load import load
+from velero_acceptance.drivers import cgroups
+from velero_acceptance.drivers.cgroups import Throttling
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.evidence.recorder import Evidence
+from velero_acceptance.evidence.records import Outcome, Record
+from velero_acceptance.evidence.verdicts import Verdict, judge
+from velero_acceptance.gherkin.documents import read_all
+from velero_acceptance.report.text import console_table, markdown, measured, proof
+from velero_acceptance.suite.report import complete, not_verified
 
 MakeEvidence = Callable[..., Evidence]
 MakeRecord = Callable[..., Record]
@@ -211,15 +211,15 @@ def agent(name: str = "node-agent", **limit: str) -> Json:
 
 def test_the_highest_limit_counts() -> None:
     agents = [agent(cpu="500m", memory="512Mi"), agent(cpu="1", memory="256Mi")]
-    assert limits.highest(agents, "cpu") == 1
-    assert limits.highest(agents, "memory") == 512 * limits.MEBIBYTE
-    assert limits.highest([agent("of-a-volume", cpu="250m"), agent("sidecar", cpu="2")], "cpu") == 0.25
+    assert resources.highest(agents, "cpu") == 1
+    assert resources.highest(agents, "memory") == 512 * resources.MEBIBYTE
+    assert resources.highest([agent("of-a-volume", cpu="250m"), agent("sidecar", cpu="2")], "cpu") == 0.25
 
 
 @pytest.mark.parametrize("agents", [[], [agent("other", cpu="1")], [agent(cpu="1"), agent(memory="1Gi")]])
 def test_an_agent_without_a_limit_is_told(agents: list[Json]) -> None:
-    with pytest.raises(limits.Unlimited):
-        limits.highest(agents, "cpu")
+    with pytest.raises(resources.Unlimited):
+        resources.highest(agents, "cpu")
 
 
 V1 = "nr_periods 112\nnr_throttled 59\nthrottled_time 4400000000\nnr_bursts 0\nburst_time 0\n"
@@ -234,7 +234,7 @@ def test_throttling_is_read_from_either_hierarchy(tmp_path: Path, text: str) -> 
         (tmp_path / "node1/kubepods/burstable/pod-of-another").mkdir(parents=True, exist_ok=True)
         place.mkdir(parents=True, exist_ok=True)
         (place / "cpu.stat").write_text(content)
-    found = cpu_time.of_pods(tmp_path, ["u"])
+    found = cgroups.of_pods(tmp_path, ["u"])
     assert found == Throttling(112, 59, 4.4)
     assert str(found.since(Throttling(12, 9, 0.4))) == "50 of 100 periods, 4.0 s"
 
@@ -244,12 +244,12 @@ def test_throttling_is_found_where_systemd_names_the_groups(tmp_path: Path) -> N
     (pod / "cri-containerd-c.scope").mkdir(parents=True)
     (pod / "cpu.stat").write_text(UNLIMITED)
     (pod / "cri-containerd-c.scope/cpu.stat").write_text(V2)
-    assert cpu_time.of_pods(tmp_path, ["a-b"]) == Throttling(112, 59, 4.4)
+    assert cgroups.of_pods(tmp_path, ["a-b"]) == Throttling(112, 59, 4.4)
 
 
 def test_where_the_nodes_are_elsewhere_it_is_not_known(tmp_path: Path) -> None:
-    assert cpu_time.of_pods(None, ["u"]) is None
-    assert cpu_time.of_pods(tmp_path, ["u"]) is None
+    assert cgroups.of_pods(None, ["u"]) is None
+    assert cgroups.of_pods(tmp_path, ["u"]) is None
 
 
 def test_without_room_nothing_is_begun_and_the_missing_space_is_named(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from acceptance.checks.failure import logged, unreported, unsaved
-from acceptance.drivers.kinds import Json
+from velero_acceptance.checks.backups import logged, unreported, unsaved
+from velero_acceptance.drivers.kinds import Json
 
 WORDS = ["", "pod volume backup failed: Access Denied."]
 

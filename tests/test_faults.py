@@ -11,13 +11,13 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from acceptance.drivers.toxiproxy import Toxiproxy
-from acceptance.errors import AcceptanceError
 from lab.busy import server
 from lab.pki import issue
 from lab.settings import LabSettings
 from lab.storage import BUSY_NAME, PROXY_NAME
 from tests.serving import served
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers.toxiproxy import Toxiproxy
 
 
 class Server:

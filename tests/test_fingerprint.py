@@ -8,14 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from acceptance.checks.fingerprint import Comparison, Fingerprint, Foreign, Place, VeleroState
-from acceptance.drivers.kinds import BACKUP, BACKUP_REPOSITORY, NAMESPACE, RESTORE, SCHEDULE, Json, Kind
-from acceptance.drivers.kubernetes import FIELD_MANAGER, ApiError, Kubernetes
-from acceptance.drivers.s3 import Bucket
-from acceptance.drivers.velero import SCHEDULE_LABEL
-from acceptance.fingerprint import take
-from acceptance.naming import RUN_LABEL
-from acceptance.settings import Environment
+from velero_acceptance.core.naming import RUN_LABEL
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.drivers.kinds import BACKUP, BACKUP_REPOSITORY, NAMESPACE, RESTORE, SCHEDULE, Json, Kind
+from velero_acceptance.drivers.kubernetes import FIELD_MANAGER, ApiError, Kubernetes
+from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import SCHEDULE_LABEL
+from velero_acceptance.target.snapshot import Comparison, Fingerprint, Foreign, Place, VeleroState, take
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LATER, BEFORE = NOW + timedelta(minutes=1), NOW - timedelta(minutes=1)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pytest_bdd import parsers
 
-from acceptance.gherkin.documents import FeatureText, MalformedFeature, read
-from acceptance.gherkin.lint import Definition, lint_feature, lint_suite
-from acceptance.register.load import Register, load
+from velero_acceptance.criteria.load import Register, load
+from velero_acceptance.gherkin.documents import FeatureText, MalformedFeature, read
+from velero_acceptance.gherkin.lint import Definition, lint_feature, lint_suite
 
 GOOD = """@AC-003-01
 Feature: A backup starts

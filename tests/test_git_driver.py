@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.drivers.git import Checkout
-from acceptance.errors import AcceptanceError
 from lab.gitops import git
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers.git import Checkout
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from acceptance.checks import gitops_layout
-from acceptance.checks.gitops_layout import APPS, KS, LAYOUT, VELERO
-from acceptance.drivers import kustomize
-from acceptance.drivers.git import Checkout
-from acceptance.drivers.kinds import Json
-from acceptance.errors import AcceptanceError
-from fixtures import layout_faults
-from fixtures.layout_faults import FAULTS
+from fixtures.gitops import layout_mutations
+from fixtures.gitops.layout_mutations import FAULTS
 from lab import gitops
-from steps.layout import findings
+from steps.gitops import findings
 from tests import gitops_tree
+from velero_acceptance.checks import gitops_layout
+from velero_acceptance.checks.gitops_layout import APPS, KS, LAYOUT, VELERO
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers import kustomize
+from velero_acceptance.drivers.git import Checkout
+from velero_acceptance.drivers.kinds import Json
 
 SOUND = {"paths_missing": 0, "orphan_files": 0, "builds_failed": 0, "schedules": 1, "order_faults": 0}
 
@@ -178,7 +178,7 @@ def test_any_other_order_is_a_fault(items: list[Json], says: str) -> None:
 
 
 def test_a_disabled_schedule_of_the_values_does_not_count(tree: Path) -> None:
-    layout_faults.in_values(tree)
+    layout_mutations.in_values(tree)
     path = tree / VELERO / "app/helmrelease.yaml"
     release = yaml.safe_load(path.read_text())
     release["spec"]["values"]["schedules"]["daily-backup"]["disabled"] = True

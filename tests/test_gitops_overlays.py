@@ -18,10 +18,10 @@ import pyrage
 import pytest
 import yaml
 
-from acceptance.drivers.kinds import Json
 from lab import gitops
 from lab.flux import MANIFESTS
 from tests import gitops_tree
+from velero_acceptance.drivers.kinds import Json
 
 BASE = "kubernetes/apps/velero/app"
 README = (gitops.SOURCE / "README.md").read_text()

@@ -13,21 +13,19 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-from acceptance.checks.fingerprint import Fingerprint, Foreign, Place, VeleroState
-from acceptance.drivers.kinds import LEASE, NAMESPACE, STORAGE_LOCATION
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.lock import NAME, RunLock
-from acceptance.naming import DISRUPT_LABEL, DISRUPT_VALUE
-from acceptance.plugins import guard as module
-from acceptance.plugins.guard import Guard
-from acceptance.plugins.report import TROUBLE
-from acceptance.plugins.run import Run
-from acceptance.register.models import Profile
-from acceptance.settings import Environment, S3Access, Settings, Target
-from acceptance.timeouts import Timeouts
-from acceptance.traceability.publish import Destination
-from acceptance.waiting import WaitTimedOut, poll
 from tests.api_server import ApiServer, client, serving
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
+from velero_acceptance.core.settings import Environment, Profile, S3Access, Settings, Target
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.core.waiting import WaitTimedOut, poll
+from velero_acceptance.drivers.kinds import LEASE, NAMESPACE, STORAGE_LOCATION
+from velero_acceptance.report.publish import Destination
+from velero_acceptance.suite import guard as module
+from velero_acceptance.suite.guard import Guard
+from velero_acceptance.suite.session import TROUBLE, Run
+from velero_acceptance.target.lock import NAME, RunLock
+from velero_acceptance.target.snapshot import Fingerprint, Foreign, Place, VeleroState
 
 LOCK = LEASE.path("velero", NAME)
 

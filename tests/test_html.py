@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.evidence.records import Artefact, Extrapolation, Observation, Outcome, StepTime, load_all
-from acceptance.register.load import load
-from acceptance.traceability import words
-from acceptance.traceability.charts import WIDTH, chart
-from acceptance.traceability.html import headline, page
-from acceptance.traceability.report import MeasurementRow, Report
 from tests.sample_runs import STARTED, report_of, scenarios
+from velero_acceptance.criteria.load import load
+from velero_acceptance.evidence.records import Artefact, Extrapolation, Observation, Outcome, StepTime, load_all
+from velero_acceptance.report import formatting
+from velero_acceptance.report.build import MeasurementRow, Report
+from velero_acceptance.report.charts import WIDTH, chart
+from velero_acceptance.report.html import headline, page
 
 PLANTED = "<script>alert('planted')</script>\"'><img src=x onerror=planted()>"
 BIGGEST = 4_000_000
@@ -252,11 +252,11 @@ def test_a_prediction_shows_its_interval() -> None:
     ],
 )  # fmt: skip
 def test_numbers_are_told_in_their_unit(value: float, unit: str, shown: str) -> None:
-    assert words.quantity(value, unit) == shown
+    assert formatting.quantity(value, unit) == shown
 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0.04, "0.04 s"), (4.2, "4.2 s"), (42.4, "42 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
 )
 def test_durations_are_short(seconds: float, shown: str) -> None:
-    assert words.duration(seconds) == shown
+    assert formatting.duration(seconds) == shown

@@ -14,11 +14,6 @@ import requests
 import yaml
 from cryptography import x509
 
-from acceptance.cli import main
-from acceptance.errors import Refusal
-from acceptance.register.models import Profile
-from acceptance.safety import environment
-from acceptance.settings import Settings, Target
 from lab import debian, pki
 from lab import preflight as lab_preflight
 from lab.cgroups import Cgroups
@@ -31,6 +26,10 @@ from lab.kind.watched import watched
 from lab.monitoring import configuration
 from lab.nodes import ADD_ONS_LABEL
 from lab.settings import LabSettings
+from velero_acceptance.cli.main import main
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.settings import Profile, Settings, Target
+from velero_acceptance.target.selection import environment
 
 IMAGE = "example/node:v1"
 

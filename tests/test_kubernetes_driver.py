@@ -12,13 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from acceptance.drivers.kinds import BACKUP, POD
-from acceptance.drivers.kubernetes import ApiError, Kubernetes
-from acceptance.drivers.velero import Velero
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.timeouts import Timeouts
-from acceptance.waiting import Deadline, WaitEnded, WaitTimedOut
 from tests.serving import served
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.core.waiting import Deadline, WaitEnded, WaitTimedOut
+from velero_acceptance.drivers.kinds import BACKUP, POD
+from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+from velero_acceptance.drivers.velero import Velero
 
 Answer = tuple[int, list[dict[str, Any]]]
 

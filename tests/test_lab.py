@@ -19,12 +19,12 @@ import yaml
 from cryptography import x509
 from rich.console import Console
 
-from acceptance.errors import AcceptanceError, Refusal
 from lab import build, debian, facts, gitops, network, nodes, oci, pki, preflight, registry
 from lab.lifecycle import Lab
 from lab.programs import MODULES, Module
 from lab.progress import Steps
 from lab.settings import LabSettings
+from velero_acceptance.core.errors import AcceptanceError, Refusal
 
 # -- refusals -------------------------------------------------------------------------------
 

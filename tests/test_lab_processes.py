@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.errors import AcceptanceError
-from acceptance.waiting import poll
 from lab.cgroups import Cgroups
 from lab.processes import Processes
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import poll
 
 
 def hierarchy(folder: Path, *, unified: bool = False) -> Path:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.checks.living import Journal, Ledger, Loss, lost
-from acceptance.differences import HarnessError
-from acceptance.waiting import poll
-from fixtures.living import hooks
+from fixtures.applications.live_writes import Journal, Ledger, Loss, hooks, lost
+from velero_acceptance.core.waiting import poll
+from velero_acceptance.corpus.differences import HarnessError
 
 WHOLE = {"records": 3, "first": 1, "last": 3, "last_ns": 5, "gaps": 0, "wrong": 0, "torn": 0}
 RECORD = 98  # bytes

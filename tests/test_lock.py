@@ -9,13 +9,13 @@ from queue import Queue
 
 import pytest
 
-from acceptance import lock
-from acceptance.drivers.kinds import LEASE, Json
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.errors import Refusal
-from acceptance.lock import NAME, Holder, RunLock, live_holder, unlock
-from acceptance.waiting import poll
 from tests.api_server import ApiServer, client, serving
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.waiting import poll
+from velero_acceptance.drivers.kinds import LEASE, Json
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.target import lock
+from velero_acceptance.target.lock import NAME, Holder, RunLock, live_holder, unlock
 
 VELERO = "velero"
 

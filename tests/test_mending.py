@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from acceptance.drivers.flux import Flux
-from acceptance.drivers.kinds import HELM_RELEASE, NODE, STORAGE_LOCATION, Json, Kind
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.velero_server import VeleroServer
-from acceptance.mending import attend, give_back_memory, neglect, resume, suspend, taint, untaint
-from acceptance.naming import FAULT
-from acceptance.settings import Environment
-from acceptance.timeouts import Timeouts
+from velero_acceptance.core.naming import FAULT
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers.flux import Flux
+from velero_acceptance.drivers.kinds import HELM_RELEASE, NODE, STORAGE_LOCATION, Json, Kind
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.velero_server import VeleroServer
+from velero_acceptance.target.fault_reverts import attend, give_back_memory, neglect, resume, suspend, taint, untaint
 
 FOREIGN = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
 

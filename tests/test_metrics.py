@@ -14,12 +14,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from acceptance.evidence.verdicts import Verdict
-from acceptance.traceability import metrics
-from acceptance.traceability.report import Report
 from tests.commands import ROOT
 from tests.sample_runs import STARTED, report_of, scenarios
 from tests.serving import served
+from velero_acceptance.evidence.verdicts import Verdict
+from velero_acceptance.report import metrics
+from velero_acceptance.report.build import Report
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 

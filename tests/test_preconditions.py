@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -11,22 +12,30 @@ from typing import Any, cast
 
 import pytest
 
-from acceptance import preconditions
-from acceptance.clocks import Clocks, Skew
-from acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, SCHEDULE, STORAGE_CLASS, VOLUME, Json, Kind, name_of
-from acceptance.drivers.kubernetes import ApiError, Kubernetes
-from acceptance.drivers.minio_admin import Users
-from acceptance.drivers.minio_trace import S3Trace
-from acceptance.drivers.s3 import Bucket
-from acceptance.drivers.velero import Velero
-from acceptance.errors import AcceptanceError
-from acceptance.evidence.recorder import Blocked
-from acceptance.gherkin import needs
-from acceptance.gherkin.documents import ScenarioText, StepText, read_all
-from acceptance.gherkin.lint import Definition, definitions
-from acceptance.preconditions import NEEDS, Look, missing
-from acceptance.register.load import load
-from acceptance.timeouts import Timeouts
+from velero_acceptance.core.errors import AcceptanceError, Blocked
+from velero_acceptance.core.installation import modules
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.criteria.load import load
+from velero_acceptance.drivers.kinds import (
+    GIT_REPOSITORY,
+    HELM_RELEASE,
+    SCHEDULE,
+    STORAGE_CLASS,
+    VOLUME,
+    Json,
+    Kind,
+    name_of,
+)
+from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+from velero_acceptance.drivers.minio_admin import Users
+from velero_acceptance.drivers.minio_trace import S3Trace
+from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.gherkin.documents import ScenarioText, StepText, read_all
+from velero_acceptance.gherkin.lint import Definition
+from velero_acceptance.preconditions import needs, probes, runnable
+from velero_acceptance.preconditions.probes import NEEDS, Look, missing
+from velero_acceptance.target.clocks import Clocks, Skew
 
 ROOT = Path(__file__).parents[1]
 
@@ -167,7 +176,7 @@ class Request:
     """A running scenario of a criterion with a clock."""
 
     def __init__(self, found: Look) -> None:
-        from acceptance.plugins.records import EVIDENCE
+        from velero_acceptance.suite.session import EVIDENCE
 
         self.node = SimpleNamespace(stash={EVIDENCE: SimpleNamespace(criterion=load().criteria["AC-003-01"])})
         self.getfixturevalue = {"look": found}.__getitem__
@@ -176,8 +185,8 @@ class Request:
 def fixture_functions() -> list[tuple[str, Callable[..., Any]]]:
     return [
         (name, function)
-        for path in sorted((ROOT / "fixtures").glob("[a-z]*.py"))
-        for name, value in vars(__import__(f"fixtures.{path.stem}", fromlist=["x"])).items()
+        for module in modules("fixtures")
+        for name, value in vars(importlib.import_module(module)).items()
         if (function := needs._function_of(value)) is not None
     ]
 
@@ -185,8 +194,8 @@ def fixture_functions() -> list[tuple[str, Callable[..., Any]]]:
 def test_a_need_is_only_asked_by_the_fixture_of_its_name() -> None:
     """So that whoever depends on a need depends on its fixture, where it can be seen without a run."""
     asked = []
-    for path in [*(ROOT / "fixtures").glob("*.py"), *(ROOT / "steps").glob("*.py")]:
-        for function in ast.walk(ast.parse(path.read_text())):
+    for module in [*modules("fixtures"), *modules("steps")]:
+        for function in ast.walk(ast.parse(inspect.getsource(importlib.import_module(module)))):
             if isinstance(function, ast.FunctionDef):
                 calls = (node for node in ast.walk(function) if isinstance(node, ast.Call))
                 asked += [
@@ -298,18 +307,14 @@ def test_needs_are_followed_through_fixtures() -> None:
     ],
 )
 def test_needs_of_the_suites_own_scenarios(criterion: str, scenario: str, wanted: set[str]) -> None:
-    for path in sorted((ROOT / "steps").glob("[a-z]*.py")):
-        __import__(f"steps.{path.stem}")
-    graph = needs.Needs(definitions(), needs.fixtures())
+    graph = runnable.graph()
     feature = next(feature for feature in read_all() if criterion in feature.tag_line)
     (found,) = (entry for entry in feature.scenarios if entry.name == scenario)
     assert set(graph.of(found, load().criteria[criterion])) == wanted
 
 
 def test_no_need_is_idle() -> None:
-    for path in sorted((ROOT / "steps").glob("[a-z]*.py")):
-        __import__(f"steps.{path.stem}")
-    graph, register = needs.Needs(definitions(), needs.fixtures()), load()
+    graph, register = runnable.graph(), load()
     used = {
         need
         for feature in read_all()
@@ -317,4 +322,4 @@ def test_no_need_is_idle() -> None:
         for scenario in feature.scenarios
         for need in graph.of(scenario, register.criteria[tag])
     }
-    assert used == preconditions.NEEDS.keys()
+    assert used == probes.NEEDS.keys()

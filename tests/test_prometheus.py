@@ -11,12 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from acceptance.checks import metrics
-from acceptance.checks.metrics import Expected, Reading
-from acceptance.drivers.prometheus import Prometheus, Series, Target, selector
-from acceptance.errors import AcceptanceError
-from acceptance.waiting import WaitTimedOut
 from tests.serving import served
+from velero_acceptance.checks import metrics
+from velero_acceptance.checks.metrics import Expected, Reading
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import WaitTimedOut
+from velero_acceptance.drivers.prometheus import Prometheus, Series, Target, selector
 
 MOMENT = datetime(2026, 11, 24, 2, tzinfo=UTC)
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from acceptance import fingerprint
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.settings import Environment, S3Access, Settings, Target
-from acceptance.traceability import publish
 from tests.serving import served
 from tests.small_suite import GREEN, HEAD, Suite, scenario
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.settings import Environment, S3Access, Settings, Target
+from velero_acceptance.report import publish
+from velero_acceptance.target import snapshot
 
 KEY, SECRET = "key-of-results", "planted-secret-of-results"
 
@@ -156,7 +156,7 @@ def test_the_fingerprint_does_not_look_where_results_may_go() -> None:
 
     place = environment(prefix="velero")
     assert publish.destination(settings("s3://velero-backups/results"), place) is not None
-    assert list(fingerprint._keys(Bucket(), place)) == ["backups/b/b.json"]  # type: ignore[arg-type]
+    assert list(snapshot._keys(Bucket(), place)) == ["backups/b/b.json"]  # type: ignore[arg-type]
 
 
 # -- the upload -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from acceptance.redaction import PLACEHOLDER, Redactor
+from velero_acceptance.core.redaction import PLACEHOLDER, Redactor
 
 SECRET = "pl4nted/secret+value"
 

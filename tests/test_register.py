@@ -7,10 +7,10 @@ from typing import cast
 import pytest
 import yaml
 
-from acceptance.errors import Refusal
-from acceptance.register import ears
-from acceptance.register.load import FOLDER, Register, load, schema_text
-from acceptance.register.models import Criterion, Requirement, Threshold
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.criteria import ears
+from velero_acceptance.criteria.load import FOLDER, Register, load, schema_text
+from velero_acceptance.criteria.models import Criterion, Requirement, Threshold
 
 DESIGN = {
     "REQ-001": 4,

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from rich.console import Console
 
-from acceptance.errors import AcceptanceError, Refusal
 from lab import build, gitops, preflight, registry
 from lab.lifecycle import Lab
 from lab.programs import DEFAULT, RELEASES, VELERO, VELERO_KOPIA, Release
 from lab.progress import Steps
 from lab.settings import LabSettings
 from tests import gitops_tree
+from velero_acceptance.core.errors import AcceptanceError, Refusal
 
 KOPIA = RELEASES["kopia"]
 QUIET = Steps(Console(file=io.StringIO()))

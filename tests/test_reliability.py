@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from acceptance import ledger
-from acceptance.checks.reliability import Rate, Run, allowed_failures, due_count, table, trials
-from acceptance.errors import Refusal
-from acceptance.ledger import Look
+from velero_acceptance.checks.reliability import run_history
+from velero_acceptance.checks.reliability.rates import Rate, Run, allowed_failures, due_count, table, trials
+from velero_acceptance.checks.reliability.run_history import Observation
+from velero_acceptance.core.errors import Refusal
 
 DAILY = "0 2 * * *"
 MONTH = timedelta(days=30)
@@ -119,31 +119,31 @@ def test_how_many_of_the_runs_may_fail(count: int, allowed: int) -> None:
 # -- the ledger -----------------------------------------------------------------------------
 
 
-def look(*runs: Run, since: datetime = NOW - MONTH, at: datetime = NOW, cluster: str = "c1") -> Look:
-    return Look(cluster, "daily", since, at, runs)
+def look(*runs: Run, since: datetime = NOW - MONTH, at: datetime = NOW, cluster: str = "c1") -> Observation:
+    return Observation(cluster, "daily", since, at, runs)
 
 
 def test_runs_stay_when_the_cluster_has_forgotten_them(tmp_path: Path) -> None:
     path = tmp_path / "folder/ledger.json"
-    ledger.update(path, look(run(1), run(2, "Failed")))
-    found = ledger.update(path, look(run(3), since=NOW - timedelta(days=1), at=NOW + timedelta(hours=1)))
+    run_history.update(path, look(run(1), run(2, "Failed")))
+    found = run_history.update(path, look(run(3), since=NOW - timedelta(days=1), at=NOW + timedelta(hours=1)))
     assert {entry.phase for entry in found.runs.values()} == {"Completed", "Failed"}
     assert sorted(found.runs) == ["u1", "u2", "u3"]
     assert found.since == NOW - MONTH
-    assert ledger.load(path) == found
+    assert run_history.load(path) == found
 
 
 def test_a_run_is_entered_once_it_has_ended_and_then_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "ledger.json"
-    assert ledger.update(path, look(run(1, "InProgress"))).runs == {}
-    ledger.update(path, look(run(1, "Failed")))
-    assert ledger.update(path, look(run(1, "Completed"))).runs["u1"].phase == "Failed"
+    assert run_history.update(path, look(run(1, "InProgress"))).runs == {}
+    run_history.update(path, look(run(1, "Failed")))
+    assert run_history.update(path, look(run(1, "Completed"))).runs["u1"].phase == "Failed"
 
 
 def test_a_long_pause_shortens_what_the_ledger_vouches_for(tmp_path: Path) -> None:
     path = tmp_path / "ledger.json"
-    ledger.update(path, look(run(1), since=NOW - MONTH, at=NOW - timedelta(days=20)))
-    found = ledger.update(path, look(run(29), since=NOW - timedelta(days=3)))
+    run_history.update(path, look(run(1), since=NOW - MONTH, at=NOW - timedelta(days=20)))
+    found = run_history.update(path, look(run(29), since=NOW - timedelta(days=3)))
     assert (found.since, sorted(found.runs)) == (NOW - timedelta(days=3), ["u1", "u29"])
 
 
@@ -155,7 +155,7 @@ def test_a_damaged_ledger_is_one_sentence_and_left_as_it_is(content: str, tmp_pa
     path = tmp_path / "ledger.json"
     path.write_text(content)
     with pytest.raises(Refusal, match=r"ledger\.json is damaged, or of another version: mend it or move it away"):
-        ledger.update(path, look(run(1)))
+        run_history.update(path, look(run(1)))
     assert path.read_text() == content
 
 
@@ -163,30 +163,30 @@ def test_a_ledger_that_is_no_text_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "ledger.json"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(Refusal, match="is damaged"):
-        ledger.load(path)
+        run_history.load(path)
 
 
 def test_a_ledger_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="cannot be read: Is a directory"):
-        ledger.load(tmp_path)
+        run_history.load(tmp_path)
 
 
 def test_the_ledger_of_another_cluster_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.json"
-    before = ledger.update(path, look(run(1)))
+    before = run_history.update(path, look(run(1)))
     with pytest.raises(Refusal, match="of another cluster"):
-        ledger.update(path, look(run(2), cluster="c2"))
-    assert ledger.load(path) == before
+        run_history.update(path, look(run(2), cluster="c2"))
+    assert run_history.load(path) == before
 
 
 def test_a_disk_that_is_full_costs_no_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "ledger.json"
-    before = ledger.update(path, look(run(1)))
+    before = run_history.update(path, look(run(1)))
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        ledger.update(path, look(run(2)))
-    assert ledger.load(path) == before
+        run_history.update(path, look(run(2)))
+    assert run_history.load(path) == before

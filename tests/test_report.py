@@ -7,13 +7,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from acceptance.evidence.records import Outcome, Record
-from acceptance.evidence.verdicts import Verdict
-from acceptance.gherkin.documents import read_all
-from acceptance.register.load import load
-from acceptance.traceability.render import console_table, markdown, proof
-from acceptance.traceability.report import SCHEMA_FILE, Report, Run, build, schema_text, write_json
 from tests.test_evidence import measured
+from velero_acceptance.criteria.load import load
+from velero_acceptance.evidence.records import Outcome, Record
+from velero_acceptance.evidence.verdicts import Verdict
+from velero_acceptance.gherkin.documents import read_all
+from velero_acceptance.report.build import SCHEMA_FILE, Report, Run, build, schema_text, write_json
+from velero_acceptance.report.text import console_table, markdown, proof
 
 MakeRecord = Callable[..., Record]
 RUN = Run(

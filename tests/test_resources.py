@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.checks import resources
-from acceptance.drivers.pod_use import UNLIMITED, Groups, Use, UseWatch
-from acceptance.drivers.prometheus import Series
-from acceptance.errors import AcceptanceError
-from acceptance.waiting import poll
-from fixtures.agent_use import STRAIN_SECONDS, straining
+from fixtures.observability.agent_resources import STRAIN_SECONDS, straining
+from velero_acceptance.checks import resources
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import poll
+from velero_acceptance.drivers.cgroups import UNLIMITED, Groups, Use, UseWatch
+from velero_acceptance.drivers.prometheus import Series
 
 V1 = {
     "memory/lab/pod-a/podu/memory.usage_in_bytes": "500\n",

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.attestation import keys
-from acceptance.attestation.statement import FILE
-from acceptance.attestation.verify import verify
 from tests.small_suite import GREEN, HEAD, Suite, scenario
+from velero_acceptance.report.attestation import keys
+from velero_acceptance.report.attestation.statement import FILE
+from velero_acceptance.report.attestation.verify import verify
 
 
 def test_the_evidence_of_a_run_is_signed_and_verifies(suite: Suite) -> None:

@@ -7,10 +7,9 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from acceptance.errors import Refusal
-from acceptance.register.models import Profile
-from acceptance.safety import allowed_context, environment, private_kubeconfig
-from acceptance.settings import CurrentTarget, Environment, S3Access, Settings, Target
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.settings import CurrentTarget, Environment, Profile, S3Access, Settings, Target
+from velero_acceptance.target.selection import allowed_context, environment, private_kubeconfig
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from acceptance.checks.scope import foreign, missing, namespaces_archived, namespaces_in
-from acceptance.drivers.audit import AuditLog, Request
-from acceptance.drivers.kinds import BACKUP
-from acceptance.errors import AcceptanceError
+from velero_acceptance.checks.schedule import foreign, missing, namespaces_archived, namespaces_in
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers.audit_log import AuditLog, Request
+from velero_acceptance.drivers.kinds import BACKUP
 
 LIST = {
     "v1/ConfigMap": ["database/a", "network/b"],

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from acceptance.checks import secrets
-from acceptance.drivers.git import ENVIRONMENT, Checkout
-from acceptance.drivers.kinds import Json
-from acceptance.drivers.sops import Sops, Tampered
-from acceptance.errors import AcceptanceError
-from fixtures.secrets import DAMAGES, PLANTS, Hook, Repository, damage, plant
+from fixtures.gitops.secrets import DAMAGES, PLANTS, Hook, Repository, damage, plant
+from velero_acceptance.checks import git_secrets
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers.git import ENVIRONMENT, Checkout
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.sops import Sops, Tampered
 
 ALL = "^(data|stringData)$"
 KEY = "S3cr3t-K3y-0f-Velero/+x="
@@ -47,28 +47,28 @@ def encrypted(sops: Sops) -> str:
 
 
 def found(text: str, file: str = "x.sops.yaml") -> list[str]:
-    return secrets.open_leaves(secrets.secrets_in(file, text))
+    return git_secrets.open_leaves(git_secrets.secrets_in(file, text))
 
 
 # -- values --------------------------------------------------------------------------------
 
 
 def test_an_encrypted_secret_has_no_problem(encrypted: str) -> None:
-    (secret,) = secrets.secrets_in("x.sops.yaml", encrypted)
+    (secret,) = git_secrets.secrets_in("x.sops.yaml", encrypted)
     assert secret.sealed == ("stringData.cloud", "stringData.other")
     assert (secret.open, secret.problems) == ((), [])
 
 
 def test_every_value_in_the_clear_is_named_and_none_is_shown() -> None:
     assert [line.rpartition(" ")[2] for line in found(PLAIN)] == ["stringData.cloud", "stringData.other"]
-    shown = "\n".join(secrets.problems("x.yaml", PLAIN))
+    shown = "\n".join(git_secrets.problems("x.yaml", PLAIN))
     assert "x.yaml: Secret velero/velero-s3-secret: stringData.cloud is not encrypted" in shown
     assert KEY not in shown and "second value" not in shown
 
 
 def test_a_regex_that_leaves_a_value_open_is_named(sops: Sops) -> None:
     half = sops.encrypt("x", PLAIN, "^cloud$")
-    (sentence,) = secrets.problems("x.sops.yaml", half)
+    (sentence,) = git_secrets.problems("x.sops.yaml", half)
     assert sentence.endswith("stringData.other is not encrypted, left out by encrypted_regex ^cloud$")
     both = PLAIN + "data:\n  more: dmFsdWU=\n"
     assert found(sops.encrypt("x", both, "^stringData$")) == ["x.sops.yaml: Secret velero/velero-s3-secret: data.more"]
@@ -83,30 +83,30 @@ def test_every_document_and_every_list_is_looked_into(encrypted: str) -> None:
 
 
 def test_a_multi_document_file_of_sops_has_no_problem(sops: Sops) -> None:
-    assert secrets.problems("x.sops.yaml", sops.encrypt("x", f"{PLAIN}---\n{PLAIN}", ALL)) == []
+    assert git_secrets.problems("x.sops.yaml", sops.encrypt("x", f"{PLAIN}---\n{PLAIN}", ALL)) == []
 
 
 @pytest.mark.parametrize(
     "text", [CONFIG_MAP, CONFIG_MAP.replace("ConfigMap", "ExternalSecret"), "", "a: 1\n", "- Secret"]
 )
 def test_other_kinds_are_ignored(text: str) -> None:
-    assert secrets.secrets_in("x.yaml", text) == []
+    assert git_secrets.secrets_in("x.yaml", text) == []
 
 
 def test_examples_and_other_files_are_ignored() -> None:
-    assert secrets.secrets_in("x.example.yaml", PLAIN) == [] == secrets.secrets_in("README.md", PLAIN)
+    assert git_secrets.secrets_in("x.example.yaml", PLAIN) == [] == git_secrets.secrets_in("README.md", PLAIN)
     assert found(PLAIN, "example.yaml") and found(PLAIN, "x.yml")
 
 
 def test_a_secret_whose_kind_is_encrypted_too_is_a_secret(sops: Sops) -> None:
-    (secret,) = secrets.secrets_in("x.sops.yaml", sops.encrypt("x", PLAIN, ".*"))
+    (secret,) = git_secrets.secrets_in("x.sops.yaml", sops.encrypt("x", PLAIN, ".*"))
     assert len(secret.sealed) == 2 and secret.problems == []
 
 
 def test_values_without_content_need_no_encryption(sops: Sops) -> None:
     text = sops.encrypt("x", 'kind: Secret\nmetadata: {name: a}\nstringData: {a: "", b: null, c: text}\n', ALL)
-    assert secrets.problems("x.yaml", text) == []
-    assert secrets.problems("x.yaml", "kind: Secret\nmetadata: {name: token}\n") == []
+    assert git_secrets.problems("x.yaml", text) == []
+    assert git_secrets.problems("x.yaml", "kind: Secret\nmetadata: {name: token}\n") == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_only_looks_encrypted_is_open(value: str) -> None:
 
 def test_a_missing_mac_is_a_problem(encrypted: str, sops: Sops) -> None:
     without = "".join(line for line in encrypted.splitlines(True) if not line.startswith("    mac:"))
-    assert "there is no MAC" in secrets.problems("x.sops.yaml", without)[0]
+    assert "there is no MAC" in git_secrets.problems("x.sops.yaml", without)[0]
     with pytest.raises(Tampered, match="x: its MAC does not match"):
         sops.decrypt("x", without)
 
@@ -127,12 +127,12 @@ def test_a_missing_mac_is_a_problem(encrypted: str, sops: Sops) -> None:
     "text", [f"{PLAIN}  bad: [\n", f"{PLAIN}\tpassword: {KEY}\n", f"{PLAIN}\x00", f"{PLAIN}  *{KEY}"]
 )
 def test_malformed_yaml_is_one_sentence_without_its_content(text: str) -> None:
-    (sentence,) = secrets.problems("x.yaml", text)
+    (sentence,) = git_secrets.problems("x.yaml", text)
     assert sentence.startswith("x.yaml is not valid YAML") and "\n" not in sentence and KEY not in sentence
 
 
 def test_a_template_that_names_no_secret_need_not_be_yaml() -> None:
-    assert secrets.problems("x.yaml", "{{ if .x }}\nkind: Deployment\n{{ end }}") == []
+    assert git_secrets.problems("x.yaml", "{{ if .x }}\nkind: Deployment\n{{ end }}") == []
 
 
 # -- SOPS ----------------------------------------------------------------------------------
@@ -141,8 +141,8 @@ def test_a_template_that_names_no_secret_need_not_be_yaml() -> None:
 def test_what_was_encrypted_is_decrypted_and_not_printed(sops: Sops, encrypted: str) -> None:
     plain = sops.decrypt("x", encrypted)
     assert KEY in plain.get_secret_value() and KEY not in repr(plain)
-    (secret,) = secrets.objects("x", plain.get_secret_value())
-    assert secrets.contents(secret)["other"] == b"second value"
+    (secret,) = git_secrets.objects("x", plain.get_secret_value())
+    assert git_secrets.contents(secret)["other"] == b"second value"
 
 
 @pytest.mark.parametrize("how", DAMAGES)
@@ -199,7 +199,7 @@ def test_a_file_without_encrypted_values_cannot_be_damaged() -> None:
 
 def live(**change: str) -> Json:
     values = {"cloud": "[default]\n", "other": "second", **change}
-    labels = dict(zip(secrets.APPLIED_BY, ("flux-system", "velero"), strict=True))
+    labels = dict(zip(git_secrets.APPLIED_BY, ("flux-system", "velero"), strict=True))
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
     return {"metadata": {"name": "s", "labels": labels}, "data": data}
 
@@ -208,7 +208,7 @@ GIT: Json = {"metadata": {"name": "s"}, "stringData": {"cloud": "[default]\n"}, 
 
 
 def test_equal_contents_are_equal_wherever_they_stand() -> None:
-    assert secrets.differences(GIT, live()) == []
+    assert git_secrets.differences(GIT, live()) == []
 
 
 @pytest.mark.parametrize(
@@ -223,12 +223,12 @@ def test_equal_contents_are_equal_wherever_they_stand() -> None:
     ],
 )
 def test_every_difference_is_named(git: Json | None, cluster: Json | None, says: str) -> None:
-    assert secrets.differences(git, cluster) == [says]
+    assert git_secrets.differences(git, cluster) == [says]
 
 
 def test_data_that_is_not_base64_is_one_sentence() -> None:
     with pytest.raises(AcceptanceError, match="not base64"):
-        secrets.differences({"metadata": {"name": "s"}, "data": {"a": "%%"}}, live())
+        git_secrets.differences({"metadata": {"name": "s"}, "data": {"a": "%%"}}, live())
 
 
 def kustomization(**change: Any) -> Json:
@@ -245,7 +245,7 @@ def kustomization(**change: Any) -> Json:
 
 def test_a_secret_through_a_decrypting_kustomization_is_fine() -> None:
     without_namespace = kustomization(metadata={"name": "velero"})
-    assert secrets.not_decrypted(live(), [kustomization()], [without_namespace]) == []
+    assert git_secrets.not_decrypted(live(), [kustomization()], [without_namespace]) == []
 
 
 @pytest.mark.parametrize(
@@ -261,31 +261,31 @@ def test_a_secret_through_a_decrypting_kustomization_is_fine() -> None:
 )
 def test_each_missing_part_of_the_decryption_is_seen(spec: Json) -> None:
     wrong = kustomization(spec=spec)
-    assert "in the cluster has no" in secrets.not_decrypted(live(), [wrong], [kustomization()])[0]
-    assert "in the repository has no" in secrets.not_decrypted(live(), [kustomization()], [wrong])[0]
+    assert "in the cluster has no" in git_secrets.not_decrypted(live(), [wrong], [kustomization()])[0]
+    assert "in the repository has no" in git_secrets.not_decrypted(live(), [kustomization()], [wrong])[0]
 
 
 def test_a_secret_from_elsewhere_is_seen() -> None:
     by_hand = {**live(), "metadata": {"name": "s"}}
-    assert secrets.not_decrypted(by_hand, [kustomization()], [kustomization()]) == [
+    assert git_secrets.not_decrypted(by_hand, [kustomization()], [kustomization()]) == [
         "applied by no Kustomization of Flux"
     ]
-    assert secrets.not_decrypted(None, [], []) == ["not in the cluster"]
+    assert git_secrets.not_decrypted(None, [], []) == ["not in the cluster"]
     other = kustomization(metadata={"name": "velero", "namespace": "elsewhere"})
-    assert len(secrets.not_decrypted(live(), [other], [])) == 2
+    assert len(git_secrets.not_decrypted(live(), [other], [])) == 2
 
 
 def test_kustomizations_of_flux_are_not_those_of_kustomize() -> None:
     own = kustomization(apiVersion="kustomize.config.k8s.io/v1beta1")
-    assert secrets.flux_kustomizations([own, kustomization(), {"kind": "Secret"}]) == [kustomization()]
+    assert git_secrets.flux_kustomizations([own, kustomization(), {"kind": "Secret"}]) == [kustomization()]
 
 
 # -- the history ---------------------------------------------------------------------------
 
 
 def test_keys_are_the_values_of_a_secret_by_name() -> None:
-    (secret,) = secrets.objects("x", PLAIN)
-    assert secrets.keys_of(secret) == {
+    (secret,) = git_secrets.objects("x", PLAIN)
+    assert git_secrets.keys_of(secret) == {
         "velero-s3-secret/cloud aws_access_key_id": "lab-velero-0123456789ab",
         "velero-s3-secret/cloud aws_secret_access_key": KEY,
         "velero-s3-secret/other": "second value",
@@ -294,7 +294,9 @@ def test_keys_are_the_values_of_a_secret_by_name() -> None:
 
 def test_words_are_not_taken_for_keys() -> None:
     text = PLAIN.replace("lab-velero-0123456789ab", "velero").replace("second value", "short")
-    assert list(secrets.keys_of(secrets.objects("x", text)[0])) == ["velero-s3-secret/cloud aws_secret_access_key"]
+    assert list(git_secrets.keys_of(git_secrets.objects("x", text)[0])) == [
+        "velero-s3-secret/cloud aws_secret_access_key"
+    ]
 
 
 @pytest.mark.parametrize("around", [("", ""), ("a", "b"), ("ab", "bc"), ("abc", "x"), ("[default]\nkey = ", "\n")])
@@ -302,12 +304,12 @@ def test_a_key_is_found_in_the_clear_and_in_every_base64(around: tuple[str, str]
     text = KEY.join(around)
     for form in (text, base64.b64encode(text.encode()).decode()):
         history = f"commit {'0' * 40}\n+a\ncommit {'1' * 40}\n+  cloud: {form}\ncommit {'2' * 40}\n"
-        assert secrets.found_in(history, {"k": KEY, "l": "not there"}) == ["k (commit 111111111111)"]
+        assert git_secrets.found_in(history, {"k": KEY, "l": "not there"}) == ["k (commit 111111111111)"]
 
 
 def test_another_key_is_not_found() -> None:
     encoded = base64.b64encode(f"x{KEY[:-1]}y".encode()).decode()
-    assert secrets.found_in(f"+{KEY[:-1]}\n+{encoded}\n", {"k": KEY}) == []
+    assert git_secrets.found_in(f"+{KEY[:-1]}\n+{encoded}\n", {"k": KEY}) == []
 
 
 @pytest.fixture
@@ -326,27 +328,27 @@ def checkout(tmp_path: Path, encrypted: str) -> Checkout:
 def test_a_key_that_was_taken_out_again_is_found_in_the_copy_alone(checkout: Checkout, tmp_path: Path) -> None:
     copy = checkout.clone(tmp_path / "origin.git", bare=True).clone(tmp_path / "copy")
     planted = plant(tmp_path, "a Secret in base64")
-    assert secrets.found_in(copy.history(), planted.keys) == []
+    assert git_secrets.found_in(copy.history(), planted.keys) == []
     copy.change({"planted.yaml": planted.path.read_text()}, "plaintext")
     assert found(Repository.of(copy).texts["planted.yaml"])
     copy.take_back()
     assert "planted.yaml" not in Repository.of(copy).texts
-    assert len(secrets.found_in(copy.history(), planted.keys)) == 2
-    assert secrets.found_in(checkout.history(), planted.keys) == []
+    assert len(git_secrets.found_in(copy.history(), planted.keys)) == 2
+    assert git_secrets.found_in(checkout.history(), planted.keys) == []
 
 
 def test_a_key_changed_in_git_alone_is_noticed(checkout: Checkout, sops: Sops) -> None:
     before = Repository.of(checkout).decrypted(sops, "velero")["velero-s3-secret"]
     sops.change(checkout.folder / "velero-s3-secret.sops.yaml", ("stringData", "cloud"), "[default]")
     after = Repository.of(checkout).decrypted(sops, "velero")["velero-s3-secret"]
-    data = {key: base64.b64encode(value).decode() for key, value in secrets.contents(before).items()}
-    assert secrets.differences(after, {"metadata": before["metadata"], "data": data}) == ["cloud differs"]
+    data = {key: base64.b64encode(value).decode() for key, value in git_secrets.contents(before).items()}
+    assert git_secrets.differences(after, {"metadata": before["metadata"], "data": data}) == ["cloud differs"]
 
 
 def test_a_repository_knows_its_files_and_shows_none(checkout: Checkout) -> None:
     repository = Repository.of(checkout)
     assert repository.encrypted_files() == ["velero-s3-secret.sops.yaml"] and "ä.yaml" in repository.texts
-    assert "velero" not in repr(repository) and repository.velero_secrets("elsewhere") == {}
+    assert "ä.yaml" not in repr(repository) and repository.velero_secrets("elsewhere") == {}
     (checkout.folder / "ä.yaml").unlink()
     with pytest.raises(AcceptanceError, match="cannot be read"):
         Repository.of(checkout)
@@ -365,7 +367,7 @@ def test_the_hook_refuses_plaintext_and_shows_none(tmp_path: Path, what: str) ->
     planted = plant(tmp_path, what)
     lines = Hook.of_this_project().refused(tmp_path, ["planted.yaml"])
     assert lines and all(line.startswith("planted.yaml: Secret") for line in lines)
-    assert secrets.found_in("\n".join(lines), planted.keys) == []
+    assert git_secrets.found_in("\n".join(lines), planted.keys) == []
 
 
 def test_the_hook_lets_encrypted_files_and_examples_pass(checkout: Checkout) -> None:

@@ -10,10 +10,18 @@ from typing import Any
 
 import pytest
 
-from acceptance.checks.sizes import PodVolume, cost, size, uploaded, used_by_kubelet
-from acceptance.drivers.kinds import Json
-from acceptance.drivers.minio_admin import Capacity
-from acceptance.sizes import UNKNOWN, Estimate, Expected
+from velero_acceptance.checks.storage_usage import (
+    UNKNOWN,
+    Estimate,
+    Expected,
+    PodVolume,
+    cost,
+    size,
+    uploaded,
+    used_by_kubelet,
+)
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.minio_admin import Capacity
 
 # -- what is uploaded -----------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.errors import Refusal
-from acceptance.soak import DESCRIBED, KEEP, Sample, Soak, actions, resume
+from velero_acceptance.checks.reliability.soak import DESCRIBED, KEEP, Sample, Soak, actions, resume
+from velero_acceptance.core.errors import Refusal
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -11,48 +11,27 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-SOURCES = [
-    path for folder in ("acceptance", "fixtures", "lab", "steps") for path in sorted((ROOT / folder).rglob("*.py"))
-]
-CLIENTS = {"boto3", "botocore", "kubernetes", "minio", "requests", "subprocess", "urllib3"}
+SOURCES = {
+    folder: sorted((ROOT / folder).rglob("*.py")) for folder in ("velero_acceptance", "fixtures", "lab", "steps")
+}
+assert all(SOURCES.values())
+EVERY = [path for paths in SOURCES.values() for path in paths]
 
 
-def imported(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    return {name.partition(".")[0] for name in names}
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", EVERY, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_nothing_sleeps_outside_waiting(path: Path) -> None:
-    if path != ROOT / "acceptance/waiting.py":
+    if path != ROOT / "velero_acceptance/core/waiting.py":
         assert not re.search(r"\bsleep\(", path.read_text())
-
-
-def test_steps_use_drivers_not_clients() -> None:
-    for path in (ROOT / "steps").glob("*.py"):
-        assert not imported(path) & CLIENTS, path.name
-
-
-def test_drivers_know_nothing_of_pytest() -> None:
-    for path in (ROOT / "acceptance/drivers").glob("*.py"):
-        assert "pytest" not in imported(path), path.name
-
-
-def test_the_lab_knows_nothing_of_the_suite_above_it() -> None:
-    for path in (ROOT / "lab").glob("*.py"):
-        assert not imported(path) & {"steps", "fixtures"}, path.name
 
 
 def test_fixtures_assert_nothing_about_the_system_under_test() -> None:
     """mypy needs an assert to narrow a type; those carry no message."""
-    for path in (ROOT / "fixtures").glob("*.py"):
+    for path in SOURCES["fixtures"]:
         found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]
         assert all("is not None" in ast.unparse(node) for node in found), path.name
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", EVERY, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_no_file_is_too_long(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 

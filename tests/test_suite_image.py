@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.errors import AcceptanceError
-from acceptance.image_cli import image as write_image
 from lab import suite_image
 from lab.oci import Image
 from tests.test_cli import call
+from velero_acceptance.cli.image import image as write_image
+from velero_acceptance.core.errors import AcceptanceError
 
 CALLED = ("velero", "kubectl", "restic", "corpus", "acceptance", "pytest", "sops")
 MANAGERS = re.compile(r"(sh|bash|dash|busybox|apt|apt-get|dpkg|pip\d*(\.\d+)?|curl|wget)")
@@ -59,7 +59,7 @@ def test_its_commands_run_its_own_python(image: Image) -> None:
 
 def test_it_holds_the_project_and_its_libraries_but_no_tests(image: Image) -> None:
     libraries = f"usr/local/lib/{suite_image.VERSION}/site-packages"
-    for path in ("app/conftest.py", "app/requirements/REQ-003-backup.yaml", "app/deploy/rbac/observe.yaml"):
+    for path in ("app/conftest.py", "app/criteria/REQ-003-backup.yaml", "app/deploy/rbac/observe.yaml"):
         assert path in image.files, path
     assert f"{libraries}/boto3/__init__.py" in image.files and f"{libraries}/pytest/__init__.py" in image.files
     assert not [path for path in image.files if path.startswith((f"{libraries}/mypy", f"{libraries}/ruff"))]

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from acceptance import sweep as module
-from acceptance.drivers.kinds import LEASE, NAMESPACE, NETWORK_POLICY, RESOURCE_QUOTA, Json
-from acceptance.drivers.s3 import Bucket
-from acceptance.fences import NAME, STORAGE, fence, storage_for
-from acceptance.lock import NAME as LOCK
-from acceptance.lock import STAMP
-from acceptance.naming import EXPIRY, EXPIRY_LABEL, LONG_AGO, RUN_LABEL, expiry_of, labels, unique
-from acceptance.settings import Environment, S3Access, Target
-from acceptance.sweep import sweep
-from acceptance.timeouts import Timeouts
-from acceptance.waiting import WaitTimedOut
 from tests.api_server import ApiServer, client, serving
+from velero_acceptance.core.naming import EXPIRY, EXPIRY_LABEL, LONG_AGO, RUN_LABEL, expiry_of, labels, unique
+from velero_acceptance.core.settings import Environment, S3Access, Target
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.core.waiting import WaitTimedOut
+from velero_acceptance.drivers.kinds import LEASE, NAMESPACE, NETWORK_POLICY, RESOURCE_QUOTA, Json
+from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.target import sweep as module
+from velero_acceptance.target.lock import NAME as LOCK
+from velero_acceptance.target.lock import STAMP
+from velero_acceptance.target.namespace_isolation import NAME, STORAGE, fence, storage_for
+from velero_acceptance.target.sweep import sweep
 
 
 @pytest.fixture

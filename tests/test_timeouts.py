@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from acceptance.errors import Refusal
-from acceptance.timeouts import DEFAULTS, Timeouts
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.timeouts import DEFAULTS, Timeouts
 
 
 def test_defaults_without_environment() -> None:

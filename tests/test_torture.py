@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.checks import layers
-from acceptance.corpus import Corpus, Manifest
-from acceptance.differences import Difference, Entry, compare
-from acceptance.register.load import load
-from acceptance.uploaders import RESTIC, UPLOADERS
+from velero_acceptance.corpus import layers
+from velero_acceptance.corpus.differences import Difference, Entry, compare
+from velero_acceptance.corpus.manifest import Corpus, Manifest
+from velero_acceptance.corpus.uploaders import RESTIC, UPLOADERS
+from velero_acceptance.criteria.load import load
 
 SPARSE = 8 << 20
 FILE = Entry("a", "file", "0644", 0, 0, 1, 3, "0" * 64, links=1, allocated=4096)
@@ -183,7 +183,7 @@ def test_every_loss_is_seen(torture: Corpus, volume: Path, damage: Callable[[Pat
 
 def compared(expected: Entry | None, found: Entry | None) -> Difference:
     old, new = ({entry.path: entry} if entry else {} for entry in (expected, found))
-    return compare(old, new, RESTIC.losses)
+    return compare(old, new, RESTIC.known_deviations)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_what_is_near_a_documented_loss_is_none(expected: Entry | None, found: E
 def test_every_documented_loss_is_in_the_register_and_cited_by_the_criterion() -> None:
     register = load()
     cited = set(register.criteria["NFR-RELIABILITY-002"].errata)
-    assert {loss.erratum for uploader in UPLOADERS.values() for loss in uploader.losses} <= cited & {
+    assert {loss.erratum for uploader in UPLOADERS.values() for loss in uploader.known_deviations} <= cited & {
         erratum.id for erratum in register.errata
     }
 
@@ -267,7 +267,7 @@ def test_each_layer_is_blamed_for_what_it_lost() -> None:
 
 
 def test_what_the_volume_never_held_is_no_documented_loss() -> None:
-    expected, empty = Manifest({"s": replace(FILE, path="s", type="socket")}, RESTIC.losses), Manifest({})
+    expected, empty = Manifest({"s": replace(FILE, path="s", type="socket")}, RESTIC.known_deviations), Manifest({})
     kept = layers.Layers(expected.compare(expected), expected.compare(empty), expected.compare(empty))
     never = layers.Layers(*(expected.compare(empty) for _ in range(3)))
     assert (kept.counts()[layers.VOLUME], kept.counts()[layers.UPLOADER]) == (0, 0)

@@ -16,9 +16,9 @@ from scapy.layers.l2 import CookedLinux
 from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap
 
-from acceptance.checks import transport
-from acceptance.drivers.capture import Capture
-from acceptance.errors import AcceptanceError
+from velero_acceptance.checks import transport
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers.packet_capture import Capture
 
 CLIENT, SERVER = ("10.0.0.1", 40000), ("10.0.0.2", 9000)
 PLAIN = b"GET /bucket?X-Amz-Signature=abc HTTP/1.1\r\n\r\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from acceptance.units import Quantity, quantities
+from velero_acceptance.core.units import Quantity, quantities
 
 
 @pytest.mark.parametrize(

@@ -9,24 +9,22 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-from acceptance import uploaders
-from acceptance.checks import layout
-from acceptance.drivers import kopia, restic
-from acceptance.drivers.cpu_time import Throttling
-from acceptance.drivers.kinds import Json
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.repository import Repository
-from acceptance.drivers.velero import Velero
-from acceptance.drivers.volumes import Sample
-from acceptance.errors import AcceptanceError, Refusal
-from acceptance.evidence.recorder import Blocked
-from acceptance.safety import with_uploader
-from acceptance.settings import Environment, S3Access, Settings, Target
-from acceptance.uploaders import KOPIA, RESTIC, UPLOADERS, Uploader
-from fixtures.movers import MoverWatch
-from fixtures.oracle import COMMANDS
-from fixtures.upgrade import Upgrade, _is_up_to_date
+from fixtures.applications.repository_oracle import COMMANDS
+from fixtures.backups.data_movers import MoverWatch
+from fixtures.gitops.upgrade import Upgrade, _is_up_to_date
 from lab.programs import RELEASES
+from velero_acceptance.checks import bucket
+from velero_acceptance.core.errors import AcceptanceError, Blocked, Refusal
+from velero_acceptance.core.settings import Environment, S3Access, Settings, Target
+from velero_acceptance.corpus import uploaders
+from velero_acceptance.corpus.uploaders import KOPIA, RESTIC, UPLOADERS, Uploader
+from velero_acceptance.drivers.cgroups import Throttling
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.uploader_repository import KopiaRepository, ResticRepository, UploaderRepository
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.drivers.volumes import Sample
+from velero_acceptance.target.selection import with_uploader
 
 HASH = "0123456789abcdef" * 2
 NOWHERE = Path("/nowhere")
@@ -112,8 +110,8 @@ def test_an_unknown_uploader_is_refused() -> None:
 
 REPOSITORY = "velero/kopia/n/"
 WHOLE = {
-    *layout.backup_keys("velero/", "b", KOPIA),
-    *layout.restore_keys("velero/", "r"),
+    *bucket.backup_keys("velero/", "b", KOPIA),
+    *bucket.restore_keys("velero/", "r"),
     *(f"{REPOSITORY}{name}" for name in ("kopia.repository", "kopia.blobcfg", "udmrepo.Repository")),
     f"{REPOSITORY}p{HASH}-sc359d17b02eb4b94147",
     f"{REPOSITORY}q{HASH}-s15ee87d6def5d263147",
@@ -121,13 +119,13 @@ WHOLE = {
 }
 
 
-def inspect(keys: set[str], uploader: Uploader = KOPIA) -> layout.LayoutFindings:
-    return layout.inspect(keys, "velero/", backup="b", restore="r", uploader=uploader, namespace="n", snapshots=1)
+def inspect(keys: set[str], uploader: Uploader = KOPIA) -> bucket.LayoutFindings:
+    return bucket.inspect(keys, "velero/", backup="b", restore="r", uploader=uploader, namespace="n", snapshots=1)
 
 
 def test_the_whole_layout_of_kopia_has_no_finding() -> None:
     others = {f"{REPOSITORY}_log_20261124095409_9a3e_1795514049_1_{HASH}", f"{REPOSITORY}kopia.maintenance"}
-    assert inspect(WHOLE | others) == layout.LayoutFindings((), ())
+    assert inspect(WHOLE | others) == bucket.LayoutFindings((), ())
 
 
 @pytest.mark.parametrize("key", sorted(WHOLE))
@@ -148,9 +146,9 @@ def test_one_layout_does_not_pass_for_the_other() -> None:
 # -- the oracle -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kopia.Repository, "kopia"), (restic.Repository, "restic")])
+@pytest.mark.parametrize(("kind", "name"), [(KopiaRepository, "kopia"), (ResticRepository, "restic")])
 def test_a_repository_that_cannot_be_opened_is_told_in_the_commands_words(
-    kind: type[Repository], name: str, tmp_path: Path
+    kind: type[UploaderRepository], name: str, tmp_path: Path
 ) -> None:
     program = tmp_path / name
     program.write_text('#!/bin/sh\necho "$0 says no: $*" >&2\nexit 1\n')
@@ -181,7 +179,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
         seen = found.get(uids[0])
         return Throttling(10 * seen[0], seen.pop(0), 0.0) if seen else None
 
-    monkeypatch.setattr("acceptance.drivers.cpu_time.of_pods", read)
+    monkeypatch.setattr("velero_acceptance.drivers.cgroups.of_pods", read)
     return found
 
 

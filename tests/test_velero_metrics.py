@@ -6,12 +6,12 @@ from typing import cast
 
 import pytest
 
-from acceptance.drivers import velero_metrics
-from acceptance.drivers.kinds import Json
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.velero import Velero
-from acceptance.drivers.velero_metrics import FAILURES, total
-from acceptance.errors import AcceptanceError
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers import velero_metrics
+from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.drivers.velero_metrics import FAILURES, total
 
 TEXT = """\
 # HELP velero_backup_failure_total Total number of failed backups

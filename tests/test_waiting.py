@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from acceptance.waiting import Deadline, WaitEnded, WaitTimedOut, first, poll
+from velero_acceptance.core.waiting import Deadline, WaitEnded, WaitTimedOut, first, poll
 
 
 def test_poll_returns_the_first_value_that_satisfies() -> None:

@@ -7,8 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from acceptance.diagnostics import LEVEL_ERROR, LogLine, LogStreams
-from acceptance.drivers.kinds import (
+from fixtures.environment.run_scope import Scope
+from fixtures.environment.velero_health import VeleroDisturbed, Vigil
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.naming import RUN_LABEL, belongs, labels, unique
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.corpus.uploaders import RESTIC
+from velero_acceptance.drivers.kinds import (
     BACKUP,
     CLAIM,
     DEPLOYMENT,
@@ -20,16 +25,11 @@ from acceptance.drivers.kinds import (
     Json,
     Kind,
 )
-from acceptance.drivers.kubernetes import Kubernetes
-from acceptance.drivers.s3 import Bucket
-from acceptance.drivers.velero import Velero
-from acceptance.errors import AcceptanceError
-from acceptance.housekeeping import Housekeeper, Ledger
-from acceptance.naming import RUN_LABEL, belongs, labels, unique
-from acceptance.timeouts import Timeouts
-from acceptance.uploaders import RESTIC
-from fixtures.scope import Scope
-from fixtures.watchers import VeleroDisturbed, Vigil
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.evidence.failure_bundle import LEVEL_ERROR, LogLine, LogStreams
+from velero_acceptance.target.created_resources import Housekeeper, Ledger
 
 RUN = "20261123-1200-abcd"
 OWN, FOREIGN = f"acc-{RUN}-00000001", f"acc-{RUN}-00000002"

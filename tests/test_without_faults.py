@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from acceptance.gherkin.without_faults import MarkWithoutStep, without_faults
+from velero_acceptance.gherkin.without_faults import MarkWithoutStep, without_faults
 
 
 def lines(*text: str) -> str:

@@ -12,19 +12,19 @@ import pytest
 from pytest_bdd.scenario import make_python_name
 from typer.testing import CliRunner
 
-from acceptance.cli import app
-from acceptance.errors import Refusal
-from acceptance.gherkin.documents import FEATURES, read, read_all
-from acceptance.plugins.run import Interruption, _bring_up
-from acceptance.plugins.workers import BESIDE, TOGETHER, ByFeature, scope_of
-from acceptance.register.models import Profile
-from acceptance.safety import environments
-from acceptance.settings import Settings, Target
-from fixtures.beside import BEGUN
+from fixtures.environment.background_scenarios import BEGUN
 from lab.lifecycle import Lab
 from lab.programs import Release
 from lab.settings import MOST_LABS, LabSettings
 from tests.small_suite import GREEN, Suite, scenario
+from velero_acceptance.cli.main import app
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.settings import Profile, Settings, Target
+from velero_acceptance.gherkin.documents import FEATURES, read, read_all
+from velero_acceptance.gherkin.selection import BESIDE
+from velero_acceptance.suite.prepare import Interruption, _bring_up
+from velero_acceptance.suite.workers import TOGETHER, ByFeature, scope_of
+from velero_acceptance.target.selection import environments
 
 
 def feature_of(criterion: str) -> Path:
@@ -196,7 +196,9 @@ def test_a_lab_beside_that_is_up_is_swept_and_unlocked_too(
     up = [settings.name, settings.beside(3).name]
     monkeypatch.setattr("lab.facts.load", lambda lab: lab if lab.name in up else None)
     asked: list[int] = []
-    monkeypatch.setattr("acceptance.safety.environment", lambda _settings, *, number=1: asked.append(number))
+    monkeypatch.setattr(
+        "velero_acceptance.target.selection.environment", lambda _settings, *, number=1: asked.append(number)
+    )
     environments(Settings(target=Target.LAB))
     assert asked == [1, 3]
 
@@ -228,7 +230,7 @@ def test_the_newer_velero_is_at_hand_where_an_upgrade_may_be_run(
     monkeypatch: pytest.MonkeyPatch, target: Target, profile: Profile, marks: list[tuple[str, ...]], asked: list[str]
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr("acceptance.safety.cluster_of", lambda *_: Brought(done))
+    monkeypatch.setattr("velero_acceptance.target.selection.cluster_of", lambda *_: Brought(done))
     items = [SimpleNamespace(get_closest_marker=lambda name, own=own: name in own) for own in marks]
     _bring_up(Settings(target=target, profile=profile), cast(Any, items), [1])
     assert done == asked

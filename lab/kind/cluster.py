@@ -14,9 +14,6 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, ClassVar
 
-from acceptance import timeouts
-from acceptance.errors import AcceptanceError
-from acceptance.waiting import poll
 from lab import build, debian, flux, images, monitoring, network, nodes, pki
 from lab.facts import LabFacts
 from lab.kind import config, node_image, preflight, rootfs
@@ -28,6 +25,9 @@ from lab.oci import Image
 from lab.preflight import has_capability
 from lab.programs import KIND_MODULES, KIND_VERSION, NODE_MODULES, Module
 from lab.progress import Steps
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import poll
 
 PODNET = "velero-acceptance.local/podnet:v1"
 # What a registry has is not built where there is one.

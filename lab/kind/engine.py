@@ -13,14 +13,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from acceptance import timeouts
-from acceptance.errors import AcceptanceError
-from acceptance.waiting import poll
 from lab import debian
 from lab.kind.settings import KindSettings
 from lab.network import SWITCH
 from lab.preflight import has_capability
 from lab.processes import Processes
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import poll
 
 DOCKERD = "dockerd"
 PACKAGES = ("docker.io",)

@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from acceptance import timeouts
-from acceptance.errors import AcceptanceError
-from acceptance.figures import cache_folder
-from acceptance.waiting import poll
 from lab import debian, images, oci
 from lab.control_plane import PROGRAMS
 from lab.kind import rootfs
 from lab.programs import KUBERNETES_VERSION
+from velero_acceptance.core import timeouts
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.timings import cache_folder
+from velero_acceptance.core.waiting import poll
 
 REFERENCE = f"velero-acceptance.local/node:{KUBERNETES_VERSION}"
 # The names that kubeadm of this version gives to the images of the control plane and of kube-proxy.

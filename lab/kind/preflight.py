@@ -7,13 +7,13 @@ from ipaddress import IPv4Network
 
 import requests
 
-from acceptance.errors import Refusal
-from acceptance.timeouts import Timeouts
 from lab import build, debian, network, preflight
 from lab.cgroups import Cgroups
 from lab.kind import config
 from lab.kind.engine import PACKAGES, Engine
 from lab.kind.settings import KindSettings
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.timeouts import Timeouts
 
 FREE_BYTES = 8 * 10**9
 MIRROR_SECONDS = 10.0

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from acceptance.errors import AcceptanceError
 from lab import debian
 from lab.programs import KUBERNETES_VERSION
+from velero_acceptance.core.errors import AcceptanceError
 
 DEBOOTSTRAP = ("debootstrap",)
 PACKAGES = (

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.waiting import poll
 from lab.lifecycle import Lab
 from lab.settings import LabSettings
+from velero_acceptance.core.waiting import poll
 
 SETTINGS = {
     "ACCEPTANCE_LAB_NAME": "second",

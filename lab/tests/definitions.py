@@ -16,9 +16,9 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from acceptance.drivers.kinds import Json
 from lab import registry
 from lab.build import binaries
+from velero_acceptance.drivers.kinds import Json
 
 OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 OPERATED = ("podmonitors", "probes", "prometheusrules", "servicemonitors")

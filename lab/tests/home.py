@@ -14,13 +14,13 @@ from typing import Any
 import yaml
 from pydantic import SecretStr
 
-from acceptance.drivers.cli import token_kubeconfig
-from acceptance.drivers.kinds import Json, phase_of
-from acceptance.rights import FOLDER
-from acceptance.waiting import poll
 from lab.facts import LabFacts, load
 from lab.lifecycle import Lab
 from lab.settings import LabSettings
+from velero_acceptance.core.waiting import poll
+from velero_acceptance.drivers.command_line import token_kubeconfig
+from velero_acceptance.drivers.kinds import Json, phase_of
+from velero_acceptance.preconditions.permissions import FOLDER
 
 ROOT = Path(__file__).parents[2]
 # Not the design's, which the main lab has.

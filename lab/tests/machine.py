@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from acceptance.figures import cache_folder
 from lab.kind.cluster import WATCHERS
 from lab.nodes import SYSCTLS
 from lab.settings import LabSettings
+from velero_acceptance.core.timings import cache_folder
 
 # Written by the machine itself, or by the tests: not the lab's.
 NOISE = ("/proc", "/sys", "/dev", "/tmp", "/root/.cache", "/root/go")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from acceptance.drivers import promtool
 from lab import debian
 from lab.monitoring import APP
+from velero_acceptance.drivers import promtool
 
 RULES = promtool.rules_of(APP / "alerts.yaml")
 PLACES = [(group, rule) for group, content in enumerate(RULES["groups"]) for rule in range(len(content["rules"]))]

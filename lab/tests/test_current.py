@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from acceptance.waiting import poll
 from lab.tests.home import ROOT, SETTINGS, VELERO, Home, command, report
 from tests.commands import commands
+from velero_acceptance.core.waiting import poll
 
 FEATURES = str(ROOT / "features")
 # A handful of rows for which nothing but Velero and a volume is needed.

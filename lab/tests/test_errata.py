@@ -17,11 +17,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 
-from acceptance.waiting import poll
 from lab.build import binaries
 from lab.storage import POLICY_FILE
 from lab.tests.definitions import Definitions, failure, flux, velero
 from tests import original
+from velero_acceptance.core.waiting import poll
 
 BUCKET = "velero-backups"
 V2 = "helm.toolkit.fluxcd.io/v2"

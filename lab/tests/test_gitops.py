@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from acceptance.drivers.kinds import Json
 from lab.tests.definitions import Definitions, flux, operator, strict, velero
 from tests import gitops_tree
+from velero_acceptance.drivers.kinds import Json
 
 FOLDERS = {
     "kubernetes/apps": 2,

@@ -19,9 +19,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from acceptance.traceability import allure
 from lab.tests.browser import chromium, look
 from tests.sample_runs import REGISTER, run
+from velero_acceptance.report import allure
 
 RED = "AC-003-01"
 CONTRAST = Path(__file__).with_name("contrast.js").read_text()
@@ -196,7 +196,7 @@ def test_allure_makes_one_file_and_keeps_its_history(
     shutil.copytree(reports / "bad", folder)
     results = folder / allure.RESULTS
     results.mkdir()
-    errors = {"passed": "", "broken": "acceptance.evidence.recorder.Blocked: no tcpdump"}
+    errors = {"passed": "", "broken": "velero_acceptance.evidence.recorder.Blocked: no tcpdump"}
     for number, (status, message) in enumerate(errors.items()):
         content = {
             "uuid": str(number), "name": f"scenario {number}", "fullName": f"f#{number}", "historyId": str(number),

@@ -15,11 +15,6 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from acceptance.drivers.kinds import Json, name_of
-from acceptance.drivers.minio_admin import _administrator
-from acceptance.drivers.s3 import Bucket
-from acceptance.settings import S3Access
-from acceptance.waiting import poll
 from lab import nodes
 from lab.facts import load
 from lab.lifecycle import Lab
@@ -27,6 +22,11 @@ from lab.settings import LabSettings
 from lab.storage import DIRECT_PORT
 from lab.tests.home import ROOT, SETTINGS, VELERO, Home, command
 from tests.commands import commands
+from velero_acceptance.core.settings import S3Access
+from velero_acceptance.core.waiting import poll
+from velero_acceptance.drivers.kinds import Json, name_of
+from velero_acceptance.drivers.minio_admin import _administrator
+from velero_acceptance.drivers.s3 import Bucket
 
 NAMESPACE, BUCKET, PREFIX = "velero-acceptance", "home-backups", "velero"
 # In Velero's own bucket, beside its location: what is there must trouble neither Velero nor the next run.
@@ -128,7 +128,13 @@ class Installed:
         place = next(line for line in self.end(job).said.splitlines() if line.startswith("results: s3://"))
         folder = place.split()[1].removeprefix(f"s3://{BUCKET}/")
         names = {key.removeprefix(folder) for key in self.bucket().keys(folder)}
-        assert {"traceability.html", "traceability.md", "junit.xml", "acceptance.prom", "evidence.intoto.jsonl"} < names
+        assert {
+            "traceability.html",
+            "traceability.md",
+            "junit.xml",
+            "acceptance.prom",
+            "evidence.intoto.jsonl",
+        } < names
         return self.bucket().json(f"{folder}traceability.json")
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.waiting import poll
 from lab import facts
 from lab.kind.cluster import KindCluster
 from lab.kind.settings import KindSettings
 from lab.tests.conftest import Second
 from lab.tests.machine import differences, look
+from velero_acceptance.core.waiting import poll
 
 SETTINGS = {"NAME": "second", "NETWORK": "10.80.0.0/24"}
 PORTS = {"API": "27443", "S3": "27000", "S3_DIRECT": "27001", "TOXIPROXY": "27474", "PROMETHEUS": "27090"}

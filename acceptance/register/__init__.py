@@ -1,1 +1,0 @@
-"""The register of requirements: read from ``requirements/``, checked, published as JSON Schema."""

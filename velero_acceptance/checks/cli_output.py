@@ -1,0 +1,197 @@
+"""CLI-*: what is wrong with the output of a command; each check returns sentences, none when all is well.
+
+An exit code of 0 is not enough: `velero backup describe` has it also when it could not read S3.
+Source of the formats: velero, pkg/cmd/cli and pkg/cmd/util/output; kubectl, pkg/cmd/apply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from velero_acceptance.drivers.command_line import Called
+from velero_acceptance.drivers.kinds import Json, name_of, phase_of
+
+# How velero (1.16, and 1.18), kubectl and the API server behind it begin what went wrong.
+ERROR = re.compile(r"^(An error occurred:|velero:|Error from server|error:|Error:)", re.M)
+# What describe puts in place of what it could not get.
+PLACEHOLDER = re.compile(r"<error [^\n]*|<[a-z ]* not found>")
+COLUMNS = re.compile(r"\s{2,}")
+FIELD = re.compile(r"( *)([A-Za-z][^:=]*):(?:\s+(.*))?")
+KIND = re.compile(r"  ([^\s:]+):")
+ITEM = re.compile(r"    - (\S+)")
+FORBIDDEN = "forbidden"
+
+
+def created(called: Called, kind: str, name: str) -> list[str]:
+    """Problems of ``velero backup create`` and ``velero restore create``; *kind* is Backup or Restore."""
+    return [*_failure(called), *_unsaid(called, f'{kind} request "{name}" submitted successfully.')]
+
+
+def deleted(called: Called, name: str) -> list[str]:
+    """Problems of ``velero backup delete``."""
+    return [*_failure(called), *_unsaid(called, f'Request to delete backup "{name}" submitted successfully.')]
+
+
+def applied(called: Called, name: str) -> list[str]:
+    """Problems of ``kubectl apply`` of a new Schedule."""
+    return [*_failure(called), *_unsaid(called, f"schedule.velero.io/{name} created")]
+
+
+def listed(called: Called, backups: Iterable[Json], stored: Collection[str]) -> list[str]:
+    """Problems of ``velero backup get``: rows of *backups* that are missing or wrong, and names in S3 without a row."""
+    rows = table(called.stdout)
+    found = list(_failure(called))
+    for backup in backups:
+        name, status = name_of(backup), backup.get("status") or {}
+        expected = {
+            "STATUS": phase_of(backup) or "New",
+            "ERRORS": str(status.get("errors", 0)),
+            "WARNINGS": str(status.get("warnings", 0)),
+            "STORAGE LOCATION": str(backup["spec"].get("storageLocation", "")),
+        }
+        if name not in rows:
+            found.append(f"{name} is not in the list")
+            continue
+        found += [
+            f"{name}: {column} is {rows[name].get(column)!r}, not {value!r}"
+            for column, value in expected.items()
+            if rows[name].get(column) != value
+        ]
+    return found + [f"{name} is in S3 and not in the list" for name in sorted(set(stored) - rows.keys())]
+
+
+def described(
+    called: Called,
+    backup: Json,
+    *,
+    volumes: Sequence[Json],
+    results: Mapping[str, Any],
+    resources: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """Problems of ``velero backup describe --details`` against the Backup, its volumes and its files in S3.
+
+    *results* are its errors and warnings (``<backup>-results.gz``), *resources* its items
+    (``<backup>-resource-list.json.gz``).
+    """
+    shown, text = fields(called.stdout), _plain(called.stdout)
+    spec, status = backup["spec"], backup.get("status") or {}
+    progress = status.get("progress") or {}
+    expected = {
+        "Name": name_of(backup),
+        "Phase": phase_of(backup),
+        "Namespaces/Included": ", ".join(spec.get("includedNamespaces") or ["*"]),
+        "Storage Location": spec.get("storageLocation", ""),
+        "TTL": spec.get("ttl", ""),
+        "Total items to be backed up": str(progress.get("totalItems", 0)),
+        "Items backed up": str(progress.get("itemsBackedUp", 0)),
+    }
+    found = list(_failure(called))
+    found += [f"it says {line}" for line in PLACEHOLDER.findall(called.stdout)]
+    found += [f"{k} is {shown.get(k)!r}, not {v!r}" for k, v in expected.items() if shown.get(k) != v]
+    for word in ("Errors", "Warnings"):
+        there = shown.get(word) not in (None, "0")
+        if there != bool(status.get(word.lower())):
+            found.append(f"{word} are {'shown' if there else 'not shown'}; there are {status.get(word.lower(), 0)}")
+    found += [f"a message is not shown: {line[:200]}" for line in _messages(results) if _plain(line) not in text]
+    found += [f"the volume {line} is not shown" for line in _volumes(volumes) if line not in text]
+    wanted = {(kind, name) for kind, names in resources.items() for name in names}
+    missing = sorted(wanted - set(items(called.stdout)))
+    return found + [f"{kind} {name} is not in the list of resources" for kind, name in missing]
+
+
+def logged(called: Called, stored: str, backup: str, namespace: str) -> list[str]:
+    """Problems of ``velero backup logs`` against the log that S3 holds."""
+    found = list(_failure(called))
+    own = [line for line in called.stdout.splitlines() if f"backup={namespace}/{backup}" in line]
+    if not own:
+        found.append(f"no line is of {namespace}/{backup}")
+    if called.stdout != stored:
+        shown, kept = len(called.stdout.splitlines()), len(stored.splitlines())
+        found.append(f"the {shown} lines shown are not the {kept} lines in S3")
+    return found
+
+
+def unclear(called: Called, reason: str) -> list[str]:
+    """What is wrong with the way a command fails: it has to end with a code, one error, and *reason* in it."""
+    errors = len(ERROR.findall(called.stderr))
+    found = [] if called.code != 0 else ["exit code 0"]
+    if errors != 1:
+        found.append(f"{errors} errors on standard error, not one")
+    if reason not in called.stderr:
+        found.append(f"it does not say {reason!r}")
+    if "goroutine " in called.stderr:
+        found.append("it shows a stack trace")
+    if called.stdout.strip():
+        found.append("it prints a result beside its error")
+    return found
+
+
+def refused(called: Called) -> bool:
+    """Whether the API server refused the account what it asked for."""
+    return called.code != 0 and FORBIDDEN in called.stderr
+
+
+def table(text: str) -> dict[str, dict[str, str]]:
+    """The rows of a table of `velero … get` by name, each by column; empty when there is no header."""
+    lines = text.splitlines()
+    header = COLUMNS.split(lines[0].strip()) if lines else []
+    if "NAME" not in header:
+        return {}
+    rows = (dict(zip(header, COLUMNS.split(line.strip()), strict=False)) for line in lines[1:] if line.strip())
+    return {row["NAME"]: row for row in rows}
+
+
+def fields(text: str) -> dict[str, str]:
+    """The fields of a `velero … describe` by their path, ``Namespaces/Included``, the first of each."""
+    found: dict[str, str] = {}
+    path: list[str] = []
+    for line in text.splitlines():
+        if match := FIELD.fullmatch(line):
+            path = [*path[: len(match[1]) // 2], match[2]]
+            found.setdefault("/".join(path), (match[3] or "").strip())
+    return found
+
+
+def items(text: str) -> Iterator[tuple[str, str]]:
+    """The kind and the name of every item in the resource list of a `velero … describe --details`."""
+    kind = ""
+    for line in text.splitlines():
+        if match := KIND.fullmatch(line):
+            kind = match[1]
+        elif match := ITEM.fullmatch(line):
+            yield kind, match[1]
+
+
+def _failure(called: Called) -> Iterator[str]:
+    if called.code != 0:
+        yield f"exit code {called.code}"
+    yield from (f"it complains: {line}" for line in called.stderr.splitlines() if "error" in line.lower())
+
+
+def _unsaid(called: Called, sentence: str) -> list[str]:
+    return [] if sentence in called.stdout.splitlines() else [f"it does not say: {sentence}"]
+
+
+def _messages(results: Mapping[str, Any]) -> Iterator[str]:
+    """Every error and warning in the results of a backup."""
+    for result in results.values():
+        yield from result.get("velero") or []
+        yield from result.get("cluster") or []
+        for messages in (result.get("namespaces") or {}).values():
+            yield from messages
+
+
+def _volumes(volumes: Sequence[Json]) -> Iterator[str]:
+    """How describe shows the volumes of each pod, those of one pod in one line."""
+    pods: dict[str, list[str]] = {}
+    for volume in volumes:
+        pod = volume["spec"]["pod"]
+        pods.setdefault(f"{pod['namespace']}/{pod['name']}", []).append(volume["spec"]["volume"])
+    yield from (f"{pod}: {', '.join(sorted(names))}" for pod, names in pods.items())
+
+
+def _plain(text: str) -> str:
+    """Text without its line breaks and indentation: describe indents the lines of a message."""
+    return " ".join(text.split())

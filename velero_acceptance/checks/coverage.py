@@ -1,0 +1,87 @@
+"""AC-003-03: which claims a backup really holds, whatever its phase says.
+
+Velero leaves volumes out with no more than a warning: host paths, claims that no running pod
+mounts, volumes that were opted out (velero issues 8251, 5705, 6182).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from velero_acceptance.drivers.kinds import Json, name_of, phase_of
+
+
+@dataclass(frozen=True)
+class ClaimCoverage:
+    """One claim in the backup's scope, and why its data is not in it (empty: it is)."""
+
+    namespace: str
+    claim: str
+    gap: str
+
+    @property
+    def covered(self) -> bool:
+        return not self.gap
+
+    def line(self) -> str:
+        return f"{self.namespace}/{self.claim}: {self.gap or 'in the backup'}"
+
+
+def audit(
+    claims: Sequence[Json], pods: Sequence[Json], volume_backups: Sequence[Json], volume_info: Sequence[Json]
+) -> list[ClaimCoverage]:
+    """Every claim with its coverage, from the objects at the time of the backup and what Velero recorded.
+
+    *volume_info* is the content of ``<backup>-volumeinfo.json.gz``. A claim is covered only by a
+    Completed PodVolumeBackup with a snapshot, which volumeinfo confirms.
+    """
+    backups = {
+        (b["spec"]["pod"]["namespace"], b["spec"]["pod"]["name"], b["spec"]["volume"]): b for b in volume_backups
+    }
+    recorded = {(i.get("pvcNamespace"), i.get("pvcName")): i for i in volume_info}
+    found = []
+    for claim in claims:
+        namespace, name = claim["metadata"]["namespace"], name_of(claim)
+        mounts = [(namespace, name_of(pod), volume) for pod in pods for volume in _volumes_of(pod, namespace, name)]
+        gap = _gap([backups[mount] for mount in mounts if mount in backups], mounts, recorded.get((namespace, name)))
+        found.append(ClaimCoverage(namespace, name, gap))
+    return found
+
+
+def gaps(coverage: Iterable[ClaimCoverage]) -> list[ClaimCoverage]:
+    """The claims whose data is not in the backup."""
+    return [claim for claim in coverage if not claim.covered]
+
+
+def table(coverage: Iterable[ClaimCoverage]) -> str:
+    return "\n".join(claim.line() for claim in coverage) or "no claim in scope"
+
+
+def _volumes_of(pod: Json, namespace: str, claim: str) -> list[str]:
+    """Names of the pod's volumes that are the claim, if the pod is in its namespace and runs."""
+    if pod["metadata"]["namespace"] != namespace or phase_of(pod) != "Running":
+        return []
+    return [
+        str(volume["name"])
+        for volume in pod["spec"].get("volumes", [])
+        if (volume.get("persistentVolumeClaim") or {}).get("claimName") == claim
+    ]
+
+
+def _gap(backups: Sequence[Json], mounts: Sequence[object], info: Mapping[str, object] | None) -> str:
+    if not mounts:
+        return "no running pod mounts it"
+    if not backups:
+        skipped = (info or {}).get("skippedReason")
+        return f"no PodVolumeBackup{f' ({skipped})' if skipped else ''}"
+    saved = [backup for backup in backups if phase_of(backup) == "Completed" and backup["status"].get("snapshotID")]
+    if not saved:
+        status = backups[0].get("status") or {}
+        phase, message = status.get("phase") or "not started", status.get("message", "no snapshot")
+        return f"its PodVolumeBackup is {phase}: {message}"
+    if info is None:
+        return "volumeinfo does not name it"
+    if info.get("skipped") or info.get("backupMethod") != "PodVolumeBackup" or info.get("result") != "succeeded":
+        return f"volumeinfo says {info.get('backupMethod')}, {info.get('result')}, skipped {info.get('skipped')}"
+    return ""

@@ -1,0 +1,160 @@
+"""NFR-RELIABILITY-001: which runs of a schedule succeeded, failed or never came, and what that proves.
+
+Every time the schedule is due is one trial. It succeeded only when the first run in it is Completed;
+FailedValidation, Failed, PartiallyFailed and no run at all are failures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from croniter import croniter
+from pydantic import BaseModel, ConfigDict
+
+from velero_acceptance.drivers.kinds import Json, name_of, phase_of, time_of
+from velero_acceptance.drivers.velero import FINISHED
+
+CONFIDENCE = 0.95
+# Velero looks once a minute which schedules are due (scheduleSyncPeriod); a little later a run cannot be missing yet.
+TICK = timedelta(seconds=65)
+SUCCESS = "Completed"
+MISSED = "missed"
+
+
+class Run(BaseModel):
+    """A backup that a schedule made: Velero's name and uid for it, when it was made, and its phase."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uid: str
+    name: str
+    created: datetime
+    phase: str
+
+    @staticmethod
+    def of(backup: Json) -> Run:
+        metadata = backup["metadata"]
+        created = time_of(metadata["creationTimestamp"])
+        return Run(uid=metadata["uid"], name=name_of(backup), created=created, phase=phase_of(backup))
+
+    @property
+    def finished(self) -> bool:
+        return self.phase in FINISHED
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A time the schedule was due, what came of it (a final phase, or ``missed``), and how many more runs it made."""
+
+    due: datetime
+    outcome: str
+    run: Run | None = None
+    more: int = 0
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome == SUCCESS
+
+    def line(self) -> str:
+        made = f"{self.run.name}, {(self.run.created - self.due).total_seconds():.0f} s later" if self.run else ""
+        return f"{self.due:%Y-%m-%d %H:%M} UTC  {self.outcome:<16}  {made}{f', and {self.more} more' * bool(self.more)}"
+
+
+def trials(cron: str, runs: Iterable[Run], *, since: datetime, until: datetime) -> list[Trial]:
+    """Every time *cron* was due after *since* and up to *until*, with its outcome.
+
+    A run belongs to the last due time before it was made. A time whose run is still at work, or that passed
+    less than a tick ago without one, is not a trial yet.
+    """
+    made, found = sorted(runs, key=lambda run: run.created), []
+    for due, following in _spans(cron, since, until):
+        inside = [run for run in made if due <= run.created < following]
+        if not inside:
+            if due + TICK <= until:
+                found.append(Trial(due, MISSED))
+        elif inside[0].finished:
+            found.append(Trial(due, inside[0].phase, inside[0], len(inside) - 1))
+    return found
+
+
+def due_count(cron: str, since: datetime, until: datetime) -> int:
+    """How many times *cron* is due after *since* and up to *until*."""
+    return sum(1 for _ in _spans(cron, since, until))
+
+
+def _spans(cron: str, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Each due time after *since* and up to *until*, with the one that follows it."""
+    times = croniter(cron, since)
+    due = times.get_next(datetime)
+    while due <= until:
+        following = times.get_next(datetime)
+        yield due, following
+        due = following
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Successes among trials, and what they prove about the probability of success."""
+
+    succeeded: int
+    total: int
+
+    @staticmethod
+    def of(found: Sequence[Trial]) -> Rate:
+        return Rate(sum(trial.succeeded for trial in found), len(found))
+
+    @property
+    def failed(self) -> int:
+        return self.total - self.succeeded
+
+    @property
+    def percent(self) -> float:
+        """Share of the trials that succeeded; raises ZeroDivisionError without any."""
+        return 100 * self.succeeded / self.total
+
+    @property
+    def lower_bound(self) -> float:
+        """The exact (Clopper-Pearson) one-sided lower bound in percent, at 95 % confidence; 0 without a trial."""
+        from scipy import stats  # takes a second, which only these scenarios need to pay
+
+        if self.total == 0:
+            return 0.0
+        test = stats.binomtest(self.succeeded, self.total, alternative="greater")
+        return 100 * float(test.proportion_ci(confidence_level=CONFIDENCE, method="exact").low)
+
+    def still_needed(self, percent: float) -> int:
+        """How many more trials, all of them successes, raise the lower bound to *percent*; 0 when it is there."""
+        low, high = 0, 1
+        while self._with(high).lower_bound < percent:
+            low, high = high, 2 * high
+        if self.lower_bound >= percent:
+            return 0
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._with(middle).lower_bound >= percent else (middle, high)
+        return high
+
+    def sentence(self, percent: float) -> str:
+        """What the trials prove, for a reader."""
+        if self.total == 0:
+            return f"no run yet; {self.still_needed(percent)} in a row without a failure would prove {percent:g} %"
+        bound = f"at 95 % confidence the rate is above {self.lower_bound:.1f} %"
+        more = self.still_needed(percent)
+        rest = f"{more} more without a failure would prove {percent:g} %" if more else f"this proves {percent:g} %"
+        return f"{self.succeeded} of {self.total} runs succeeded; {bound}; {rest}"
+
+    def _with(self, more: int) -> Rate:
+        return Rate(self.succeeded + more, self.total + more)
+
+
+def allowed_failures(count: int, percent: float) -> int:
+    """How many of *count* runs may fail so that *percent* succeed."""
+    return math.floor(count * (100 - percent) / 100 + 1e-9)
+
+
+def table(found: Sequence[Trial]) -> str:
+    """One line a trial."""
+    return "\n".join(trial.line() for trial in found) or "the schedule was not due"

@@ -1,0 +1,30 @@
+"""The command `acceptance image`: the suite as a container image, for a cluster that is to run it itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.version import VARIABLE, commit_of
+
+
+def image(file: Annotated[Path, typer.Argument(help="Where the archive is to be written.")]) -> None:
+    """Write the suite and the programs that it calls to FILE, as a container image (an OCI archive).
+
+    The programs are those that `acceptance lab up` builds.
+    """
+    # Imported here: no other command needs them.
+    from lab import suite_image
+    from lab.oci import write
+
+    if file.is_dir() or not file.parent.is_dir():
+        raise Refusal(f"{file} cannot be written: name a file in a folder that exists")
+    made = suite_image.image(suite_image.programs(), {VARIABLE: commit_of(suite_image.SOURCE)})
+    try:
+        write(made, file)
+    except OSError as error:
+        raise AcceptanceError(f"{file} cannot be written: {error.strerror}") from None
+    print(f"{made.reference} is in {file} ({file.stat().st_size / 1e6:.0f} MB)")

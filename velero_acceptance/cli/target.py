@@ -1,0 +1,171 @@
+"""Commands that look at the target: sizes before and after, room in S3, and how often the schedule succeeded.
+
+They need what a run needs (``--target``'s settings), and none of them changes anything but ``estimate --walk``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+
+if TYPE_CHECKING:
+    from velero_acceptance.checks.storage_usage import Sizes
+    from velero_acceptance.core.settings import Environment
+    from velero_acceptance.drivers.kinds import Json
+    from velero_acceptance.drivers.kubernetes import Kubernetes
+    from velero_acceptance.drivers.s3 import Bucket
+    from velero_acceptance.drivers.velero import Velero
+
+console = Console(highlight=False)
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, sizes in bytes.")]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The target and the drivers of its systems."""
+
+    environment: Environment
+    kubernetes: Kubernetes
+    velero: Velero
+    bucket: Bucket
+    sizes: Sizes
+
+    def schedule(self) -> Json:
+        """The deployed schedule; raises Refusal without one."""
+        from velero_acceptance.drivers.kinds import SCHEDULE
+
+        name = self.environment.schedule
+        found = self.kubernetes.get(SCHEDULE, name, self.velero.namespace)
+        if found is None:
+            raise Refusal(f"there is no Schedule {name} in {self.velero.namespace}: set current.schedule")
+        return found
+
+
+def _place() -> Place:
+    from velero_acceptance.core.settings import Settings
+    from velero_acceptance.core.timeouts import Timeouts
+    from velero_acceptance.target.selection import environment
+
+    timeouts, found = Timeouts.from_environment(), environment(Settings.read())
+    # After what may refuse the call, which need not wait for the libraries of the drivers.
+    from velero_acceptance.checks.storage_usage import Sizes
+    from velero_acceptance.drivers.kubernetes import Kubernetes
+    from velero_acceptance.drivers.s3 import Bucket
+    from velero_acceptance.drivers.velero import Velero
+
+    kubernetes = Kubernetes(found.kubeconfig, found.context, call_seconds=timeouts["api_call"])
+    velero = Velero(kubernetes, found.velero_namespace, found.location, timeouts)
+    bucket = Bucket(found.s3, found.bucket, call_seconds=timeouts["s3_call"])
+    return Place(found, kubernetes, velero, bucket, Sizes(kubernetes, velero, bucket, found, timeouts))
+
+
+def estimate(
+    namespaces: Annotated[
+        list[str] | None, typer.Argument(help="Namespaces; without any those of the schedule.")
+    ] = None,
+    walk: Annotated[
+        bool, typer.Option("--walk", help="Sum up what the kubelets do not know, by a short-lived pod on each node.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how much the next backup would read: every volume it takes along, and what it holds.
+
+    A first backup sends all of it. A later one sends what is new, which nobody knows before.
+    """
+    from velero_acceptance.checks.storage_usage import size
+    from velero_acceptance.core.naming import labels
+    from velero_acceptance.core.settings import Settings
+
+    place = _place()
+    chosen = namespaces or place.schedule()["spec"]["template"].get("includedNamespaces") or []
+    found = place.sizes.estimate(chosen, walk=labels(Settings.read().run_id, "estimate") if walk else None)
+    if as_json:
+        volumes = [{"volume": one.volume.label, "bytes": one.bytes, "source": one.source} for one in found.volumes]
+        print(json.dumps({"bytes": found.known, "unknown": found.unknown, "volumes": volumes}))
+        return
+    print(found.table())
+    rest = f", and {len(found.unknown)} volumes of unknown size (try --walk)" if found.unknown else ""
+    print(f"{size(found.known):>10}  in all{rest}")
+
+
+def sizes(
+    names: Annotated[list[str] | None, typer.Argument(help="Backups; without any the last ten.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what finished backups hold and what each added to S3.
+
+    Right until the repository is maintained again, which writes it anew.
+    """
+    from velero_acceptance.checks.storage_usage import size
+    from velero_acceptance.drivers.kinds import BACKUP, name_of, phase_of, time_of
+    from velero_acceptance.drivers.velero import FINISHED
+
+    place = _place()
+    known = {name_of(item): item for item in place.kubernetes.list_all(BACKUP, place.velero.namespace)}
+    if missing := [name for name in names or [] if name not in known]:
+        raise Refusal(f"there is no backup {missing[0]}")
+    done = [item for item in known.values() if phase_of(item) in FINISHED]
+    last = sorted(done, key=lambda item: time_of(item["metadata"]["creationTimestamp"]), reverse=True)[:10]
+    costs = place.sizes.report([known[name] for name in names] if names else last)
+    if as_json:
+        print(json.dumps([{**vars(one), "ratio": one.ratio} for one in costs]))
+        return
+    table = Table("backup", "volumes", "added to S3", "ratio", "its own folder", box=None)
+    for one in costs:
+        ratio = f"{one.ratio:.1f}" if one.ratio else "–"
+        table.add_row(one.backup, size(one.logical), size(one.added), ratio, size(one.metadata))
+    console.print(table)
+
+
+def capacity(
+    limit: Annotated[float, typer.Option(help="Percent; more is a failure.", min=1, max=100)] = 80.0,
+    as_json: AsJson = False,
+) -> None:
+    """Say how full S3 is, where it tells: MinIO does, to its administrator. Exit code 1 above the limit."""
+    from velero_acceptance.checks.storage_usage import size
+    from velero_acceptance.drivers.minio_admin import Users
+
+    place = _place()
+    used = sum(place.bucket.keys().values())
+    found = Users(place.environment.s3).capacity(place.bucket.name)
+    if as_json:
+        print(json.dumps({**vars(found), "percent": found.percent, "bucket": used}))
+    else:
+        print(f"{place.bucket.name} holds {size(used)}")
+        print(f"{size(found.used)} of {size(found.total)} are used ({found.percent:.1f} %), by the {found.source}")
+    if found.percent > limit:
+        raise AcceptanceError(f"S3 is {found.percent:.1f} % full, the limit is {limit:g} %")
+
+
+def reliability(as_json: AsJson = False) -> None:
+    """Say how often the schedule's own backups succeeded in the last 30 days, and enter them into the ledger."""
+    from velero_acceptance.checks.reliability.run_history import calendar, observe
+    from velero_acceptance.criteria.load import load
+    from velero_acceptance.drivers.kinds import name_of
+
+    place = _place()
+    schedule = place.schedule()
+    backups = place.velero.scheduled_backups(name_of(schedule))
+    seen = observe(place.kubernetes, schedule, backups, datetime.now(UTC))
+    found = calendar(place.environment.ledger, schedule["spec"]["schedule"], seen)
+    percent = load().criteria["NFR-RELIABILITY-001"].threshold("calendar_success_rate").value
+    above = found.above_allowance(percent)
+    if as_json:
+        rate = {"succeeded": found.rate.succeeded, "runs": found.rate.total, "lower_bound": found.rate.lower_bound}
+        rate |= {"still_needed": found.rate.still_needed(percent), "failures_above_allowance": above}
+        print(json.dumps({"since": found.since.isoformat(), "until": found.until.isoformat(), **rate}))
+    else:
+        print(found.table(percent))
+    if above:
+        raise AcceptanceError(f"{above} more runs failed than {percent:g} % of 30 days allow")
+
+
+COMMANDS = (estimate, sizes, capacity, reliability)

@@ -1,0 +1,35 @@
+"""What can end a command, and the exit code each ending has.
+
+Exit codes of the ``acceptance`` command: 0 done, 1 failed, 2 refused, 130 interrupted.
+pytest keeps its own: 0 passed, 1 failed, 2 interrupted, 3 internal error, 4 refused, 5 nothing ran.
+"""
+
+from __future__ import annotations
+
+EXIT_FAILED = 1
+EXIT_REFUSED = 2
+EXIT_INTERRUPTED = 130
+
+
+class AcceptanceError(Exception):
+    """A failure whose message is one sentence that says what to do."""
+
+    exit_code = EXIT_FAILED
+
+
+class Refusal(AcceptanceError):
+    """The input or the machine is not fit; nothing was started."""
+
+    exit_code = EXIT_REFUSED
+
+
+class CriterionNotMet(AssertionError):
+    """A measured value breaks a limit of the register."""
+
+
+class Blocked(AcceptanceError):
+    """A precondition of the scenario does not hold, so nothing can be said about the criterion."""
+
+
+class Inconclusive(AcceptanceError):
+    """The scenario ran, but what it needed to see did not happen, e.g. a missed fault window."""

@@ -1,0 +1,145 @@
+"""The only place that sleeps. Every wait has a name, a deadline and a useful error.
+
+Objects of the API server are watched (``drivers.kubernetes``); what has no watch (an S3
+listing, a socket, a process) is polled here. A condition that can no longer come true ends
+the wait at once through *terminal*.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import tenacity
+
+from velero_acceptance.core.errors import AcceptanceError
+
+T = TypeVar("T")
+
+
+@dataclass
+class Deadline:
+    """A point in time, *seconds* from its making, by the monotonic clock."""
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        self.started = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the deadline was set."""
+        return time.monotonic() - self.started
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never below 0."""
+        return max(0.0, self.seconds - self.elapsed)
+
+    @property
+    def passed(self) -> bool:
+        return self.remaining <= 0
+
+
+class WaitFailed(AcceptanceError):
+    """A wait ended without its event: says what was waited for, how long, and what was last seen."""
+
+    def __init__(self, event: str, why: str, *, elapsed: float, attempts: int, last: object) -> None:
+        self.event, self.elapsed, self.attempts, self.last = event, elapsed, attempts, last
+        super().__init__(f"{event}: {why} after {elapsed:.1f} s and {attempts} looks; last seen: {_short(last)}")
+
+
+class WaitTimedOut(WaitFailed):
+    """The deadline passed."""
+
+
+class WaitEnded(WaitFailed):
+    """A terminal state was reached that rules the event out."""
+
+
+def poll(
+    probe: Callable[[], T],
+    *,
+    until: Callable[[T], bool],
+    event: str,
+    timeout: float,
+    interval: float = 0.5,
+    terminal: Callable[[T], str | None] = lambda _: None,
+    retry_on: tuple[type[Exception], ...] = (),
+) -> T:
+    """Call *probe* every *interval* seconds until its value satisfies *until*; return that value.
+
+    *terminal* returns a reason when the value can no longer lead to the event. Exceptions of
+    the types in *retry_on* count as "not yet"; all others end the wait.
+    Raises :class:`WaitTimedOut` after *timeout* seconds and :class:`WaitEnded` on a terminal value.
+    """
+
+    def look() -> T:
+        value = probe()
+        if not until(value) and (reason := terminal(value)):
+            state = retrying.statistics
+            raise WaitEnded(
+                event,
+                reason,
+                elapsed=time.monotonic() - started,
+                attempts=int(state["attempt_number"]),
+                last=value,
+            )
+        return value
+
+    def give_up(state: tenacity.RetryCallState) -> T:
+        outcome = state.outcome
+        last = outcome.exception() or outcome.result() if outcome else "nothing"
+        raise WaitTimedOut(
+            event,
+            "not seen",
+            elapsed=time.monotonic() - started,
+            attempts=state.attempt_number,
+            last=last,
+        )
+
+    started = time.monotonic()
+    retrying = tenacity.Retrying(
+        wait=tenacity.wait_fixed(interval),
+        stop=tenacity.stop_after_delay(timeout),
+        retry=tenacity.retry_if_result(lambda value: not until(value)) | tenacity.retry_if_exception_type(retry_on),
+        retry_error_callback=give_up,
+    )
+    return retrying(look)
+
+
+def ticks(seconds: float, stopped: threading.Event) -> Iterator[None]:
+    """Every so many *seconds*, until *stopped* is set; for what has to be done again and again in a thread."""
+    while not stopped.wait(seconds):
+        yield
+
+
+def first(
+    states: Iterable[T],
+    *,
+    until: Callable[[T], bool],
+    event: str,
+    deadline: Deadline,
+    terminal: Callable[[T], str | None] = lambda _: None,
+) -> T:
+    """The first of *states* that satisfies *until*; *states* is a watch that ends at *deadline*.
+
+    Raises :class:`WaitTimedOut` when the states end without one, :class:`WaitEnded` on a terminal one.
+    """
+    last: object = "nothing"
+    seen = 0
+    for state in states:
+        seen, last = seen + 1, state
+        if until(state):
+            return state
+        if reason := terminal(state):
+            raise WaitEnded(event, reason, elapsed=deadline.elapsed, attempts=seen, last=last)
+    raise WaitTimedOut(event, "not seen", elapsed=deadline.elapsed, attempts=seen, last=last)
+
+
+def _short(value: object, limit: int = 600) -> str:
+    text = str(value)
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"

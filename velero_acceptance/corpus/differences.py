@@ -1,0 +1,163 @@
+"""How what a volume holds differs from what it must hold, and which differences are known and documented."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+
+from velero_acceptance.core.errors import AcceptanceError
+
+SHOWN = 60
+MISSING, EXTRA, NAME = "missing", "too much", "name"
+# A byte that is not UTF-8, as the manifest writes it, and what JSON makes of it.
+NOT_UTF8 = re.compile(r"%[89A-F][0-9A-F]")
+REPLACEMENT = "\ufffd"
+
+
+def as_utf8(text: str) -> str:
+    """A path or link target of a manifest with U+FFFD for each byte that is not UTF-8, as JSON has it."""
+    return NOT_UTF8.sub(REPLACEMENT, text)
+
+
+class HarnessError(AcceptanceError):
+    """The checker itself is at fault: its output cannot be trusted, so nothing follows from it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One path of a volume with everything that a restore has to give back.
+
+    *hardlink* is the first of the inode's names unless it is this one, *links* their number (0: a
+    directory), *xattrs* the SHA-256 of each extended attribute. *allocated* is what the file takes of the
+    disk, in a plan the bytes that are no hole: information, which is not compared.
+    """
+
+    path: str
+    type: str
+    mode: str
+    uid: int
+    gid: int
+    mtime_ns: int
+    size: int
+    sha256: str = ""
+    target: str = ""
+    hardlink: str = ""
+    links: int = 0
+    xattrs: dict[str, str] = field(default_factory=dict)
+    allocated: int = field(default=0, compare=False)
+
+
+Entries = Mapping[str, Entry]
+# The name is the key that two entries are found by.
+ATTRIBUTES = tuple(attribute.name for attribute in fields(Entry) if attribute.compare and attribute.name != "path")
+
+
+@dataclass(frozen=True)
+class KnownLoss:
+    """Something that the uploader, or Velero, is known to change. The erratum in the register has the evidence.
+
+    *covers* is asked with what has changed, the entry as it was and as it is, and all entries as they were.
+    """
+
+    name: str
+    erratum: str
+    covers: Callable[[str, Entry | None, Entry | None, Entries], bool]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference: *what* is MISSING, EXTRA, NAME, "holes" or the attribute that changed."""
+
+    path: str
+    what: str
+    expected: object = None
+    actual: object = None
+    known: KnownLoss | None = None
+
+    def __str__(self) -> str:
+        reason = f"  ({self.known.erratum}, {self.known.name})" if self.known else ""
+        if self.what in (MISSING, EXTRA):
+            return f"{self.what:9} {self.path!r}{reason}"
+        return f"changed   {self.path!r} {self.what}: {self.expected!r} became {self.actual!r}{reason}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Every finding, of *total* paths of both sides. What is known counts as equal, and is counted and shown.
+
+    *exceptions* are those that were looked for.
+    """
+
+    total: int
+    findings: tuple[Finding, ...]
+    exceptions: tuple[KnownLoss, ...] = ()
+
+    @property
+    def equal(self) -> bool:
+        return not self._wrong()
+
+    @property
+    def percent_equal(self) -> float:
+        """Share of paths that are equal in every attribute; 100 only if all are."""
+        if self.total == 0:
+            raise HarnessError("nothing was compared: both sides are empty")
+        return 100.0 * (self.total - len({finding.path for finding in self._wrong()})) / self.total
+
+    @property
+    def known(self) -> dict[KnownLoss, int]:
+        """How many paths each documented exception covers here; every exception is named, also with 0."""
+        counts = Counter(known for _, known in {(f.path, f.known) for f in self.findings})
+        return {loss: counts[loss] for loss in self.exceptions}
+
+    def table(self) -> str:
+        """The differences as text, the first of each kind, after them what is excepted."""
+        wrong = self._wrong()
+        missing, extra = ([f for f in wrong if f.what == kind] for kind in (MISSING, EXTRA))
+        changed = [finding for finding in wrong if finding.what not in (MISSING, EXTRA)]
+        excepted = [finding for finding in self.findings if finding.known]
+        counts = (len(missing), len(extra), len({f.path for f in changed}), len({f.path for f in excepted}))
+        head = "{} paths compared: {} missing, {} too much, {} changed; {} differ as documented"
+        return "\n".join(
+            [head.format(self.total, *counts)]
+            + [str(finding) for kind in (missing, extra, changed, excepted) for finding in kind[:SHOWN]]
+        )
+
+    def _wrong(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.known is None]
+
+
+def compare(expected: Entries, found: Entries, exceptions: tuple[KnownLoss, ...] = ()) -> Difference:
+    """How *found* differs from *expected*, both ways; *exceptions* are what may have been lost."""
+    renamed = _renamed(expected, found)
+    paths = sorted(expected.keys() | (found.keys() - set(renamed.values())))
+    findings = []
+    for path in paths:
+        old, new = expected.get(path), found.get(renamed.get(path, path))
+        for what, before, after in _raw(old, new):
+            known = next((loss for loss in exceptions if loss.covers(what, old, new, expected)), None)
+            findings.append(Finding(path, what, before, after, known))
+    return Difference(len(paths), tuple(findings), exceptions)
+
+
+def _renamed(expected: Entries, found: Entries) -> dict[str, str]:
+    """Paths that are missing, but there as JSON has them, each with that name."""
+    altered = {path: as_utf8(path) for path in expected.keys() - found.keys()}
+    names = Counter(altered.values())
+    return {path: name for path, name in altered.items() if name in found.keys() - expected.keys() and names[name] == 1}
+
+
+def _raw(expected: Entry | None, found: Entry | None) -> Iterator[tuple[str, object, object]]:
+    if found is None:
+        yield MISSING, None, None
+    elif expected is None:
+        yield EXTRA, None, None
+    else:
+        if expected.path != found.path:
+            yield NAME, expected.path, found.path
+        for name in ATTRIBUTES:
+            if (old := getattr(expected, name)) != (new := getattr(found, name)):
+                yield name, old, new
+        if expected.allocated < expected.size <= found.allocated:
+            yield "holes", expected.allocated, found.allocated

@@ -1,0 +1,59 @@
+"""Which layer lost what: the same plan compared with the volume, with the repository and with the restored volume."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from velero_acceptance.corpus.differences import SHOWN, Difference, Finding
+
+VOLUME = "different already in the volume that was backed up"
+UPLOADER = "different by the uploader, with Velero and without"
+VELERO = "different by Velero alone"
+READING = "different by the uploader on this machine alone"
+LAYERS = (VOLUME, UPLOADER, VELERO, READING)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """One plan, compared three times.
+
+    *volume* is the volume that was backed up, *repository* what the uploader without Velero writes
+    on the machine of the suite, *restored* the volume that Velero restored.
+    """
+
+    volume: Difference
+    repository: Difference
+    restored: Difference
+
+    def blame(self) -> list[tuple[str, Finding]]:
+        """Every finding once, with the first layer in which it shows."""
+        places = [
+            {(finding.path, finding.what): finding for finding in difference.findings}
+            for difference in (self.volume, self.repository, self.restored)
+        ]
+        volume, repository, restored = places
+        blamed = []
+        for key, finding in {**restored, **repository, **volume}.items():
+            if key in volume:
+                layer = VOLUME
+            elif key in repository:
+                layer = UPLOADER if key in restored else READING
+            else:
+                layer = VELERO
+            blamed.append((layer, finding))
+        return sorted(blamed, key=lambda pair: (LAYERS.index(pair[0]), pair[1].path, pair[1].what))
+
+    def counts(self) -> dict[str, int]:
+        """Undocumented findings of each layer; of the volume all, since what it never held was not put to the test."""
+        found = Counter(layer for layer, finding in self.blame() if finding.known is None or layer == VOLUME)
+        return {layer: found[layer] for layer in LAYERS}
+
+    def table(self) -> str:
+        """What each layer lost, documented or not."""
+        lines = []
+        for layer in LAYERS:
+            findings = [finding for place, finding in self.blame() if place == layer]
+            lines.append(f"{layer}: {len(findings)}")
+            lines += [f"  {finding}" for finding in findings[:SHOWN]]
+        return "\n".join(lines)

@@ -1,0 +1,100 @@
+"""The corpus: what it must be, what a volume really holds, and how the two differ.
+
+What it must be is computed on this machine from the seed alone; what a volume holds is computed
+in the pod. Both come as one JSON object a line with a closing count (``lab/tools/corpus``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from velero_acceptance.corpus import differences
+from velero_acceptance.corpus.differences import Difference, Entry, HarnessError, KnownLoss
+from velero_acceptance.corpus.known_deviations import MARKER
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All entries of a volume by path, and what a backup of it may lose."""
+
+    entries: dict[str, Entry]
+    losses: tuple[KnownLoss, ...] = (MARKER,)
+
+    @staticmethod
+    def parse(output: bytes) -> Manifest:
+        """A manifest from the corpus program's output.
+
+        Raises HarnessError when it is cut off, miscounted, doubled, or a file's hash is missing or
+        short: an empty hash equals another empty hash, and would call lost data equal.
+        """
+        lines = output.splitlines()  # of bytes: in text, a name's U+0085 would end a line too
+        if not lines:
+            raise HarnessError("the manifest is empty: the corpus program printed nothing")
+        try:
+            *described, closing = (json.loads(line) for line in lines)
+            entries = [Entry(**entry) for entry in described]
+            expected = (int(closing["entries"]), int(closing["bytes"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise HarnessError(f"the manifest cannot be read or is cut off: {error}") from None
+        if (len(entries), sum(entry.size for entry in entries)) != expected:
+            raise HarnessError(f"the manifest lists {len(entries)} entries but counts {expected[0]}")
+        by_path = {entry.path: entry for entry in entries}
+        if len(by_path) != len(entries):
+            raise HarnessError("the manifest names a path twice")
+        for entry in entries:
+            _require_digests(entry)
+        return Manifest(by_path)
+
+    def compare(self, actual: Manifest) -> Difference:
+        """How *actual* differs from this manifest, both ways."""
+        return differences.compare(self.entries, actual.entries, self.losses)
+
+
+def _require_digests(entry: Entry) -> None:
+    if entry.type == "file" and not SHA256.fullmatch(entry.sha256):
+        raise HarnessError(f"the manifest has no SHA-256 of {entry.path!r}: {entry.sha256!r}")
+    if not isinstance(entry.xattrs, dict):
+        raise HarnessError(f"the manifest lists the attributes of {entry.path!r} without their values")
+    for name, digest in entry.xattrs.items():
+        if not SHA256.fullmatch(digest):
+            raise HarnessError(f"the manifest has no SHA-256 of {entry.path!r}, attribute {name}: {digest!r}")
+    if (entry.links == 0) != (entry.type == "directory"):
+        raise HarnessError(f"the manifest gives {entry.path!r}, a {entry.type}, {entry.links} names")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus of one seed, the standard one unless *options* say otherwise, and the program that knows it.
+
+    *losses* are what a backup of it may lose.
+    """
+
+    program: Path
+    seed: str
+    options: tuple[str, ...] = ()
+    losses: tuple[KnownLoss, ...] = (MARKER,)
+
+    @property
+    def recipe(self) -> tuple[str, ...]:
+        """The program's arguments that say which corpus it is."""
+        return (*self.options, "-seed", self.seed)
+
+    def manifest(self) -> Manifest:
+        """What a volume must hold after the corpus was written; computed without any cluster."""
+        return replace(Manifest.parse(self._run("plan", *self.recipe)), losses=self.losses)
+
+    def read(self, folder: Path) -> Manifest:
+        """What a folder of this machine holds."""
+        return Manifest.parse(self._run("read", str(folder)))
+
+    def _run(self, *arguments: str) -> bytes:
+        done = subprocess.run([self.program, *arguments], capture_output=True, timeout=300)
+        if done.returncode != 0:
+            raise HarnessError(f"corpus {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout

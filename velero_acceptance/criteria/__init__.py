@@ -1,0 +1,1 @@
+"""The register of requirements: read from ``criteria/``, checked, published as JSON Schema."""

@@ -1,0 +1,105 @@
+"""Read and check the register. A malformed one is refused with file and reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.installation import ROOT
+from velero_acceptance.criteria.models import Criterion, Erratum, Requirement
+
+FOLDER = ROOT / "criteria"
+ERRATA = "errata.yaml"
+# Not requirements: read by velero_acceptance.criteria.controls and velero_acceptance.criteria.waivers.
+CONTROLS = "controls.yaml"
+WAIVERS = "waivers.yaml"
+ORDER = ("REQ", "NFR", "CLI")
+# libyaml where it is built in: every start reads the register, which takes ten times as long without.
+LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+@dataclass(frozen=True)
+class Register:
+    """All requirements and errata of the design, with the file each requirement came from."""
+
+    requirements: tuple[Requirement, ...]
+    errata: tuple[Erratum, ...]
+
+    @cached_property
+    def criteria(self) -> dict[str, Criterion]:
+        """Every criterion by id, in the order of the register."""
+        return {criterion.id: criterion for requirement in self.requirements for criterion in requirement.criteria}
+
+    @cached_property
+    def requirement_of(self) -> dict[str, Requirement]:
+        """The requirement that each criterion belongs to."""
+        return {criterion.id: requirement for requirement in self.requirements for criterion in requirement.criteria}
+
+
+def load(folder: Path = FOLDER) -> Register:
+    """The register in *folder*; raises Refusal for a file that is missing or malformed."""
+    files = sorted(path for path in folder.glob("*.yaml") if path.name not in (ERRATA, CONTROLS, WAIVERS))
+    if not files:
+        raise Refusal(f"no requirement in {folder}: the register is missing, restore it from Git")
+    parsed = (parse(Requirement, path, read_yaml(path)) for path in files)
+    requirements = tuple(sorted(parsed, key=lambda requirement: (ORDER.index(requirement.id[:3]), requirement.id)))
+    listed = read_yaml(folder / ERRATA)
+    if not isinstance(listed, list):
+        raise Refusal(f"{folder / ERRATA} must be a list of errata")
+    errata = tuple(parse(Erratum, folder / ERRATA, entry) for entry in listed)
+    register = Register(requirements, errata)
+    for problem in _contradictions(register):
+        raise Refusal(f"the register in {folder} contradicts itself: {problem}")
+    return register
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a requirement file, as published in ``criteria/schema.json``."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Requirement.model_json_schema()}
+
+
+def schema_text() -> str:
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def _contradictions(register: Register) -> Iterator[str]:
+    ids = [c.id for requirement in register.requirements for c in requirement.criteria]
+    ids += [erratum.id for erratum in register.errata]
+    yield from (f"{name} stands twice" for name in sorted({name for name in ids if ids.count(name) > 1}))
+    known = {erratum.id for erratum in register.errata}
+    for criterion in register.criteria.values():
+        names = [threshold.name for threshold in criterion.thresholds]
+        if len(set(names)) != len(names):
+            yield f"{criterion.id} has two thresholds of one name"
+        yield from (
+            f"{criterion.id} names erratum {name}, which does not exist" for name in set(criterion.errata) - known
+        )
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; raises Refusal when it cannot be read."""
+    try:
+        return yaml.load(path.read_text(), LOADER)
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise Refusal(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def parse(model: type[M], path: Path, content: Any) -> M:
+    """*content* of *path* as *model*; raises Refusal with the first thing that does not fit."""
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise Refusal(f"{path} is malformed at {where}: {problem['msg']}") from None

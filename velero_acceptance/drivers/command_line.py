@@ -1,0 +1,179 @@
+"""`velero` and `kubectl` as people run them, each call as one account of the cluster.
+
+Whom a call reaches, and as whom, is given by flags; of the user's own settings
+(``~/.config/velero/config.json``, ``KUBECONFIG``) nothing is read.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from pydantic import SecretStr
+
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers.kinds import Json
+
+KUBECTL = Path(sys.prefix) / "bin/kubectl"
+# How a server is reached and known; all else in a kubeconfig could be a credential.
+ABOUT_SERVER = (
+    "server",
+    "certificate-authority",
+    "certificate-authority-data",
+    "tls-server-name",
+    "insecure-skip-tls-verify",
+    "proxy-url",
+)
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a command printed and returned, when it began, and how many seconds it took."""
+
+    command: str
+    code: int
+    # An error can quote a signed address of S3; what is written of it passes the redactor.
+    stdout: str = field(repr=False)
+    stderr: str = field(repr=False)
+    began: datetime
+    seconds: float
+
+    def __str__(self) -> str:
+        ending = f"exit code {self.code} after {self.seconds:.2f} s"
+        return "\n".join(part for part in (f"$ {self.command}", self.stdout, self.stderr, ending) if part)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program, the flags that every call of it gets, and the patience for a call in seconds."""
+
+    path: Path
+    flags: tuple[str, ...]
+    home: Path
+    timeout: float
+
+    def call(self, *arguments: str) -> Called:
+        """Run it without a terminal or input, whatever it returns; raises AcceptanceError when it does not end."""
+        command = " ".join([self.path.name, *arguments])
+        began, started = datetime.now(UTC), time.monotonic()
+        try:
+            done = subprocess.run(
+                [self.path, *self.flags, *arguments],
+                env={**os.environ, "HOME": str(self.home)},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self.timeout,
+            )
+        except subprocess.TimeoutExpired:
+            raise AcceptanceError(f"{command} did not end within {self.timeout:.0f} s") from None
+        except OSError as error:
+            raise AcceptanceError(f"{self.path} cannot be run: {error.strerror}") from None
+        seconds = time.monotonic() - started
+        stdout, stderr = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
+        return Called(command, done.returncode, stdout, stderr, began, seconds)
+
+
+class VeleroCli:
+    """The `velero` command. *authority* has signed S3's certificate; None: one of the system's has."""
+
+    def __init__(self, program: Program, location: str, authority: Path | None) -> None:
+        self._program, self._location = program, location
+        self._cacert = (f"--cacert={authority}",) if authority else ()
+
+    def create_backup(
+        self, name: str, *, namespace: str, labels: Mapping[str, str], location: str | None = None
+    ) -> Called:
+        """``velero backup create``; it returns once the Backup exists."""
+        where = f"--storage-location={location or self._location}"
+        scope = f"--include-namespaces={namespace}"
+        return self._program.call("backup", "create", name, scope, where, _labels(labels))
+
+    def list_backups(self) -> Called:
+        """``velero backup get``."""
+        return self._program.call("backup", "get")
+
+    def get_backup(self, name: str) -> Called:
+        """``velero backup get NAME``."""
+        return self._program.call("backup", "get", name)
+
+    def describe(self, backup: str) -> Called:
+        """``velero backup describe --details``. It exits with 0 also when it could not read S3."""
+        return self._program.call("backup", "describe", backup, "--details", *self._cacert)
+
+    def create_restore(
+        self, name: str, *, backup: str, labels: Mapping[str, str], mapping: Mapping[str, str], resources: str
+    ) -> Called:
+        """``velero restore create`` for the *resources* of a backup; it returns once the Restore exists."""
+        mapped = ",".join(f"{source}:{target}" for source, target in mapping.items())
+        chosen = (f"--include-resources={resources}", f"--namespace-mappings={mapped}")
+        return self._program.call("restore", "create", name, f"--from-backup={backup}", *chosen, _labels(labels))
+
+    def delete_backup(self, name: str, *, confirm: bool = True) -> Called:
+        """``velero backup delete``; it returns once the deletion is asked for. It reads a confirmation if not given."""
+        return self._program.call("backup", "delete", name, *(["--confirm"] if confirm else []))
+
+    def logs(self, backup: str) -> Called:
+        """``velero backup logs``: the log that is kept in S3."""
+        return self._program.call("backup", "logs", backup, *self._cacert)
+
+
+class Kubectl:
+    """The `kubectl` command."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def apply(self, manifest: Path) -> Called:
+        """``kubectl apply -f``."""
+        return self._program.call("apply", f"--filename={manifest}")
+
+
+def velero_program(path: Path, kubeconfig: Path, namespace: str, *, timeout: float) -> Program:
+    """`velero` with the identity of *kubeconfig*, whose folder is its home."""
+    # It colours its output also where nobody can see colours.
+    flags = (f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "--colorized=false")
+    return Program(path, flags, kubeconfig.parent, timeout)
+
+
+def kubectl_program(kubeconfig: Path, namespace: str, *, timeout: float) -> Program:
+    """`kubectl` with the identity of *kubeconfig*, whose folder is its home."""
+    flags = (f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "--cache-dir=/dev/null")
+    return Program(KUBECTL, flags, kubeconfig.parent, timeout)
+
+
+def write_token_kubeconfig(path: Path, known: Path, context: str | None, token: SecretStr) -> None:
+    """Write a kubeconfig of mode 0600 for the server of *known*: its address, its authority, *token*, nothing else."""
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(yaml.safe_dump(token_kubeconfig(known, context, token)))
+
+
+def token_kubeconfig(known: Path, context: str | None, token: SecretStr) -> Json:
+    """The content of that file; raises AcceptanceError when *known* has no such context."""
+    content = yaml.safe_load(known.read_text())
+    name = context or content.get("current-context")
+    used = next((c["context"]["cluster"] for c in content.get("contexts") or [] if c["name"] == name), None)
+    server = next((c["cluster"] for c in content.get("clusters") or [] if c["name"] == used), None)
+    if server is None:
+        raise AcceptanceError(f"the kubeconfig {known} has no context {name!r} with a cluster")
+    cluster = {key: server[key] for key in ABOUT_SERVER if key in server}
+    if "certificate-authority" in cluster:  # relative to the file it stands in
+        cluster["certificate-authority"] = str(known.parent.absolute() / cluster["certificate-authority"])
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "target", "cluster": cluster}],
+        "users": [{"name": "account", "user": {"token": token.get_secret_value()}}],
+        "contexts": [{"name": "account", "context": {"cluster": "target", "user": "account"}}],
+        "current-context": "account",
+    }
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "--labels=" + ",".join(f"{name}={value}" for name, value in labels.items())

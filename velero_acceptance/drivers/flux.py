@@ -1,0 +1,83 @@
+"""Flux: what it says it has applied, requests to look again, suspension."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.core.waiting import Deadline
+from velero_acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, Json, Kind, condition, is_ready
+from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+
+REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
+
+
+class Flux:
+    """The Flux of one cluster. *namespace* holds its source and Kustomizations."""
+
+    def __init__(self, kubernetes: Kubernetes, timeouts: Timeouts, namespace: str, source: str) -> None:
+        self.kubernetes, self._timeouts = kubernetes, timeouts
+        self.namespace, self.source = namespace, source
+
+    def installed(self) -> bool:
+        """Whether the cluster knows HelmReleases and the source."""
+        try:
+            self.kubernetes.list_all(HELM_RELEASE)
+            return self.kubernetes.get(GIT_REPOSITORY, self.source, self.namespace) is not None
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+
+    def source_problem(self) -> str:
+        """Why Flux cannot fetch what it is to deploy, in its own words; empty when it can."""
+        found = condition(self.kubernetes.require(GIT_REPOSITORY, self.source, self.namespace), "Ready")
+        return "" if found.get("status") == "True" else str(found.get("message") or "it has not fetched it yet")
+
+    def interval(self) -> str:
+        """How often Flux looks into Git, as a Go duration."""
+        return str(self.kubernetes.require(GIT_REPOSITORY, self.source, self.namespace)["spec"]["interval"])
+
+    def request(self, kind: Kind, name: str, namespace: str) -> str:
+        """Ask for a reconciliation now instead of at the next interval; return the request's token."""
+        token = datetime.now(UTC).isoformat()
+        self.kubernetes.patch(kind, name, namespace, {"metadata": {"annotations": {REQUESTED_AT: token}}})
+        return token
+
+    def reconcile(self, kind: Kind, name: str, namespace: str) -> float:
+        """Request a reconciliation and wait for its end; return the seconds it took."""
+        deadline = Deadline(self._timeouts["flux_reconciled"])
+        token = self.request(kind, name, namespace)
+        self.kubernetes.wait(
+            kind,
+            name,
+            namespace,
+            until=lambda item: settled(item) and (item or {})["status"].get("lastHandledReconcileAt") == token,
+            event=f"Flux has reconciled {kind.kind} {name}",
+            timeout=deadline.remaining,
+        )
+        return deadline.elapsed
+
+    def wait_revision(self, commit: str, kind: Kind, name: str) -> None:
+        """Wait until a Kustomization has applied *commit*, by Flux's own intervals and events."""
+        self.kubernetes.wait(
+            kind,
+            name,
+            self.namespace,
+            until=lambda item: commit in str(((item or {}).get("status") or {}).get("lastAppliedRevision")),
+            event=f"{kind.kind} {name} has applied the commit {commit[:12]}",
+            timeout=self._timeouts["flux_reconciled"],
+        )
+
+    def suspend(self, kind: Kind, name: str, namespace: str, *, suspended: bool) -> None:
+        """Stop or resume the reconciliation of one object."""
+        # Taken out again, not set to false: afterwards the object is as it was.
+        self.kubernetes.patch(kind, name, namespace, {"spec": {"suspend": suspended or None}})
+
+
+def settled(item: Json | None) -> bool:
+    """Whether an object is Ready, and that about the generation that it has now."""
+    if item is None or not is_ready(item):
+        return False
+    observed = condition(item, "Ready").get("observedGeneration", item["status"].get("observedGeneration"))
+    return bool(observed == item["metadata"]["generation"])

@@ -1,0 +1,106 @@
+"""A checkout of the repository that Flux deploys from."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from velero_acceptance.core.errors import AcceptanceError
+
+CALL_SECONDS = 60.0
+# What there was before the first change; outlives a killed process.
+BASE = "refs/acceptance/base"
+# Independent of the user's own configuration; the author says who made the change.
+ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    **{f"GIT_{role}_NAME": "acceptance suite" for role in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{role}_EMAIL": "acceptance@localhost" for role in ("AUTHOR", "COMMITTER")},
+}
+
+
+class Checkout:
+    """A working tree with a remote ``origin``. Raises AcceptanceError with Git's words."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def clone(self, folder: Path, *, bare: bool = False) -> Checkout:
+        """A clone of what is committed here, whose ``origin`` is this repository."""
+        self._git("clone", "--quiet", *(["--bare"] if bare else []), str(self.folder.absolute()), str(folder))
+        return Checkout(folder)
+
+    def head(self) -> str:
+        """The commit that is checked out."""
+        return self._git("rev-parse", "HEAD").strip()
+
+    def read(self, path: str) -> str:
+        """A file of the working tree."""
+        return (self.folder / path).read_text()
+
+    def files(self) -> list[str]:
+        """Every tracked file, by its path from the root."""
+        return self._git("ls-files", "-z").split("\0")[:-1]
+
+    def history(self) -> str:
+        """Every line that any commit of any branch added or removed, with its headers."""
+        return self._git("log", "--all", "--patch", "--text", "--no-color")
+
+    def export(self, folder: Path) -> None:
+        """Put the files of the commit that is checked out into *folder*; nothing of the repository changes."""
+        with tempfile.TemporaryDirectory() as name:
+            archive = Path(name) / "head.zip"
+            self._git("archive", "--format=zip", f"--output={archive}", "HEAD")
+            with zipfile.ZipFile(archive) as files:
+                files.extractall(folder)
+
+    def change(self, changes: Mapping[str, str], message: str) -> str:
+        """Write *changes* (text by path), commit and push; return the commit. :meth:`take_back` undoes it."""
+        if not self.changed():
+            self._git("update-ref", BASE, "HEAD")
+        for path, text in changes.items():
+            (self.folder / path).write_text(text)
+        self._git("add", "--all", "--", *changes)
+        return self._push(message)
+
+    def changed(self) -> bool:
+        """Whether there are changes to take back, of this or of a killed process."""
+        return bool(self._git("for-each-ref", BASE))
+
+    def require_remote(self) -> None:
+        """Raise AcceptanceError when ``origin`` cannot be reached."""
+        self._git("ls-remote", "--quiet", "origin", "HEAD")
+
+    def take_back(self) -> str | None:
+        """Commit and push what there was before the first change; return the commit, None without changes."""
+        if not self.changed():
+            return None
+        self._git("read-tree", "-u", "--reset", BASE)
+        commit = self._push("Take back the changes of an acceptance scenario")
+        self._git("update-ref", "-d", BASE)
+        return commit
+
+    def _push(self, message: str) -> str:
+        if self._git("diff", "--cached", "--name-only"):
+            self._git("commit", "--quiet", f"--message={message}")
+        self._git("push", "--quiet", "origin", "HEAD")
+        return self.head()
+
+    def _git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=CALL_SECONDS,
+        )
+        if done.returncode != 0:
+            raise AcceptanceError(f"git {arguments[0]} in {self.folder}: {done.stderr.strip()}")
+        return done.stdout

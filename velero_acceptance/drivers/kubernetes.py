@@ -1,0 +1,384 @@
+"""The Kubernetes API: objects, watches, logs and commands in pods.
+
+Waits are watches: list, then watch from the list's resource version, so that no change in
+between is missed; a watch that the server ends or that has expired (410) starts with a new list.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import requests
+import tenacity
+import urllib3
+from kubernetes import client, config
+from pydantic import SecretStr
+
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.waiting import Deadline, first
+from velero_acceptance.drivers.kinds import POD, SERVICE_ACCOUNT, Json, Kind, name_of
+
+T = TypeVar("T")
+# A watch is ended by the server after this many seconds, and then resumed.
+WATCH_SECONDS = 60
+# By this name the API server remembers what the suite has written.
+FIELD_MANAGER = "velero-acceptance"
+WRITES = frozenset({"POST", "PATCH"})
+MERGE_PATCH = "application/merge-patch+json"
+TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
+
+
+class ApiError(AcceptanceError):
+    """The API server refused a call; *status* is the HTTP status, 0 when it was not reached."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class Gone(ApiError):
+    """The resource version is too old to watch from: list again."""
+
+
+def _transient(error: BaseException) -> bool:
+    return isinstance(error, ApiError) and (error.status in TRANSIENT_STATUSES or error.status == 0)
+
+
+# Retried: the listed statuses and connections that never answered. Nothing else, ever.
+transient_retry = tenacity.retry(
+    retry=tenacity.retry_if_exception(_transient),
+    stop=tenacity.stop_after_attempt(4),
+    wait=tenacity.wait_exponential(multiplier=0.2, max=2),
+    reraise=True,
+)
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What a command in a pod printed and returned."""
+
+    stdout: bytes
+    stderr: str
+    code: int
+
+    def checked(self, what: str) -> bytes:
+        """Standard output, when the command succeeded; else AcceptanceError with its words."""
+        if self.code != 0:
+            raise AcceptanceError(f"{what} ended with exit code {self.code}: {self.stderr.strip()[-500:]}")
+        return self.stdout
+
+
+class Kubernetes:
+    """One cluster, by kubeconfig and context. Raises Refusal when the kubeconfig is unusable."""
+
+    def __init__(self, kubeconfig: Path, context: str | None = None, *, call_seconds: float = 30) -> None:
+        self.kubeconfig, self.context, self._seconds = kubeconfig, context, call_seconds
+        if not kubeconfig.exists():
+            raise Refusal(f"the kubeconfig {kubeconfig} does not exist: set KUBECONFIG or bring the lab up")
+        try:
+            settings = client.Configuration()
+            config.load_kube_config(str(kubeconfig), context=context, client_configuration=settings)
+        except (config.ConfigException, TypeError, ValueError) as error:
+            raise Refusal(f"the kubeconfig {kubeconfig} cannot be used: {error}") from None
+        settings.retries = False
+        self._api = client.ApiClient(settings)
+
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return str(self._api.configuration.host)
+
+    # -- objects -------------------------------------------------------------------------
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:
+        """One object, or None when there is none."""
+        try:
+            return self._json("GET", kind.path(namespace, name))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def require(self, kind: Kind, name: str, namespace: str | None = None) -> Json:
+        """One object that must be there; raises AcceptanceError when it is not."""
+        found = self.get(kind, name, namespace)
+        if found is None:
+            raise AcceptanceError(f"{kind.kind} {namespace or ''}/{name} does not exist")
+        return found
+
+    def list_all(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Json]:
+        """All objects that match the selectors, in one namespace or in all."""
+        return self._list(kind, namespace, labels, fields)[0]
+
+    def create(self, kind: Kind, body: Json, namespace: str | None = None) -> Json:
+        """Create an object. One of that name being there already is an error, never adopted."""
+        content = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
+        return self._json("POST", kind.path(namespace or body["metadata"].get("namespace")), body=content)
+
+    def patch(self, kind: Kind, name: str, namespace: str | None, change: Json) -> Json:
+        """Merge *change* into an object."""
+        return self._json("PATCH", kind.path(namespace, name), body=change, content=MERGE_PATCH)
+
+    def delete(self, kind: Kind, name: str, namespace: str | None = None, *, grace: int | None = None) -> None:
+        """Ask for an object's deletion; one that is gone already is fine."""
+        query = {} if grace is None else {"gracePeriodSeconds": str(grace)}
+        try:
+            self._json("DELETE", kind.path(namespace, name), query={**query, "propagationPolicy": "Background"})
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def listable_kinds(self, away: dict[str, str] | None = None) -> list[Kind]:
+        """Every kind that can be listed, each in the version that its group prefers.
+
+        A group whose server is away is an error, or else an entry of *away* with the reason.
+        """
+        groups = self._json("GET", "/apis")["groups"]
+        versions = [("", "v1"), *((group["name"], group["preferredVersion"]["version"]) for group in groups)]
+        found: list[Kind] = []
+        for group, version in versions:
+            try:
+                answer = self._json("GET", f"/apis/{group}/{version}" if group else f"/api/{version}")
+            except ApiError as error:
+                if away is None:
+                    raise
+                away[group] = str(error)
+                continue
+            found += [
+                Kind(group, version, resource["kind"], resource["name"], bool(resource["namespaced"]))
+                for resource in answer["resources"]
+                if "list" in resource["verbs"]
+            ]
+        return found
+
+    def status_for(self, account: str, account_namespace: str, kind: Kind, name: str, namespace: str) -> int:
+        """The HTTP status that a service account gets when it asks for an object, with a real token."""
+        token = self.token(account, account_namespace)
+        server = self._api.configuration
+        answer = requests.get(
+            f"{server.host}{kind.path(namespace, name)}",
+            headers={"Authorization": f"Bearer {token.get_secret_value()}"},
+            verify=server.ssl_ca_cert or True,
+            timeout=self._seconds,
+        )
+        return answer.status_code
+
+    def token(self, account: str, namespace: str) -> SecretStr:
+        """A real token of a service account, good for ten minutes, the shortest time there is."""
+        path = f"{SERVICE_ACCOUNT.path(namespace, account)}/token"
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+        return SecretStr(self._json("POST", path, body=body)["status"]["token"])
+
+    def version(self) -> str:
+        """The API server's version; the cheapest proof that it can be reached."""
+        return str(self._json("GET", "/version")["gitVersion"])
+
+    @transient_retry
+    def server_time(self) -> datetime:
+        """The API server's clock, in whole seconds, as its answer to the cheapest question says."""
+        return parsedate_to_datetime(self._call("GET", "/version").headers["Date"])
+
+    def text(self, path: str) -> str:
+        """What a path of the API server answers, e.g. one that it passes on to a node or a pod."""
+        return str(self._call("GET", path).data.decode(errors="replace"))
+
+    # -- watching ------------------------------------------------------------------------
+
+    def watch(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "", deadline: Deadline
+    ) -> Iterator[dict[str, Json]]:
+        """Every state of the matching objects by name, from now until *deadline* passes.
+
+        The first state comes from a list; each later one follows a change.
+        """
+        while not deadline.passed:
+            listed, version = self._list(kind, namespace, labels, fields)
+            known = {name_of(item): item for item in listed}
+            yield dict(known)
+            try:
+                while not deadline.passed:
+                    for event in self._events(kind, namespace, labels, fields, version, deadline):
+                        item = event["object"]
+                        version = item["metadata"]["resourceVersion"]
+                        if event["type"] == "BOOKMARK":
+                            continue
+                        if event["type"] == "DELETED":
+                            known.pop(name_of(item), None)
+                        else:
+                            known[name_of(item)] = item
+                        yield dict(known)
+            except Gone:
+                continue
+
+    def wait(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str | None = None,
+        *,
+        until: Callable[[Json | None], bool],
+        event: str,
+        timeout: float,
+        terminal: Callable[[Json | None], str | None] = lambda _: None,
+    ) -> Json | None:
+        """Wait until one object satisfies *until* (None: it does not exist); return it."""
+        deadline = Deadline(timeout)
+        states = self.watch(kind, namespace, fields=f"metadata.name={name}", deadline=deadline)
+        return first(
+            (state.get(name) for state in states), until=until, terminal=terminal, event=event, deadline=deadline
+        )
+
+    def wait_all(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        until: Callable[[list[Json]], bool],
+        event: str,
+        timeout: float,
+        terminal: Callable[[list[Json]], str | None] = lambda _: None,
+    ) -> list[Json]:
+        """Wait until the matching objects satisfy *until*; return them."""
+        deadline = Deadline(timeout)
+        states = self.watch(kind, namespace, labels=labels, deadline=deadline)
+        return first(
+            (list(state.values()) for state in states), until=until, terminal=terminal, event=event, deadline=deadline
+        )
+
+    # -- pods ----------------------------------------------------------------------------
+
+    def logs(self, pod: str, namespace: str, container: str, *, previous: bool = False) -> str:
+        """The log of a container so far."""
+        query = {"container": container, **({"previous": "true"} if previous else {})}
+        response = self._call("GET", f"{POD.path(namespace, pod)}/log", query=query)
+        return str(response.data.decode(errors="replace"))
+
+    def follow_logs(self, pod: str, namespace: str, container: str) -> Iterator[bytes]:
+        """The log of a container from its start, as it grows; ends with the container."""
+        query = {"container": container, "follow": "true", "timestamps": "true"}
+        response = self._call("GET", f"{POD.path(namespace, pod)}/log", query=query, read_seconds=None)
+        try:
+            yield from response.stream(1 << 14, decode_content=False)
+        finally:
+            response.close()
+
+    def execute(
+        self, pod: str, namespace: str, container: str, *command: str, timeout: float, stdin: bytes | None = None
+    ) -> Executed:
+        """Run a command in a container, by kubectl: it reports output and exit code reliably."""
+        kubectl = [str(Path(sys.prefix) / "bin/kubectl"), f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null"]
+        if self.context:
+            kubectl.append(f"--context={self.context}")
+        call = [*kubectl, "exec", f"--namespace={namespace}", pod, f"--container={container}"]
+        try:
+            done = subprocess.run(
+                [*call, *(["--stdin"] if stdin is not None else []), "--", *command],
+                input=stdin,
+                capture_output=True,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired:
+            raise AcceptanceError(
+                f"{' '.join(command)} in {namespace}/{pod} did not end within {timeout:.0f} s"
+            ) from None
+        return Executed(done.stdout, done.stderr.decode(errors="replace"), done.returncode)
+
+    # -- calls ---------------------------------------------------------------------------
+
+    def _list(self, kind: Kind, namespace: str | None, labels: str, fields: str) -> tuple[list[Json], str]:
+        answer = self._json("GET", kind.path(namespace), query=_selectors(labels, fields))
+        return list(answer["items"]), str(answer["metadata"].get("resourceVersion", ""))
+
+    def _events(
+        self, kind: Kind, namespace: str | None, labels: str, fields: str, version: str, deadline: Deadline
+    ) -> Iterator[Json]:
+        seconds = max(1, min(WATCH_SECONDS, int(deadline.remaining)))
+        query = {
+            **_selectors(labels, fields),
+            "watch": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+            "allowWatchBookmarks": "true",
+        }
+        try:
+            # The read timeout is ours: the server's own end of a watch can fail to arrive.
+            response = self._call("GET", kind.path(namespace), query=query, read_seconds=seconds + 5)
+            for line in _lines(response):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    error = Gone if status.get("code") == 410 else ApiError
+                    raise error(int(status.get("code", 0)), f"watching {kind.plural}: {status.get('message')}")
+                yield event
+        except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError):
+            return  # a connection that went silent or broke: resume from the last version seen
+
+    @transient_retry
+    def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content: str = "application/json",
+    ) -> Json:
+        response = self._call(method, path, query=query, body=body, content=content)
+        return dict(json.loads(response.data))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content: str = "application/json",
+        read_seconds: float | None = 0,
+    ) -> Any:
+        """One HTTP call; the answer is a urllib3 response whose body is not read yet."""
+        headers = {"Accept": "application/json, */*", "Content-Type": content}
+        known = {**(query or {}), **({"fieldManager": FIELD_MANAGER} if method in WRITES else {})}
+        full = path + ("?" + urlencode(known) if known else "")
+        request = self._api.param_serialize(
+            method, full, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        timeout = (10, self._seconds if read_seconds == 0 else read_seconds)
+        try:
+            # The client leaves the status to its caller.
+            response = self._api.call_api(*request, _request_timeout=timeout).response
+        except urllib3.exceptions.HTTPError as error:
+            where = self._api.configuration.host
+            raise ApiError(0, f"the API server {where} cannot be reached: {type(error).__name__}") from None
+        if response.status >= 400:
+            wrong = Gone if response.status == 410 else ApiError
+            raise wrong(response.status, f"{method} {path}: {_reason(response)}")
+        return response
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    return {**({"labelSelector": labels} if labels else {}), **({"fieldSelector": fields} if fields else {})}
+
+
+def _lines(response: Any) -> Iterator[bytes]:
+    rest = b""
+    for chunk in response.stream(amt=None, decode_content=False):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in lines if line)
+
+
+def _reason(response: Any) -> str:
+    try:
+        return str(json.loads(response.data)["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status} {response.reason}"

@@ -1,0 +1,134 @@
+"""What the S3 server itself saw: MinIO's trace of requests, as `mc admin trace` reads it.
+
+Only an administrator of MinIO may read it; elsewhere the suite does without.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.settings import S3Access
+from velero_acceptance.core.waiting import poll
+from velero_acceptance.drivers.kinds import time_of
+
+PATH = "/minio/admin/v3/trace?s3=true"
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request that the S3 server answered."""
+
+    at: datetime
+    method: str
+    path: str
+    status: int
+    access_key: str  # whose signature it carried; empty without one
+
+
+class S3Trace:
+    """Collects requests while the body of ``with`` runs."""
+
+    def __init__(self, access: S3Access) -> None:
+        self._access = access
+        self._response: requests.Response | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
+        self.requests: list[Seen] = []
+
+    def __enter__(self) -> S3Trace:
+        self._response = self._open()
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._response is not None:
+            self._response.close()
+
+    def readable(self) -> bool:
+        """Whether this S3 server has such a trace, and lets these credentials read it."""
+        try:
+            with self:
+                return True
+        except AcceptanceError:
+            return False
+
+    def wait_for(self, method: str, suffix: str, *, timeout: float) -> Seen:
+        """The first request of *method* whose path ends in *suffix*, seen within *timeout* seconds."""
+        return self._first(
+            lambda seen: seen.method == method and seen.path.endswith(suffix),
+            f"S3 is asked: {method} …{suffix}",
+            timeout,
+        )
+
+    def wait_signed(self, access_key: str, *, timeout: float) -> Seen:
+        """The first request that was signed with *access_key* and answered well, within *timeout* seconds."""
+        return self._first(
+            lambda seen: seen.access_key == access_key and seen.status < 400, "S3 is asked with that key", timeout
+        )
+
+    def _first(self, wanted: Callable[[Seen], bool], event: str, timeout: float) -> Seen:
+        found = poll(
+            lambda: list(filter(wanted, self.requests)),
+            until=bool,
+            terminal=lambda _: f"the trace broke off: {self._failure!r}" if self._failure else None,
+            event=event,
+            timeout=timeout,
+            interval=0.1,
+        )
+        return found[0]
+
+    def _open(self) -> requests.Response:
+        url = f"{self._access.endpoint}{PATH}"
+        keys = Credentials(self._access.access_key.get_secret_value(), self._access.secret_key.get_secret_value())
+        request = AWSRequest("GET", url, headers={"X-Amz-Content-SHA256": EMPTY_SHA256, "Host": urlsplit(url).netloc})
+        SigV4Auth(keys, "s3", self._access.region).add_auth(request)
+        try:
+            response = requests.get(
+                url,
+                headers=dict(request.headers),
+                verify=str(self._access.authority) if self._access.authority else True,
+                stream=True,
+                timeout=(CONNECT_SECONDS, None),
+            )
+        except requests.RequestException as error:
+            raise AcceptanceError(f"the trace of {self._access.endpoint} cannot be read: {error}") from None
+        # Another S3 server may take the path for a key, and answer with a page.
+        if response.status_code != 200 or "xml" in response.headers.get("Content-Type", ""):
+            response.close()
+            raise AcceptanceError(f"{self._access.endpoint} shows no trace: status {response.status_code}")
+        return response
+
+    def _collect(self) -> None:
+        assert self._response is not None
+        try:
+            for line in self._response.iter_lines(chunk_size=None):
+                if line.strip():
+                    self._add(json.loads(line))
+        except Exception as error:  # of a thread: kept for the one who waits; a close by __exit__ lands here too
+            self._failure = error
+
+    def _add(self, entry: dict[str, object]) -> None:
+        http = entry.get("http")
+        if isinstance(http, dict):
+            asked, answered = http["request"], http["response"]
+            signed = " ".join((asked.get("headers") or {}).get("Authorization", []))
+            key = signed.partition("Credential=")[2].partition("/")[0]
+            at = time_of(asked["time"])
+            self.requests.append(Seen(at, asked["method"], asked["path"], answered["statuscode"], key))

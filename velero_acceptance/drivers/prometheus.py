@@ -1,0 +1,114 @@
+"""Prometheus by its HTTP interface: what it scrapes, what it has stored, what it calls an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import requests
+
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.waiting import poll
+
+INTERVAL = 0.5
+
+
+@dataclass(frozen=True)
+class Series:
+    """A time series, or the part of it that was asked for: points of Unix time in seconds and value, oldest first."""
+
+    labels: dict[str, str]
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def value(self) -> float:
+        """The last value."""
+        return self.points[-1][1]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that Prometheus scrapes; *error* says why it cannot."""
+
+    job: str
+    instance: str
+    error: str
+
+
+def selector(name: str, labels: Mapping[str, str]) -> str:
+    """PromQL for the series of *name* with exactly these values of *labels*; an empty one matches its absence."""
+    return name + "{" + ", ".join(f'{label}="{value}"' for label, value in labels.items()) + "}"
+
+
+class Prometheus:
+    """One server. Raises AcceptanceError when it cannot be reached or refuses a query, in its own words."""
+
+    def __init__(self, url: str, *, call_seconds: float) -> None:
+        self.url, self._seconds = url.rstrip("/"), call_seconds
+
+    def query(self, expression: str, at: datetime | None = None) -> list[Series]:
+        """What *expression* gives, now or at a time in the past; with a range, the points as they were scraped."""
+        moment = {} if at is None else {"time": at.timestamp()}
+        return _series(self._get("query", query=expression, **moment)["result"])
+
+    def history(self, expression: str, start: datetime, end: datetime, *, step: float) -> list[Series]:
+        """What *expression* gave every *step* seconds between two times."""
+        times = {"start": start.timestamp(), "end": end.timestamp(), "step": step}
+        return _series(self._get("query_range", query=expression, **times)["result"])
+
+    def names(self, since: datetime) -> set[str]:
+        """The name of every metric of which there were samples since then."""
+        return set(self._get("label/__name__/values", start=since.timestamp()))
+
+    def targets(self) -> list[Target]:
+        """Everything that is scraped."""
+        found = self._get("targets", state="active")["activeTargets"]
+        return [
+            Target(t["labels"]["job"], t["labels"]["instance"], t["lastError"] if t["health"] != "up" else "")
+            for t in found
+        ]
+
+    def alerts(self) -> set[str]:
+        """The name of every alert that there is a rule for."""
+        groups = self._get("rules", type="alert")["groups"]
+        return {rule["name"] for group in groups for rule in group["rules"]}
+
+    def wait_series(self, expression: str, event: str, *, timeout: float) -> list[Series]:
+        """Wait until *expression* gives something."""
+        return poll(lambda: self.query(expression), until=bool, event=event, timeout=timeout, interval=INTERVAL)
+
+    def firing(self, alert: str, labels: Mapping[str, str]) -> bool:
+        """Whether an alert with these *labels* fires now."""
+        return bool(self.query(selector("ALERTS", {"alertname": alert, "alertstate": "firing", **labels})))
+
+    def wait_alert(self, alert: str, labels: Mapping[str, str], *, firing: bool, timeout: float) -> None:
+        """Wait until an alert fires, or until it no longer does."""
+        poll(
+            lambda: self.firing(alert, labels),
+            until=lambda fires: fires is firing,
+            event=f"{selector(alert, labels)} {'fires' if firing else 'is resolved'}",
+            timeout=timeout,
+            interval=INTERVAL,
+        )
+
+    def _get(self, path: str, **parameters: str | float) -> Any:
+        try:
+            answer = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=self._seconds)
+            content = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            raise AcceptanceError(f"Prometheus at {self.url} does not answer: {type(error).__name__}") from None
+        if content.get("status") != "success":
+            raise AcceptanceError(f"Prometheus refuses {parameters.get('query', path)!r}: {content.get('error')}")
+        return content["data"]
+
+
+def _series(result: list[dict[str, Any]]) -> list[Series]:
+    return [
+        Series(
+            dict(found["metric"]),
+            tuple((float(at), float(value)) for at, value in found.get("values") or [found["value"]]),
+        )
+        for found in result
+    ]

@@ -1,0 +1,255 @@
+"""The bucket, looked into with boto3 past any injected fault."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+import requests
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+    from velero_acceptance.core.settings import S3Access
+
+
+@dataclass(frozen=True)
+class BucketState:
+    """How a bucket is set up. *created* is S3's own date, where it can be seen."""
+
+    created: datetime | None
+    versioning: str  # Enabled, Suspended, or empty: it was never on
+    lifecycle_rules: int
+
+    @property
+    def as_designed(self) -> bool:
+        """Versioning off and no lifecycle rule: nothing but Velero decides what is kept."""
+        return self.versioning == "" and self.lifecycle_rules == 0
+
+
+def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
+    """A boto3 client; it makes no call yet."""
+    return boto3.client(
+        "s3",
+        endpoint_url=access.endpoint,
+        aws_access_key_id=access.access_key.get_secret_value(),
+        aws_secret_access_key=access.secret_key.get_secret_value(),
+        region_name=access.region,
+        verify=str(access.authority) if access.authority else True,
+        config=Config(
+            connect_timeout=call_seconds,
+            read_timeout=call_seconds,
+            retries={"max_attempts": 3, "mode": "standard"},
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+
+def requests_allowed(access: S3Access, bucket: str, *, call_seconds: float) -> list[str]:
+    """The S3 calls on *bucket* that these credentials may make, of list, read, write and delete.
+
+    Nothing stays: what could be written is deleted again.
+    """
+    client, key = client_of(access, call_seconds=call_seconds), "velero-acceptance-probe"
+    calls: dict[str, Callable[[], object]] = {
+        "ListObjectsV2": lambda: client.list_objects_v2(Bucket=bucket),
+        "PutObject": lambda: client.put_object(Bucket=bucket, Key=key, Body=b""),
+        "GetObject": lambda: client.get_object(Bucket=bucket, Key=key),
+        "DeleteObject": lambda: client.delete_object(Bucket=bucket, Key=key),
+    }
+    return [name for name, call in calls.items() if not _denied(call)]
+
+
+def may_make_bucket(access: S3Access, name: str, *, call_seconds: float) -> bool:
+    """Whether these credentials may make a bucket; one that was made is removed again."""
+    client = client_of(access, call_seconds=call_seconds)
+    if _denied(lambda: client.create_bucket(Bucket=name)):
+        return False
+    client.delete_bucket(Bucket=name)
+    return True
+
+
+def plain_status(access: S3Access, bucket: str, *, call_seconds: float) -> int | None:
+    """The status of a request in plain HTTP, with a (worthless) signature; None: the connection was ended."""
+    where = urlsplit(access.endpoint).netloc
+    try:
+        url = f"http://{where}/{bucket}?X-Amz-Signature=none"
+        return requests.get(url, timeout=call_seconds, allow_redirects=False).status_code
+    except requests.ConnectionError:
+        return None
+
+
+def _denied(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("AccessDenied", "403"):
+            return True
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):  # allowed, only nothing there
+            return False
+        raise AcceptanceError(f"S3 answers neither yes nor no: {error}") from None
+    except BotoCoreError as error:
+        raise AcceptanceError(f"S3 cannot be asked: {error}") from None
+    return False
+
+
+@contextmanager
+def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator[S3Client]:
+    """A new bucket, removed at the end; raises AcceptanceError without the right."""
+    client = client_of(access, call_seconds=call_seconds)
+    if _denied(lambda: client.create_bucket(Bucket=name)):
+        raise AcceptanceError("the suite's credentials may not make a bucket")
+    try:
+        yield client
+    finally:
+        client.delete_bucket(Bucket=name)
+
+
+def keep_otherwise(client: S3Client, name: str) -> None:
+    """Give a bucket versions and a lifecycle rule."""
+    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
+
+
+class Bucket:
+    """One bucket. Raises Refusal when it cannot be reached or the credentials are refused."""
+
+    def __init__(self, access: S3Access, name: str, *, call_seconds: float) -> None:
+        self.name = name
+        self._client = client_of(access, call_seconds=call_seconds)
+        try:
+            self._client.head_bucket(Bucket=name)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "404":
+                raise Refusal(f"the bucket {name} does not exist at {access.endpoint}") from None
+            raise Refusal(
+                f"{access.endpoint} refuses the credentials for the bucket {name} ({code}): check access and secret key"
+            ) from None
+        except BotoCoreError as error:
+            raise Refusal(f"S3 at {access.endpoint} cannot be reached: {error}") from None
+
+    def state(self) -> BucketState:
+        """How the bucket is set up."""
+        try:
+            rules = len(self._client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
+                raise AcceptanceError(f"the lifecycle rules of {self.name} cannot be read: {error}") from None
+            rules = 0
+        try:
+            versioning = self._client.get_bucket_versioning(Bucket=self.name).get("Status", "")
+        except ClientError as error:
+            raise AcceptanceError(f"the versioning of {self.name} cannot be read: {error}") from None
+        return BucketState(self._created(), versioning, rules)
+
+    def _created(self) -> datetime | None:
+        """The bucket's date; None where the credentials may not list buckets."""
+        try:
+            made = {b["Name"]: b["CreationDate"] for b in self._client.list_buckets()["Buckets"]}
+        except ClientError:
+            return None
+        return made.get(self.name)
+
+    def keys(self, prefix: str = "") -> dict[str, int]:
+        """Size in bytes of every object below *prefix*, by key."""
+        return {key: size for key, (size, _) in self.listing(prefix).items()}
+
+    def listing(self, prefix: str = "") -> dict[str, tuple[int, str]]:
+        """Size in bytes and S3's own checksum (ETag) of every object below *prefix*, by key."""
+        return {item["Key"]: (item["Size"], item["ETag"]) for item in self._list(prefix)}
+
+    def objects(self, prefix: str = "") -> dict[str, tuple[int, datetime]]:
+        """Size in bytes and S3's own date of every object below *prefix*, by key."""
+        return {item["Key"]: (item["Size"], item["LastModified"]) for item in self._list(prefix)}
+
+    def _list(self, prefix: str) -> list[Any]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        try:
+            return [item for page in pages for item in page.get("Contents", [])]
+        except (ClientError, BotoCoreError) as error:
+            raise AcceptanceError(f"the keys of {self.name} cannot be listed: {error}") from None
+
+    def top_level(self, prefix: str) -> set[str]:
+        """The names directly below *prefix*."""
+        return {key.removeprefix(prefix).partition("/")[0] for key in self.keys(prefix)}
+
+    def get(self, key: str) -> bytes:
+        """An object's content; raises AcceptanceError when it does not exist."""
+        try:
+            return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        except self._client.exceptions.NoSuchKey:
+            raise AcceptanceError(f"s3://{self.name}/{key} does not exist") from None
+
+    def members(self, key: str) -> list[str]:
+        """The names in an object that is a .tar.gz; raises ValueError when it cannot be read."""
+        try:
+            with tarfile.open(fileobj=io.BytesIO(self.read(key))) as archive:
+                return archive.getnames()
+        except tarfile.TarError as error:
+            raise ValueError(f"{key} is no archive: {error}") from None
+
+    def read(self, key: str) -> bytes:
+        """An object's content, unpacked if its name ends in .gz; raises ValueError when it cannot be."""
+        content = self.get(key)
+        if not key.endswith(".gz"):
+            return content
+        try:
+            return gzip.decompress(content)
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{key} is no gzip file: {error}") from None
+
+    def json(self, key: str) -> Any:
+        """An object's content as JSON; raises ValueError when it is none."""
+        return json.loads(self.read(key))
+
+    def problem(self, key: str) -> Exception | None:
+        """Why an object cannot be read as what its name says (gzip, tar, JSON); None when it can."""
+        try:
+            content = self.read(key)
+            if key.endswith(".tar.gz"):
+                with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+                    archive.getmembers()
+            elif ".json" in key or key.endswith("-results.gz"):
+                json.loads(content)
+        except (AcceptanceError, ValueError, tarfile.TarError) as error:
+            return error
+        return None
+
+    def put(self, key: str, content: bytes) -> None:
+        self._client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def delete(self, *keys: str) -> None:
+        for key in keys:
+            self._client.delete_object(Bucket=self.name, Key=key)
+
+    def delete_below(self, prefix: str) -> int:
+        """Delete all objects below *prefix*, which must name a folder; return how many there were."""
+        if not prefix.endswith("/") or prefix == "/":
+            raise ValueError(f"{prefix!r} is not the prefix of a folder")
+        keys = list(self.keys(prefix))
+        self.delete(*keys)
+        return len(keys)
+
+    def incomplete_uploads(self) -> list[str] | None:
+        """Keys of multipart uploads that were started and neither completed nor aborted; None: not to be seen."""
+        # Without a prefix, which MinIO would take for a whole key.
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name)
+        try:
+            return [upload["Key"] for page in pages for upload in page.get("Uploads", [])]
+        except ClientError:
+            return None

@@ -1,0 +1,74 @@
+"""Faults on the way to S3, by toxiproxy's HTTP interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from velero_acceptance.core.errors import AcceptanceError
+
+CALL_SECONDS = 10.0
+# Added to a route's name: one on the same port, to a server that is always busy.
+BUSY = "-busy"
+
+
+class Toxiproxy:
+    """One proxied route. Every fault is undone by :meth:`heal`."""
+
+    def __init__(self, url: str, proxy: str) -> None:
+        self._server, self._proxy = url, proxy
+
+    def beside(self, name: str) -> tuple[Toxiproxy, int]:
+        """One more route to the same server, called *name*, and its port; :meth:`remove` it in the end."""
+        host = self._call("GET", "")["listen"].rpartition(":")[0]
+        route = {"name": name, "listen": f"{host}:0", "upstream": self._call("GET", "")["upstream"], "enabled": True}
+        made = self._request("POST", "/proxies", route)
+        return Toxiproxy(self._server, name), int(made["listen"].rpartition(":")[2])
+
+    def remove(self) -> None:
+        """Remove the route; one that is gone already is fine."""
+        if self._proxy in self.routes():
+            self._call("DELETE", "")
+
+    def routes(self) -> list[str]:
+        """Every route of the server."""
+        return list(self._request("GET", "/proxies"))
+
+    def cut(self) -> None:
+        """Refuse new connections and end those that are open."""
+        self._call("POST", "", {"enabled": False})
+
+    def throttle(self, kilobytes_per_second: int) -> None:
+        """Limit each connection, in both directions, to so many kB/s."""
+        for stream in ("upstream", "downstream"):
+            toxic = {"name": f"slow {stream}", "type": "bandwidth", "stream": stream}
+            self._call("POST", "/toxics", {**toxic, "attributes": {"rate": kilobytes_per_second}})
+
+    def reset(self) -> None:
+        """Reset every connection, open or new, as soon as data crosses it."""
+        self._call("POST", "/toxics", {"name": "reset", "type": "reset_peer", "attributes": {"timeout": 0}})
+
+    def busy(self) -> None:
+        """Lead to a server that answers every request with 503 SlowDown."""
+        self.cut()
+        self._request("POST", f"/proxies/{self._proxy}{BUSY}", {"enabled": True})
+
+    def heal(self) -> None:
+        """Remove every fault."""
+        if f"{self._proxy}{BUSY}" in self.routes():
+            self._request("POST", f"/proxies/{self._proxy}{BUSY}", {"enabled": False})
+        for toxic in self._call("GET", "/toxics"):
+            self._call("DELETE", f"/toxics/{toxic['name']}")
+        self._call("POST", "", {"enabled": True})
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return self._request(method, f"/proxies/{self._proxy}{path}", body)
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            answer = requests.request(method, self._server + path, json=body, timeout=CALL_SECONDS)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise AcceptanceError(f"toxiproxy at {self._server}: {error}") from None
+        return answer.json() if answer.content else None

@@ -1,0 +1,151 @@
+"""Feature files as documents: tags, scenarios and expanded steps, read without pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gherkin.errors import CompositeParserException, ParserError
+from gherkin.parser import Parser
+from gherkin.pickles.compiler import Compiler
+
+from velero_acceptance.core.installation import ROOT
+from velero_acceptance.gherkin.without_faults import MarkWithoutStep, without_faults
+
+FEATURES = ROOT / "features"
+# Gherkin's own word for the kind of a step, as pytest-bdd names it.
+KINDS = {"Context": "given", "Action": "when", "Outcome": "then"}
+
+
+class MalformedFeature(Exception):
+    """The file is not Gherkin; the message says where."""
+
+
+@dataclass(frozen=True)
+class StepText:
+    """One step as it will run, with the values of its example filled in."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ScenarioText:
+    """One scenario as it will run: an outline gives one for each example."""
+
+    name: str
+    tags: frozenset[str]
+    steps: tuple[StepText, ...]
+
+    @property
+    def negative(self) -> bool:
+        return "negative" in self.tags
+
+
+@dataclass(frozen=True)
+class FeatureText:
+    """One feature file. *declared* are scenario names as written, doubles included.
+
+    *innocent* are its scenarios as they read without their faults, in the same order.
+    """
+
+    path: Path
+    name: str
+    tags: frozenset[str]
+    tag_line: tuple[str, ...]
+    declared: tuple[str, ...]
+    empty: tuple[str, ...]
+    without_examples: tuple[str, ...]
+    scenarios: tuple[ScenarioText, ...]
+    innocent: tuple[ScenarioText, ...]
+
+    @property
+    def deciding(self) -> int:
+        """How many scenarios a verdict needs.
+
+        Those that take hours (@soak) add to it when they are run, those that only look on (@passive) never replace one.
+        """
+        active = [scenario for scenario in self.scenarios if "passive" not in scenario.tags]
+        return sum("soak" not in scenario.tags for scenario in active) or len(active)
+
+
+def read(path: Path) -> FeatureText:
+    """Parse a feature file; raises MalformedFeature."""
+    return _read(path, path.read_text())
+
+
+@cache
+def _read(path: Path, text: str) -> FeatureText:
+    """Parsed once a process as long as the text is the same: a run reads every file several times."""
+    document = _parsed(text)
+    feature = document["feature"]
+    try:
+        innocent_text = without_faults(text)
+    except MarkWithoutStep as error:
+        raise MalformedFeature(str(error)) from None
+    scenarios = _pickles(document, path)
+    written = list(_scenarios(feature["children"]))
+    return FeatureText(
+        path=path,
+        name=feature["name"],
+        tags=frozenset(_tags(feature)),
+        tag_line=_line_above(feature),
+        declared=tuple(scenario["name"] for scenario in written),
+        empty=tuple(scenario["name"] for scenario in written if not scenario["steps"]),
+        without_examples=tuple(
+            scenario["name"]
+            for scenario in written
+            if "Outline" in scenario["keyword"] and not any(e.get("tableBody") for e in scenario["examples"])
+        ),
+        scenarios=scenarios,
+        innocent=scenarios if innocent_text == text else _pickles(_parsed(innocent_text), path),
+    )
+
+
+def read_all() -> list[FeatureText]:
+    """Every feature file of the project, by path."""
+    return [read(path) for path in sorted(FEATURES.rglob("*.feature"))]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        document: Any = Parser().parse(text)
+    except (ParserError, CompositeParserException) as error:
+        raise MalformedFeature(" ".join(str(error).split())) from None
+    if document.get("feature") is None:
+        raise MalformedFeature("there is no Feature in it")
+    return document
+
+
+def _pickles(document: Any, path: Path) -> tuple[ScenarioText, ...]:
+    document["uri"] = str(path)
+    return tuple(_pickle(pickle) for pickle in Compiler().compile(document))
+
+
+def _scenarios(children: list[Any]) -> Iterator[Any]:
+    for child in children:
+        if "scenario" in child:
+            yield child["scenario"]
+        elif "rule" in child:
+            yield from _scenarios(child["rule"]["children"])
+
+
+def _tags(node: Any) -> list[str]:
+    return [tag["name"].removeprefix("@") for tag in node["tags"]]
+
+
+def _line_above(feature: Any) -> tuple[str, ...]:
+    """The tags on the line directly above ``Feature:``."""
+    line = feature["location"]["line"] - 1
+    return tuple(tag["name"].removeprefix("@") for tag in feature["tags"] if tag["location"]["line"] == line)
+
+
+def _pickle(pickle: Any) -> ScenarioText:
+    return ScenarioText(
+        name=pickle["name"],
+        tags=frozenset(_tags(pickle)),
+        steps=tuple(StepText(KINDS.get(step.get("type", ""), "given"), step["text"]) for step in pickle["steps"]),
+    )

@@ -1,0 +1,135 @@
+"""Everything the doctor has to say of one target, and the exit code that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from velero_acceptance.core.errors import EXIT_FAILED, AcceptanceError, Refusal
+from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
+from velero_acceptance.core.settings import Profile, Settings, Target
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.criteria.load import load
+from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.gherkin.documents import read_all
+from velero_acceptance.preconditions import permissions, runnable
+from velero_acceptance.preconditions.findings import Finding, State, findings
+from velero_acceptance.preconditions.permissions import Right
+from velero_acceptance.preconditions.probes import NEEDS, Look, missing
+from velero_acceptance.preconditions.runnable import RowProspect
+from velero_acceptance.target.clocks import Clocks
+from velero_acceptance.target.selection import environment, require_opt_in
+
+# Asked of the S3 server: without it there is nobody to ask.
+OF_S3 = frozenset({"bucket_state", "s3_trace", "s3_administrator"})
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found, which needs are not met and why, which rights are missing, and what can run."""
+
+    target: Target
+    findings: list[Finding]
+    needs: Mapping[str, str]
+    permissions: Mapping[Profile, list[Right]]
+    runnable: list[RowProspect]
+
+    @property
+    def exit_code(self) -> int:
+        """1 when something that every run needs is broken; rows that cannot run are no failure."""
+        return EXIT_FAILED if any(finding.state is State.BROKEN for finding in self.findings) else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs; reasons are empty where there is nothing to say."""
+        return {
+            "target": self.target,
+            "exit_code": self.exit_code,
+            "findings": [{"topic": f.topic, "state": f.state, "text": f.text} for f in self.findings],
+            "needs": dict(self.needs),
+            "rights": {profile: [str(right) for right in lacking] for profile, lacking in self.permissions.items()},
+            "rows": [
+                {
+                    "criterion": row.criterion,
+                    "planned": row.planned,
+                    "profiles": {
+                        profile: {
+                            "can_run": str(prospect),
+                            "scenarios": prospect.runnable,
+                            "of": prospect.deciding,
+                            "passive": prospect.passive,
+                            "reasons": list(prospect.reasons),
+                        }
+                        for profile, prospect in row.profiles.items()
+                    },
+                }
+                for row in self.runnable
+            ],
+        }
+
+
+def diagnose(settings: Settings, timeouts: Timeouts) -> Diagnosis:
+    """Look at the target of *settings*; raises Refusal when it may not be touched or is not there."""
+    place = environment(settings, complete=False)
+    kubernetes = Kubernetes(place.kubeconfig, place.context, call_seconds=timeouts["api_call"])
+    try:
+        kubernetes.version()
+    except ApiError as error:
+        raise Refusal(f"{error}: is the cluster up, and is {place.kubeconfig} its kubeconfig?") from None
+    clocks = Clocks(kubernetes, nodes=place.target is not Target.LAB, seconds=timeouts["clocks_compared"]).start()
+    velero = Velero(kubernetes, place.velero_namespace, place.location, timeouts)
+    look = Look(place, kubernetes, velero, timeouts, clocks)
+    s3 = _s3_problem(look)
+    lacking = {need: s3 if need in OF_S3 and s3 else _reason(need, look) for need in NEEDS}
+    denied = _denied(kubernetes, place.velero_namespace)
+    refusals = {profile: _refusal(profile, look, denied[profile], s3) for profile in Profile}
+    found = runnable.prospects(load(), read_all(), runnable.graph(), lacking, refusals)
+    return Diagnosis(place.target, list(findings(look, s3)), lacking, denied, found)
+
+
+def _denied(kubernetes: Kubernetes, velero: str) -> dict[Profile, list[Right]]:
+    """The rights that the account lacks for each profile; what several need is asked once."""
+    wanted = {profile: permissions.wanted(profile, velero) for profile in Profile}
+    every = list(dict.fromkeys(right for listed in wanted.values() for right in listed))
+    lacking = set(permissions.refused(kubernetes, every))
+    return {profile: [right for right in listed if right in lacking] for profile, listed in wanted.items()}
+
+
+def _s3_problem(look: Look) -> str:
+    """Why the bucket cannot be looked into; empty when it can."""
+    access = look.environment.s3
+    if not (access.endpoint and access.access_key.get_secret_value() and access.secret_key.get_secret_value()):
+        return (
+            "S3 is not configured: set current.s3_endpoint in acceptance.toml, and ACCEPTANCE_CURRENT__S3_ACCESS_KEY "
+            "and ACCEPTANCE_CURRENT__S3_SECRET_KEY in the environment"
+        )
+    try:
+        look.bucket.listing("velero-acceptance-nothing")
+    except AcceptanceError as error:
+        return str(error)
+    return ""
+
+
+def _reason(need: str, look: Look) -> str:
+    """Why the target lacks *need*; what keeps us from asking counts as the reason."""
+    try:
+        return missing(need, look)
+    except AcceptanceError as error:
+        return str(error)
+
+
+def _refusal(profile: Profile, look: Look, denied: list[Right], s3: str) -> str:
+    """Why a run of *profile* cannot do anything here; empty when it can."""
+    if s3:
+        return s3
+    if profile.rank >= Profile.DISRUPT.rank and look.environment.target is Target.CURRENT:
+        try:
+            require_opt_in(look.kubernetes, look.velero.namespace)
+        except Refusal:
+            return f"Velero's namespace is not labelled {DISRUPT_LABEL}={DISRUPT_VALUE}"
+    if not denied:
+        return ""
+    more = f" and {len(denied) - SHOWN} more" if len(denied) > SHOWN else ""
+    return f"the account lacks rights for {profile}: {', '.join(map(str, denied[:SHOWN]))}{more}"

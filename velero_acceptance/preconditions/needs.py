@@ -1,0 +1,71 @@
+"""Which needs a scenario has, found without running it: those whose fixtures its steps ask for, however indirectly."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from velero_acceptance.core.installation import modules
+from velero_acceptance.criteria.models import Criterion
+from velero_acceptance.gherkin.documents import ScenarioText, StepText
+from velero_acceptance.gherkin.lint import Definition
+from velero_acceptance.preconditions.probes import NEEDS
+
+CLOCKS = "clocks_agree"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The step definitions and the fixtures of the suite, as a graph of who asks for whom."""
+
+    steps: Sequence[Definition]
+    # What each fixture asks for, by name.
+    fixtures: Mapping[str, tuple[str, ...]]
+    # What each step asks for, as far as it was looked up: most steps stand in many scenarios.
+    _asked_by: dict[StepText, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, scenario: ScenarioText, criterion: Criterion) -> list[str]:
+        """The needs of a scenario of *criterion*, by name, in alphabetical order."""
+        asked = {name for step in scenario.steps for name in self._asked(step)}
+        found = set(NEEDS) & set(self._closure(asked))
+        if any(threshold.clock for threshold in criterion.thresholds):
+            found.add(CLOCKS)
+        return sorted(found)
+
+    def _asked(self, step: StepText) -> tuple[str, ...]:
+        if step not in self._asked_by:
+            fitting = (definition for definition in self.steps if definition.fits(step))
+            self._asked_by[step] = tuple(name for definition in fitting for name in definition.asks)
+        return self._asked_by[step]
+
+    def _closure(self, names: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        left = list(names)
+        while left:
+            name = left.pop()
+            if name not in found:
+                found.add(name)
+                left.extend(self.fixtures.get(name, ()))
+        return found
+
+
+@cache
+def fixtures() -> dict[str, tuple[str, ...]]:
+    """What each fixture of the suite asks for, by the fixture's name."""
+    found = [importlib.import_module(name) for name in modules("fixtures")]
+    return {
+        name: tuple(inspect.signature(function).parameters)
+        for module in found
+        for name, value in vars(module).items()
+        if (function := _function_of(value)) is not None
+    }
+
+
+def _function_of(value: object) -> Callable[..., Any] | None:
+    """The function behind a fixture; None for anything else."""
+    unwrap = getattr(value, "_get_wrapped_function", None)  # private to pytest 8.4 and later
+    return unwrap() if callable(unwrap) else None

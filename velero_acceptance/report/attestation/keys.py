@@ -1,0 +1,92 @@
+"""The ed25519 key that evidence is signed with, and the public keys that it is verified with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from securesystemslib.signer import CryptoSigner, SSlibKey
+
+from velero_acceptance.core.errors import Refusal
+
+VARIABLE = "ACCEPTANCE_SIGNING_KEY"
+# A private key that others can read signs nothing.
+OTHERS = 0o077
+
+
+def private_path() -> Path:
+    """Where the private key is: $ACCEPTANCE_SIGNING_KEY, else in the user's configuration ($XDG_CONFIG_HOME)."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return folder / "velero-acceptance" / "signing-key.pem"
+
+
+def public_path() -> Path:
+    """Where the public key is: beside the private one."""
+    return private_path().with_suffix(".pub")
+
+
+def signer() -> CryptoSigner:
+    """The signer; its key is made on first use, unless one was named. Raises Refusal when it cannot be used."""
+    path = private_path()
+    if not path.exists() and not os.environ.get(VARIABLE):
+        _make(path)
+    return CryptoSigner(_private(path))
+
+
+def verifier(path: Path) -> SSlibKey:
+    """The public key in *path* (PEM); raises Refusal."""
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except FileNotFoundError:
+        raise Refusal(f"there is no public key {path}: give the one of the signer with --key") from None
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise Refusal(f"{path} is not a public key in PEM format") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise Refusal(f"{path} is not an ed25519 key, which evidence is signed with")
+    return SSlibKey.from_crypto(key)
+
+
+def _private(path: Path) -> Ed25519PrivateKey:
+    try:
+        if path.stat().st_mode & OTHERS:
+            raise Refusal(f"the signing key {path} can be read by others: chmod 600 it")
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise Refusal(f"the signing key {path} cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise Refusal(f"the signing key {path} is not a private key in PEM format without a password") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise Refusal(f"the signing key {path} is not an ed25519 key: openssl genpkey -algorithm ed25519")
+    return key
+
+
+def _make(path: Path) -> None:
+    """Make a key pair. Two runs that start at once keep the first one."""
+    key = Ed25519PrivateKey.generate()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    try:
+        os.link(unfinished, path)
+    except FileExistsError:
+        return
+    finally:
+        unfinished.unlink()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    path.with_suffix(".pub").write_bytes(public)

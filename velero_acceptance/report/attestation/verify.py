@@ -1,0 +1,121 @@
+"""Whether a report folder is what was signed: signatures, the digest of every file, the chain to earlier runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import FormatError, VerificationError
+from securesystemslib.signer import SSlibKey
+
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.report.attestation.statement import (
+    FILE,
+    PAYLOAD_TYPE,
+    SIGNED,
+    TEST_RESULT,
+    VERDICTS,
+    digest,
+    digests,
+)
+
+
+class Altered(Exception):
+    """What is there is not what was signed; says what, in one sentence."""
+
+
+@dataclass
+class Findings:
+    """What was looked at: files, runs of the chain, and what is wrong with them."""
+
+    files: int = 0
+    runs: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def verify(folder: Path, key: SSlibKey) -> Findings:
+    """Verify *folder*; raises Refusal when it was never signed."""
+    found = Findings()
+    if not (folder / FILE).is_file():
+        raise Refusal(f"{folder} is not signed: it holds no {FILE}")
+    try:
+        statements = _statements(folder, key)
+    except Altered as altered:
+        found.problems.append(str(altered))
+        return found
+    # Both statements are about the same files; a file must be right for each.
+    for statement in statements:
+        for problem in _files(folder, statement):
+            if problem not in found.problems:
+                found.problems.append(problem)
+    found.files = len(statements[0]["subject"])
+    _chain(folder, statements, key, found)
+    return found
+
+
+def _statements(folder: Path, key: SSlibKey) -> list[Any]:
+    """Both statements of a run, their signatures verified; raises Altered."""
+    try:
+        lines = (folder / FILE).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Altered(f"{folder.name}: {FILE} cannot be read: {error}") from None
+    found = [_statement(f"{folder.name}: statement {number}", line, key) for number, line in enumerate(lines, 1)]
+    if [statement.get("predicateType") for statement in found] != [TEST_RESULT, VERDICTS]:
+        raise Altered(f"{folder.name}: {FILE} does not hold exactly the two statements of a run")
+    return found
+
+
+def _statement(what: str, line: str, key: SSlibKey) -> Any:
+    try:
+        envelope = Envelope.from_dict(json.loads(line))
+    except (ValueError, KeyError, TypeError, FormatError):
+        raise Altered(f"{what} is not a DSSE envelope") from None
+    try:
+        envelope.verify([key], 1)
+    except VerificationError:
+        raise Altered(f"{what} was altered, or was signed with another key than the one given") from None
+    if envelope.payload_type != PAYLOAD_TYPE:
+        raise Altered(f"{what} is not an in-toto statement")
+    return json.loads(envelope.payload)
+
+
+def _files(folder: Path, statement: Any) -> list[str]:
+    """What of the signed files is gone, was altered, or came later."""
+    signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
+    there = digests(folder)
+    problems = [f"{name} is not among the signed files" for name in SIGNED[:1] if name not in signed]
+    for name, expected in signed.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            problems.append(f"{name} is not a path in a report folder")
+        elif not (folder / path).is_file():
+            problems.append(f"{name} is missing")
+        elif there.get(name, "") != expected and digest(folder / path) != expected:
+            problems.append(f"{name} was altered after it was signed")
+    return problems + [f"{name} was added after the run was signed" for name in there if name not in signed]
+
+
+def _chain(folder: Path, statements: list[Any], key: SSlibKey, found: Findings) -> None:
+    """Follow the runs before, as far as their folders are there."""
+    found.runs = 1
+    while before := statements[1]["predicate"].get("previous"):
+        path = folder.parent / PurePosixPath(before["run"]).name / FILE
+        if not path.is_file():
+            found.notes.append(
+                f"the run before {folder.name}, {before['run']}, is not here: the chain is followed to it"
+            )
+            return
+        if digest(path) != before["sha256"]:
+            found.problems.append(f"the statements of {before['run']} are not those that {folder.name} was chained to")
+            return
+        folder = path.parent
+        try:
+            statements = _statements(folder, key)
+        except Altered:  # not altered, since its digest is right
+            found.notes.append(f"{folder.name} was signed with another key: the chain is followed to it")
+            return
+        found.runs += 1

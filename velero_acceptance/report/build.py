@@ -1,0 +1,256 @@
+"""The report as data: built from register, feature files and records; published as JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+from pydantic import BaseModel, ConfigDict
+
+from velero_acceptance.criteria.controls import Control
+from velero_acceptance.criteria.load import Register
+from velero_acceptance.criteria.models import Erratum, Threshold
+from velero_acceptance.criteria.waivers import Waiver, Waivers, in_force
+from velero_acceptance.evidence.records import (
+    Artefact,
+    Extrapolation,
+    Measurement,
+    Observation,
+    Outcome,
+    Record,
+    StepTime,
+)
+from velero_acceptance.evidence.verdicts import Verdict, judge, negative_proof, worst
+from velero_acceptance.gherkin.documents import FeatureText
+
+# A second number that is greater adds fields; a greater first one means that older readers cannot read it.
+SCHEMA_VERSION = "1.2"
+SCHEMA_FILE = Path(__file__).with_name("traceability.schema.json")
+# What a waiver can stand for. A criterion that nobody looked at is NOT-RUN or NOT-COVERED, waived or not.
+WAIVABLE = (Verdict.FAILED, Verdict.BLOCKED, Verdict.INCONCLUSIVE)
+
+
+class Row(BaseModel):
+    """Base of the report's parts: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class MeasurementRow(Row):
+    scenario: str
+    name: str
+    value: float
+    unit: str
+    comparator: str
+    limit: float
+    margin: float
+    holds: bool
+    decides: bool
+    artefact: str | None
+    extrapolation: Extrapolation | None
+
+
+class ScenarioRow(Row):
+    """One scenario. *cluster*: the context or lab that it ran on; *faults_seen*: values that a seeded fault made break
+    their limit, as intended.
+    """
+
+    name: str
+    node: str
+    outcome: Outcome
+    seconds: float
+    negative: bool
+    passive: bool
+    error: str
+    steps: list[StepTime]
+    accelerators: list[str]
+    observations: list[Observation]
+    started: datetime | None = None
+    cluster: str = ""
+    faults_seen: list[Measurement] = []
+
+
+class NegativeProof(Row):
+    """Seeded faults that the criterion's checks were seen to catch."""
+
+    status: Literal["PROVEN", "UNPROVEN"]
+    killed: int
+    seeded: int
+    scenarios: list[str]
+
+
+class CriterionRow(Row):
+    """One row of the register. *measurements* leaves out those of seeded faults."""
+
+    id: str
+    design_id: str
+    requirement: str
+    text: str
+    method: str
+    risk: str
+    verdict: Verdict
+    reason: str
+    scenarios: list[ScenarioRow]
+    measurements: list[MeasurementRow]
+    artefacts: list[Artefact]
+    errata: list[Erratum]
+    negative_proof: NegativeProof
+    feature: str = ""
+    thresholds: list[Threshold] = []
+    waiver: Waiver | None = None
+
+    @property
+    def ran(self) -> bool:
+        """Whether the verdict comes from something that was run."""
+        return self.verdict not in (Verdict.NOT_RUN, Verdict.NOT_COVERED)
+
+    @property
+    def evidence_from(self) -> datetime | None:
+        """When the oldest of its scenarios was started."""
+        return min((scenario.started for scenario in self.scenarios if scenario.started), default=None)
+
+    def decisive(self) -> list[MeasurementRow]:
+        """Each measured threshold once, with its worst value."""
+        names = dict.fromkeys(measurement.name for measurement in self.measurements)
+        return [min((m for m in self.measurements if m.name == name), key=lambda m: m.margin) for name in names]
+
+
+class RequirementRow(Row):
+    id: str
+    title: str
+    verdict: Verdict
+
+
+class Summary(Row):
+    """Counts, computed. *leaks*: what the run left behind; *foreign_changes*: what it changed and is not its own."""
+
+    criteria: int
+    verdicts: dict[str, int]
+    requirements: list[RequirementRow]
+    leaks: list[str]
+    foreign_changes: list[str]
+
+
+class Run(Row):
+    id: str
+    started: str
+    seconds: float
+    target: str
+    profile: str
+    command: str
+    commit: str
+    exit_status: int
+    interrupted: bool
+
+
+class Report(Row):
+    """traceability.json."""
+
+    schema_version: str = SCHEMA_VERSION
+    run: Run
+    environment: dict[str, str]
+    summary: Summary
+    criteria: list[CriterionRow]
+    controls: list[Control] = []
+
+    def row(self, criterion: str) -> CriterionRow:
+        return next(row for row in self.criteria if row.id == criterion)
+
+
+def build(
+    register: Register,
+    features: Sequence[FeatureText],
+    records: Sequence[Record],
+    *,
+    run: Run,
+    environment: Mapping[str, str],
+    leaks: Sequence[str],
+    controls: Sequence[Control] = (),
+    waivers: Waivers | None = None,
+    foreign_changes: Sequence[str] = (),
+) -> Report:
+    """Every row of the register with its verdict."""
+    by_tag = {tag: feature for feature in features for tag in feature.tag_line}
+    day = datetime.fromisoformat(run.started).date()
+    rows = [
+        _row(register, name, by_tag.get(name), records, in_force(waivers or {}, name, day))
+        for name in register.criteria
+    ]
+    verdicts = [row.verdict for row in rows]
+    requirements = [
+        RequirementRow(
+            id=requirement.id,
+            title=requirement.title,
+            verdict=worst(row.verdict for row in rows if row.requirement == requirement.id),
+        )
+        for requirement in register.requirements
+    ]
+    summary = Summary(
+        criteria=len(rows),
+        verdicts={verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts},
+        requirements=requirements,
+        leaks=list(leaks),
+        foreign_changes=list(foreign_changes),
+    )
+    return Report(run=run, environment=dict(environment), summary=summary, criteria=rows, controls=list(controls))
+
+
+def _row(
+    register: Register, name: str, feature: FeatureText | None, records: Sequence[Record], waiver: Waiver | None
+) -> CriterionRow:
+    criterion = register.criteria[name]
+    own = [record for record in records if record.criterion == name]
+    verdict, reason = judge(criterion, feature.deciding if feature else 0, own)
+    if waiver and verdict in WAIVABLE:
+        verdict, reason = Verdict.WAIVED, f"{waiver.sentence} ({verdict}: {reason})"
+    errata = {erratum.id: erratum for erratum in register.errata}
+    return CriterionRow(
+        id=name,
+        design_id=criterion.design_id,
+        requirement=register.requirement_of[name].id,
+        text=criterion.ears.text,
+        method=criterion.verification.method,
+        risk=criterion.risk,
+        verdict=verdict,
+        reason=reason,
+        scenarios=[_scenario(record) for record in own],
+        measurements=[_measurement(record, m) for record in own for m in record.measurements if not m.refuted],
+        artefacts=[artefact for record in own for artefact in record.artefacts],
+        errata=[errata[name] for name in criterion.errata],
+        negative_proof=NegativeProof.model_validate(negative_proof(own)),
+        feature=feature.name if feature else "",
+        thresholds=list(criterion.thresholds),
+        waiver=waiver,
+    )
+
+
+def _scenario(record: Record) -> ScenarioRow:
+    shared = {"node", "outcome", "seconds", "negative", "passive", "error", "steps", "accelerators", "observations"}
+    seen = [measurement for measurement in record.measurements if measurement.refuted]
+    content = {key: getattr(record, key) for key in (*shared, "started", "cluster")}
+    return ScenarioRow(name=record.scenario, faults_seen=seen, **content)
+
+
+def _measurement(record: Record, measurement: Measurement) -> MeasurementRow:
+    return MeasurementRow(scenario=record.scenario, **measurement.model_dump(exclude={"refuted"}))
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of traceability.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Report.model_json_schema(mode="serialization")}
+
+
+def schema_text() -> str:
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write traceability.json after checking it against the published schema."""
+    content = json.loads(report.model_dump_json())
+    # That the schema itself is a valid one is proved by a test, not by every run.
+    jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate(content)
+    path.write_text(json.dumps(content, indent=1) + "\n")

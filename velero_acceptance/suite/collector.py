@@ -1,0 +1,91 @@
+"""pytest collects ``.feature`` files: each is a module whose tests are its scenarios.
+
+``pytest features/``, one file, ``-k``, ``-m``, ``--lf`` and ``-n`` work, and node ids name the
+file. The lint's findings are collection errors of the file they are about.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import types
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.criteria.current import mapping, register, waived
+from velero_acceptance.gherkin.documents import FEATURES, MalformedFeature, read, read_all
+from velero_acceptance.gherkin.lint import KNOWN_TAGS, Definition, definitions, lint_feature, lint_suite
+from velero_acceptance.gherkin.without_faults import without_faults
+from velero_acceptance.suite.session import OPTION
+
+MODULE = "from pytest_bdd import scenarios\nscenarios(feature)\n"
+INNOCENT = pytest.StashKey[Path]()
+
+
+@cache
+def steps() -> list[Definition]:
+    """The step definitions; pytest imports all of them before it collects."""
+    return definitions()
+
+
+class FeatureModule(pytest.Module):
+    """A feature file as a Python module that holds nothing but ``scenarios(<the file>)``."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        try:
+            problems = list(lint_feature(read(self.path), register(), steps()))
+        except MalformedFeature as error:
+            problems = [str(error)]
+        if problems:
+            raise self.CollectError("\n".join(f"{self.path.name}: {problem}" for problem in problems))
+        return super().collect()
+
+    def _getobj(self) -> types.ModuleType:
+        name = "features_" + "_".join(self.path.with_suffix("").parts[-2:]).replace("-", "_")
+        module = types.ModuleType(name)
+        module.__file__ = str(self.path)
+        module.__dict__["feature"] = str(self._innocent() if self.config.getoption(OPTION, False) else self.path)
+        sys.modules[name] = module
+        # pytest-bdd binds into the module that calls scenarios(): it has to be run there.
+        exec(compile(MODULE, str(self.path), "exec"), module.__dict__)
+        return module
+
+    def _innocent(self) -> Path:
+        """The file without its faults, as a file: pytest-bdd reads nothing else."""
+        copy = self.config.stash[INNOCENT] / self.path.name
+        copy.write_text(without_faults(self.path.read_text()))
+        return copy
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix == ".feature":
+        return FeatureModule.from_parent(parent, path=file_path)
+    return None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        criteria = register().criteria
+        mapping()
+        waived()
+    except Refusal as error:
+        raise pytest.UsageError(str(error)) from None
+    for tag in (*criteria, *sorted(KNOWN_TAGS)):
+        config.addinivalue_line("markers", f"{tag}: a tag of the feature files")
+    if config.getoption(OPTION, False):
+        folder = tempfile.TemporaryDirectory(prefix="without-faults-")
+        config.add_cleanup(folder.cleanup)
+        config.stash[INNOCENT] = Path(folder.name)
+
+
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config) -> None:
+    """Lint between the files, when the whole folder was asked for."""
+    asked = {Path(argument.partition("::")[0]).resolve() for argument in config.args}
+    if FEATURES in asked and session.testsfailed == 0:
+        problems = list(lint_suite(read_all(), register(), steps()))
+        if problems:
+            raise pytest.UsageError("\n".join(problems))

@@ -1,0 +1,245 @@
+"""Options of a run, its folder, and the target brought up before the first scenario."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.settings import Environment, Profile, Settings, Target
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.core.waiting import Deadline
+from velero_acceptance.suite.session import RUN, Run, index_of, is_worker, runs_features
+
+if TYPE_CHECKING:
+    pass
+
+# Tag of scenarios that need a newer Velero beside the deployed one.
+UPGRADE = "upgrade"
+EXIT_USAGE = int(pytest.ExitCode.USAGE_ERROR)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("acceptance", "acceptance suite")
+    group.addoption("--target", help="lab (default), kind or current; ACCEPTANCE_TARGET")
+    group.addoption("--profile", help="observe, exercise, disrupt or soak; ACCEPTANCE_PROFILE")
+    group.addoption("--profile-uploader", help="restic (default on the lab) or kopia; ACCEPTANCE_UPLOADER")
+    group.addoption("--run-id", help="name of the run and of its folder in reports/; ACCEPTANCE_RUN_ID")
+    group.addoption("--data-size", help="of the timed runs, e.g. 256MiB (default) or 10GB; ACCEPTANCE_DATA_SIZE")
+    group.addoption("--reliability-runs", help="of the accelerated schedule; ACCEPTANCE_RELIABILITY_RUNS")
+    group.addoption("--hours", help="of the soak, with --profile soak; ACCEPTANCE_HOURS")
+    group.addoption("--sweep", action="store_true", help="first remove what killed runs left on the target")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings, and give JUnit and Allure their place in the run's folder."""
+    option = config.option
+    try:
+        settings = Settings.read(
+            target=option.target,
+            profile=option.profile,
+            uploader=option.profile_uploader,
+            run_id=option.run_id,
+            data_size=option.data_size,
+            reliability_runs=option.reliability_runs,
+            hours=option.hours,
+        )
+        run = Run(settings, Timeouts.from_environment())
+        _check_signing_key()
+        _check_results(settings)
+    except Refusal as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[RUN] = run
+    # Workers of pytest-xdist are children of this process: one run, one name.
+    os.environ["ACCEPTANCE_RUN_ID"] = settings.run_id
+    if runs_features(config):
+        # What a crashed worker has left of its lab is not known: no other one goes on with it.
+        option.maxworkerrestart = "0"
+        if not option.xmlpath:
+            option.xmlpath = str(run.folder / "junit.xml")
+        if not option.allure_report_dir:
+            option.allure_report_dir = str(run.folder / "allure-results")
+    interruption = Interruption()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interruption)
+
+
+class Interruption:
+    """What Ctrl-C and SIGTERM do: CI cancels with the latter, which would end the process without any clean-up.
+
+    Once interrupted, a process cleans up, whatever else asks it to end; only Ctrl-C once more stops that.
+    """
+
+    def __init__(self) -> None:
+        self._own, self._begun = os.getpid(), False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._own:  # a child that a library has forked just ends
+            os._exit(128 + number)
+        if self._begun and number == signal.SIGTERM:
+            return
+        self._begun = True
+        signal.default_int_handler(number, frame)
+
+
+def _check_signing_key() -> None:
+    """Refuse a key that cannot sign before the run, not after it."""
+    if os.environ.get("ACCEPTANCE_SIGNING_KEY"):
+        from velero_acceptance.report.attestation.keys import signer
+
+        signer()
+
+
+def _check_results(settings: Settings) -> None:
+    """Refuse a place for the results that is none before anything is brought up."""
+    if settings.results:
+        from velero_acceptance.report import publish
+
+        publish.parse(settings)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    run = config.stash[RUN]
+    settings = run.settings
+    return [f"acceptance: run {settings.run_id}, target {settings.target}, profile {settings.effective_profile}"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With workers of pytest-xdist: prepare before they start, for they do not wait."""
+    if session.config.pluginmanager.has_plugin("dsession") and runs_features(session.config):
+        _prepare(session)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Without workers, and in each of them: prepare once it is known that there is something to run."""
+    if runs_features(session.config) and not session.testsfailed and getattr(session, "items", None) != []:
+        _prepare(session)
+
+
+def _prepare(session: pytest.Session) -> None:
+    """Bring lab or kind cluster up and check the target, once, before anything runs."""
+    config = session.config
+    run = config.stash[RUN]
+    try:
+        first, *others = numbers = _labs(run.settings, config)
+        if run.settings.target is not Target.CURRENT and not is_worker(config):
+            _bring_up(run.settings, getattr(session, "items", []), numbers)
+        run.environment = _reachable(run, first)
+        if run.environment.target is Target.CURRENT:
+            run.environment = _by_private_kubeconfig(run.environment, config)
+        if others:
+            run.environment.notes["labs"] = f"{len(numbers)} side by side on one machine, of which each worker has one"
+        if run.settings.results:
+            _choose_results(run, run.environment)
+        _begin(session, run, [_reachable(run, number) for number in others])
+        run.clock = Deadline(0)
+    except Refusal as error:
+        pytest.exit(f"refused: {error}", returncode=EXIT_USAGE)
+    except AcceptanceError as error:
+        pytest.exit(str(error), returncode=int(pytest.ExitCode.TESTS_FAILED))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the scenarios that may do more to the target than the profile allows."""
+    from velero_acceptance.criteria.current import register
+    from velero_acceptance.gherkin.selection import selected
+
+    profile, criteria = config.stash[RUN].settings.effective_profile, register().criteria
+    left_out = []
+    for item in items:
+        tags = {mark.name for mark in item.iter_markers()}
+        own = next((criteria[tag].verification.profile for tag in tags if tag in criteria), Profile.OBSERVE)
+        if not selected(tags, own, profile):
+            left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _labs(settings: Settings, config: pytest.Config) -> list[int]:
+    """The labs that this process has to do with: a worker of pytest-xdist has its own, who started them has all."""
+    if settings.target is not Target.LAB:
+        return [1]
+    if is_worker(config):
+        return [index_of(config) + 1]
+    from xdist.workermanage import parse_tx_spec_config
+
+    from lab.settings import MOST_LABS
+
+    count = len(parse_tx_spec_config(config)) if config.getoption("tx", None) else 1
+    if count > MOST_LABS:
+        raise Refusal(f"each worker has a lab of its own, of which there are at most {MOST_LABS}: use -n {MOST_LABS}")
+    return list(range(1, count + 1))
+
+
+def _bring_up(settings: Settings, items: list[pytest.Item], numbers: list[int]) -> None:
+    """Bring the target up with what was asked for; where a scenario upgrades Velero, with the newer one at hand."""
+    from rich.console import Console
+
+    from lab.programs import RELEASES
+    from lab.progress import Steps
+    from velero_acceptance.target.selection import cluster_of
+
+    if items:
+        upgrades = any(item.get_closest_marker(UPGRADE) for item in items)
+    else:  # nobody knows yet what workers will run, but which profile has the upgrade
+        upgrades = settings.effective_profile is Profile.SOAK
+    for number in numbers:
+        cluster, steps = cluster_of(settings.target, settings.uploader, number), Steps(Console(highlight=False))
+        cluster.up(steps)
+        if upgrades:
+            cluster.provide(RELEASES["kopia"], steps)
+
+
+def _reachable(run: Run, number: int) -> Environment:
+    """The environment, after one call each to its API server and its bucket."""
+    from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+    from velero_acceptance.drivers.s3 import Bucket
+    from velero_acceptance.target.selection import environment, with_uploader
+
+    found = environment(run.settings, number=number)
+    run.redactor.learn(found.s3.access_key.get_secret_value(), found.s3.secret_key.get_secret_value())
+    kubernetes = Kubernetes(found.kubeconfig, found.context, call_seconds=run.timeouts["api_call"])
+    try:
+        version = kubernetes.version()
+    except ApiError as error:
+        raise Refusal(f"{error}: is the cluster up, and is {found.kubeconfig} its kubeconfig?") from None
+    Bucket(found.s3, found.bucket, call_seconds=run.timeouts["s3_call"])
+    found = with_uploader(found, kubernetes, run.settings.uploader)
+    return found.model_copy(update={"notes": {**found.notes, "API server": version, "uploader": found.uploader}})
+
+
+def _choose_results(run: Run, environment: Environment) -> None:
+    """Where the run's folder goes; Refusal for one of Velero's locations."""
+    from velero_acceptance.report import publish
+
+    run.results = publish.destination(run.settings, environment)
+    if run.results is not None:
+        access = run.results.access
+        run.redactor.learn(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
+        environment.notes["results"] = str(run.results)
+
+
+def _by_private_kubeconfig(environment: Environment, config: pytest.Config) -> Environment:
+    """The same cluster whatever becomes of the user's kubeconfig meanwhile, and no other."""
+    from velero_acceptance.target.selection import private_kubeconfig
+
+    folder = tempfile.TemporaryDirectory(prefix="velero-acceptance-")
+    config.add_cleanup(folder.cleanup)
+    return environment.model_copy(update={"kubeconfig": private_kubeconfig(environment, Path(folder.name))})
+
+
+def _begin(session: pytest.Session, run: Run, others: list[Environment]) -> None:
+    from velero_acceptance.suite import guard
+
+    guard.begin(session, run, others)

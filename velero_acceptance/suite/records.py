@@ -1,0 +1,113 @@
+"""Keep a record of every scenario, from its first moment, so that even a killed run has them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
+
+import pytest
+from pytest_bdd.parser import Scenario, Step
+
+from velero_acceptance.core.errors import Blocked, Inconclusive
+from velero_acceptance.criteria.current import register
+from velero_acceptance.drivers.kubernetes import ApiError
+from velero_acceptance.evidence.recorder import Evidence
+from velero_acceptance.evidence.records import Outcome, Record, StepTime
+from velero_acceptance.suite.session import EVIDENCE, RUN, is_scenario, slug_of
+
+CLOCK = pytest.StashKey[float]()
+STEP_CLOCK = pytest.StashKey[float]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """A run that cannot keep its evidence proves nothing: say so in one sentence, stop, and clean up."""
+    try:
+        return (yield)
+    except OSError as error:  # of a plugin that writes a report as it goes
+        folder = session.config.stash[RUN].folder
+        pytest.exit(f"{folder} cannot be written: {error.strerror}; make room and run again", returncode=1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if not is_scenario(item):
+        return
+    run = item.config.stash[RUN]
+    criterion = next(register().criteria[mark.name] for mark in item.iter_markers() if mark.name in register().criteria)
+    record = Record(
+        node=item.nodeid,
+        criterion=criterion.id,
+        feature=item.path.name,
+        scenario=item.name,
+        negative=item.get_closest_marker("negative") is not None,
+        passive=item.get_closest_marker("passive") is not None,
+        cluster=(run.environment.context or run.environment.name) if run.environment else "",
+        started=datetime.now(UTC),
+    )
+    item.user_properties.append(("requirement", criterion.id))
+    item.user_properties.append(("requirement_group", register().requirement_of[criterion.id].id))
+    item.stash[EVIDENCE] = Evidence(record, criterion, run.folder, slug_of(item), run.redactor)
+    item.stash[CLOCK] = time.monotonic()
+    _save(item)
+
+
+def pytest_bdd_before_scenario(request: pytest.FixtureRequest, scenario: Scenario) -> None:
+    request.node.stash[EVIDENCE].record.scenario = scenario.name
+
+
+def pytest_bdd_before_step(request: pytest.FixtureRequest, step: Step) -> None:
+    request.node.stash[EVIDENCE].record.steps.append(StepTime(text=f"{step.keyword} {step.name}"))
+    request.node.stash[STEP_CLOCK] = time.monotonic()
+
+
+def pytest_bdd_after_step(request: pytest.FixtureRequest) -> None:
+    request.node.stash[EVIDENCE].record.steps[-1].seconds = time.monotonic() - request.node.stash[STEP_CLOCK]
+
+
+def pytest_bdd_step_error(request: pytest.FixtureRequest) -> None:
+    pytest_bdd_after_step(request)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    redactor = item.config.stash[RUN].redactor
+    if (shown := redactor.text(report.longreprtext)) != report.longreprtext:
+        report.longrepr = shown  # what the console and JUnit show
+    if is_scenario(item) and EVIDENCE in item.stash:
+        record = item.stash[EVIDENCE].record
+        if report.failed and record.outcome in (Outcome.INTERRUPTED, Outcome.PASSED):
+            record.outcome = _outcome(call.excinfo.value if call.excinfo else None)
+            record.error = redactor.text(str(call.excinfo.value) if call.excinfo else "")
+            if record.outcome is Outcome.BLOCKED:  # the reason is all there is to read, not the way to it
+                report.longrepr = f"BLOCKED: {record.error}"
+        elif report.skipped:
+            record.outcome = Outcome.SKIPPED
+        elif report.when == "call":
+            record.outcome = Outcome.PASSED
+        record.seconds = time.monotonic() - item.stash[CLOCK]
+        _save(item)
+    return report
+
+
+def _outcome(error: BaseException | None) -> Outcome:
+    forbidden = isinstance(error, ApiError) and error.status in (401, 403)
+    if isinstance(error, Blocked) or forbidden:  # the account lacks a right: nothing is known of the criterion
+        return Outcome.BLOCKED
+    return Outcome.INCONCLUSIVE if isinstance(error, Inconclusive) else Outcome.FAILED
+
+
+def _save(item: pytest.Item) -> None:
+    evidence = item.stash[EVIDENCE]
+    evidence.record.save(item.config.stash[RUN].records, f"{evidence.criterion.id}-{slug_of(item)}")
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> Evidence:
+    """The evidence of the running scenario."""
+    found: Evidence = request.node.stash[EVIDENCE]
+    return found

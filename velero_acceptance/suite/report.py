@@ -1,0 +1,209 @@
+"""Write the report at the end of a run, show it, and let the exit code follow the verdicts."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from velero_acceptance.core import timings
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.redaction import Redactor
+from velero_acceptance.core.settings import Target
+from velero_acceptance.core.version import commit_of
+from velero_acceptance.criteria.current import mapping, register, waived
+from velero_acceptance.criteria.waivers import in_force
+from velero_acceptance.evidence.records import load_all
+from velero_acceptance.evidence.verdicts import Verdict
+from velero_acceptance.gherkin.documents import read_all
+from velero_acceptance.report import build as traceability
+from velero_acceptance.report.text import console_table
+from velero_acceptance.suite.session import EVIDENCE, OPTION, RUN, TROUBLE, Run, fail, runs_features, worker_of
+
+REPORT = pytest.StashKey[traceability.Report]()
+NOTES = pytest.StashKey[list[str]]()
+STARTED = pytest.StashKey[datetime]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[STARTED] = datetime.now(UTC)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a scenario of a waived criterion fail without failing the run, once everybody else saw its failure."""
+    report = yield
+    if report.failed and report.when != "teardown" and EVIDENCE in item.stash:
+        criterion = item.stash[EVIDENCE].criterion.id
+        if waiver := in_force(waived(), criterion, item.config.stash[STARTED].date()):
+            report.outcome, report.wasxfail = "skipped", waiver.sentence
+    return report
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """After all clean-up, before the terminal's summary: write what is known, whatever ended the run."""
+    try:
+        # First of all, before any other plugin can fail to write its file: fixtures clean up.
+        session._setupstate.teardown_exact(None)
+    except KeyboardInterrupt:
+        _interrupted(session)
+    except Exception as error:  # of any fixture or plugin: the report must still be written
+        fail(session, f"the clean-up met an error: {error}")
+    try:
+        yield
+        _save(session)
+    except KeyboardInterrupt:
+        _interrupted(session)
+        _save(session)
+    except OSError as error:
+        fail(session, f"the report could not be written: {error}; make room and run again")
+
+
+def _interrupted(session: pytest.Session) -> None:
+    """The clean-up did not come to its end: what is left is named, so that it can be swept."""
+    session.exitstatus = pytest.ExitCode.INTERRUPTED
+    run = session.config.stash[RUN]
+    run.leaks.append(f"the clean-up was interrupted: run `acceptance sweep --run {run.settings.run_id}`")
+
+
+def _save(session: pytest.Session) -> None:
+    run = session.config.stash[RUN]
+    if runs_features(session.config):
+        if worker := worker_of(session.config):
+            _save_leaks(run, worker)
+        elif run.records.exists():
+            _save_leaks(run, "main")
+            _redact(run.folder, run.redactor)
+            if not session.config.getoption(OPTION, False):
+                _write(session, run, int(session.exitstatus))
+            elif leaks := _leaks(run):
+                fail(session, f"left behind: {', '.join(leaks)}")
+
+
+def _redact(folder: Path, redactor: Redactor) -> None:
+    """Blank out secrets in what other plugins wrote: Allure keeps messages of its own."""
+    for path in (folder / "allure-results").glob("*"):
+        text = path.read_text(errors="replace")
+        if (shown := redactor.text(text)) != text:
+            path.write_text(shown)
+
+
+def _save_leaks(run: Run, who: str) -> None:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    run.leaks_of(who).write_text(json.dumps(run.leaks))
+
+
+def _leaks(run: Run) -> list[str]:
+    """What all processes of the run have left behind."""
+    return [leak for path in sorted(run.folder.glob(run.leaks_of("*").name)) for leak in json.loads(path.read_text())]
+
+
+def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
+    leaks = _leaks(run)
+    started = session.config.stash[STARTED]
+    environment = run.environment
+    report = traceability.build(
+        register(),
+        read_all(),
+        load_all(run.records),
+        run=traceability.Run(
+            id=run.settings.run_id,
+            started=started.isoformat(timespec="seconds"),
+            seconds=(datetime.now(UTC) - started).total_seconds(),
+            target=run.settings.target,
+            profile=run.settings.effective_profile,
+            command=run.redactor.text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+            commit=commit_of(session.config.rootpath),
+            exit_status=exitstatus,
+            interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
+        ),
+        environment=environment.notes if environment else {},
+        leaks=leaks,
+        controls=mapping().controls,
+        waivers=waived(),
+        foreign_changes=[run.redactor.text(change) for change in run.foreign_changes],
+    )
+    if exitstatus == pytest.ExitCode.OK and (leaks or run.foreign_changes or not_verified(report)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        report.run.exit_status = int(session.exitstatus)
+    session.config.stash[NOTES] = _hand_out(session, run, report)
+    usual = run.settings.target is Target.LAB and run.settings.profile is None
+    if run.clock and usual and complete(report):
+        timings.record("all features", run.clock.elapsed)
+    latest = run.settings.reports / "latest"
+    latest.unlink(missing_ok=True)
+    latest.symlink_to(run.folder.name)
+    session.config.stash[REPORT] = report
+
+
+def _hand_out(session: pytest.Session, run: Run, report: traceability.Report) -> list[str]:
+    """Write every file, and bring them and the metrics where they are wanted; return a sentence of each.
+
+    Results that S3 does not take make the run red, and what is here says so too.
+    """
+    from velero_acceptance.report import metrics, outputs, publish  # collection must not pay for what they import
+
+    notes = outputs.write_all(report, run.folder)
+    if run.results is not None:
+        try:
+            notes.append(publish.upload(run.folder, run.results, call_seconds=run.timeouts["s3_call"]))
+        except AcceptanceError as error:
+            problem = run.redactor.text(str(error))
+            fail(session, problem)
+            report.run.exit_status = int(session.exitstatus)
+            report.environment["results"] = problem
+            notes = outputs.write_all(report, run.folder)
+    if run.settings.pushgateway:
+        notes.append(metrics.push(report, run.settings.pushgateway))
+    return notes
+
+
+def complete(report: traceability.Report) -> bool:
+    """Whether every criterion is verified, be it by extrapolation."""
+    return {row.verdict for row in report.criteria} - {Verdict.EXTRAPOLATED} == {Verdict.VERIFIED}
+
+
+def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]:
+    """Criteria of which every scenario ran and that are not verified: these fail a run.
+
+    EXTRAPOLATED does not: less data was chosen than the register asks for, and the prediction holds.
+    """
+    features = {tag: feature.deciding for feature in read_all() for tag in feature.tag_line}
+    ran = {row.id: sum(not scenario.passive for scenario in row.scenarios) for row in report.criteria}
+    whole = (row for row in report.criteria if ran[row.id] and ran[row.id] >= features.get(row.id, 0))
+    return [row for row in whole if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config
+) -> None:
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and runs_features(config):
+        terminalreporter.write_line("no scenario was selected: look at -k, -m and --profile")
+    if problem := config.stash.get(TROUBLE, None):
+        terminalreporter.write_line(problem, red=True)
+    report = config.stash.get(REPORT, None)
+    if report is None:
+        return
+    console = Console(file=terminalreporter._tw._file, width=None if sys.stdout.isatty() else 150, highlight=False)
+    terminalreporter.section("traceability")
+    console.print(console_table(report))
+    for leak in report.summary.leaks:
+        console.print(f"left behind: {leak}", style="red", markup=False)
+    for change in report.summary.foreign_changes:
+        console.print(f"changed, and not the suite's own: {change}", style="red", markup=False)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in report.summary.verdicts.items())
+    console.print(f"\n{report.summary.criteria} criteria: {counts}", markup=False)
+    console.print(timings.table())
+    for note in config.stash[NOTES]:
+        console.print(note, markup=False)
+    console.print(
+        f"report: {config.stash[RUN].folder}/traceability.html (and .md, .json, junit.xml, allure-results)",
+        markup=False,
+    )

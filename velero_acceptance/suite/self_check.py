@@ -1,0 +1,70 @@
+"""``--without-faults``: the negative scenarios as they read without their fault. Each of them has to go red.
+
+What a *Then* finds wanting is what the run wants; a scenario that stays green, or fails before its first
+*Then*, fails the run. No traceability report is written: nothing was verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from pytest_bdd.parser import Step
+
+from velero_acceptance.suite.session import OPTION, RUN, runs_features
+
+RED = pytest.StashKey[Step]()
+# Attribute of a test's report, which comes from workers of pytest-xdist too.
+ROW = "without_fault"
+GREEN = "it stays green without its fault: the scenario proves nothing"
+FILE = "without-faults.md"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("acceptance", "acceptance suite")
+    help_text = "run the negative scenarios without their faults: each has to go red"
+    group.addoption("--without-faults", action="store_true", help=help_text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what seeds no fault."""
+    if config.getoption(OPTION):
+        others = [item for item in items if item.get_closest_marker("negative") is None]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+def pytest_bdd_step_error(request: pytest.FixtureRequest, step: Step) -> None:
+    if step.type == "then":
+        request.node.stash[RED] = step
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the outcome round, before the records of the run see it."""
+    report = yield
+    if item.config.getoption(OPTION) and report.when == "call" and not report.skipped:
+        if report.passed:
+            report.outcome, report.longrepr = "failed", GREEN
+            setattr(report, ROW, _row(item, "stays green", GREEN))
+        elif RED in item.stash and call.excinfo:
+            report.outcome, report.longrepr = "passed", None
+            setattr(report, ROW, _row(item, f"Then {item.stash[RED].name}", str(call.excinfo.value)))
+    return report
+
+
+def _row(item: pytest.Item, where: str, words: str) -> str:
+    first = item.config.stash[RUN].redactor.text(words.splitlines()[0] if words else "").replace("|", "\\|")
+    return f"| {item.path.stem} | {item.name.removeprefix('test_')} | {where} | {first} |"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    rows = sorted(getattr(report, ROW) for report in reports if hasattr(report, ROW))
+    if rows and runs_features(config):
+        file = config.stash[RUN].folder / FILE
+        head = ["| feature | negative scenario | goes red at | by its words |", "|---|---|---|---|"]
+        file.write_text("\n".join(["# Negative scenarios without their faults", "", *head, *rows, ""]))
+        terminalreporter.write_line(f"where each went red: {file}")

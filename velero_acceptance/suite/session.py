@@ -1,0 +1,96 @@
+"""What the plugins of one pytest session share: the run, the keys under which they keep things, the workers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from velero_acceptance.core.redaction import Redactor
+from velero_acceptance.core.settings import Environment, Settings
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.core.waiting import Deadline
+from velero_acceptance.evidence.recorder import Evidence
+from velero_acceptance.gherkin import documents
+
+if TYPE_CHECKING:
+    from velero_acceptance.report.publish import Destination
+    from velero_acceptance.target.clocks import Clocks
+
+OPTION = "without_faults"
+TROUBLE = pytest.StashKey[str]()
+EVIDENCE = pytest.StashKey[Evidence]()
+
+
+@dataclass
+class Run:
+    """One run of the suite: what was asked for, and where its evidence goes."""
+
+    settings: Settings
+    timeouts: Timeouts
+    redactor: Redactor = field(default_factory=Redactor)
+    environment: Environment | None = None
+    leaks: list[str] = field(default_factory=list)
+    # What is not the suite's own, and was changed by the run.
+    foreign_changes: list[str] = field(default_factory=list)
+    clocks: Clocks | None = None
+    # Where the run's folder is brought to in the end.
+    results: Destination | None = None
+    # Runs from the moment the target is up, so that it times the scenarios alone.
+    clock: Deadline | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.reports / self.settings.run_id
+
+    @property
+    def records(self) -> Path:
+        return self.folder / "records"
+
+    def leaks_of(self, process: str) -> Path:
+        """What a process of the run has left behind; it is there once that has cleaned up."""
+        return self.folder / f"leaks-{process}.json"
+
+
+RUN = pytest.StashKey[Run]()
+
+
+def runs_features(config: pytest.Config) -> bool:
+    """Whether scenarios were asked for and are to be run, not only collected."""
+    asked = (Path(argument.partition("::")[0]).resolve() for argument in config.args)
+    return not config.option.collectonly and any(path.is_relative_to(documents.FEATURES) for path in asked)
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist."""
+    return bool(worker_of(config))
+
+
+def worker_of(config: pytest.Config) -> str:
+    """The id of this worker of pytest-xdist; empty in the main process."""
+    return str(getattr(config, "workerinput", {}).get("workerid", ""))
+
+
+def index_of(config: pytest.Config) -> int:
+    """Which of the workers this is, from 0 on; without workers 0."""
+    return int(worker_of(config).removeprefix("gw") or 0)
+
+
+def fail(session: pytest.Session, message: str) -> None:
+    """Fail the run with *message*, beside what else has gone wrong."""
+    session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    stash = session.config.stash
+    stash[TROUBLE] = f"{stash[TROUBLE]}; {message}" if TROUBLE in stash else message
+
+
+def slug_of(item: pytest.Item) -> str:
+    """A file name for a scenario."""
+    return re.sub(r"[^a-z0-9]+", "-", item.name.removeprefix("test_").lower()).strip("-")[:80]
+
+
+def is_scenario(item: pytest.Item) -> bool:
+    """Whether *item* was collected from a feature file."""
+    return item.path.suffix == ".feature"

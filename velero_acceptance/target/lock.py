@@ -1,0 +1,175 @@
+"""One run at a time on a cluster: a Lease in Velero's namespace, which its holder renews while it lives.
+
+It names the holder, so that somebody who meets it knows whom to ask; it expires, so that nobody has to be
+asked after a power cut. Times are the API server's, whatever this machine's clock says.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.waiting import ticks
+from velero_acceptance.drivers.kinds import LEASE, Json, time_of
+from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+
+NAME = "velero-acceptance"
+# A holder that is not heard of for so long is gone.
+DURATION = timedelta(seconds=60)
+RENEWAL_SECONDS = 15.0
+CONFLICT = 409
+STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the lock: the run and whose it is, since when, and until when if it is not heard of again."""
+
+    run: str
+    owner: str
+    since: datetime
+    until: datetime
+
+    @staticmethod
+    def of(lease: Json) -> Holder | None:
+        """The holder a Lease names; None when it names none."""
+        spec = lease["spec"]
+        run, _, owner = str(spec.get("holderIdentity") or "").partition(" of ")
+        if not run:
+            return None
+        renewed = time_of(spec["renewTime"])
+        since = time_of(spec.get("acquireTime") or spec["renewTime"])
+        return Holder(run, owner, since, renewed + timedelta(seconds=spec["leaseDurationSeconds"]))
+
+    def __str__(self) -> str:
+        return (
+            f"the run {self.run} of {self.owner} since {self.since:%Y-%m-%d %H:%M:%S} UTC, until {self.until:%H:%M:%S}"
+        )
+
+
+class RunLock:
+    """The lock of one cluster, for one run."""
+
+    def __init__(self, kubernetes: Kubernetes, namespace: str, run: str) -> None:
+        self._kubernetes, self._namespace, self._run = kubernetes, namespace, run
+        self._identity = f"{run} of {getpass.getuser()}@{socket.gethostname()}"
+        self._ahead = timedelta()
+        self._stopped = threading.Event()
+        self._renewed = datetime.now(UTC)
+
+    def acquire(self) -> None:
+        """Take the lock, also from a holder that has expired; raises Refusal when another run holds it."""
+        now = self._now(ask=True)
+        lease = self._lease()
+        if lease is None:
+            spec = self._spec(now, acquired=now)
+            self._write(
+                lambda: self._kubernetes.create(LEASE, {"metadata": {"name": NAME}, "spec": spec}, self._namespace)
+            )
+            return
+        holder = Holder.of(lease)
+        if holder is not None and holder.until > now:
+            raise Refusal(
+                f"another run is at work on this cluster: {holder}. Wait for its end, or, if it is dead, "
+                f"run `acceptance unlock --run {holder.run}`"
+            )
+        self._write(lambda: self._patch(lease, self._spec(now, acquired=now)))
+
+    def keep(self, lost: Callable[[str], None]) -> None:
+        """Renew the lock in a thread until :meth:`release`; call *lost*, once, with the reason, when that fails."""
+        threading.Thread(target=self._renew, args=(lost,), daemon=True, name="run lock").start()
+
+    def release(self) -> None:
+        """Give the lock back, if it is still ours."""
+        self._stopped.set()
+        with suppress(AcceptanceError):  # it expires by itself
+            if self._is_ours(self._lease()):
+                self._kubernetes.delete(LEASE, NAME, self._namespace)
+
+    def _renew(self, lost: Callable[[str], None]) -> None:
+        for _ in ticks(RENEWAL_SECONDS, self._stopped):
+            if (reason := self._renewal()) and not self._stopped.is_set():
+                lost(reason)
+                return
+
+    def _renewal(self) -> str:
+        """Renew once; why the lock is lost, empty while it is not."""
+        try:
+            lease = self._lease()
+            if not self._is_ours(lease):
+                holder = Holder.of(lease) if lease else None
+                return f"the run lock was taken: {holder or 'somebody removed it'}"
+            assert lease is not None
+            now = self._now()
+            self._patch(lease, self._spec(now))
+            self._renewed = now
+        except AcceptanceError as error:
+            if self._now() - self._renewed > DURATION:
+                return f"the run lock could not be renewed in time: {error}"
+        return ""
+
+    def _lease(self) -> Json | None:
+        return self._kubernetes.get(LEASE, NAME, self._namespace)
+
+    def _is_ours(self, lease: Json | None) -> bool:
+        return lease is not None and lease["spec"].get("holderIdentity") == self._identity
+
+    def _patch(self, lease: Json, spec: Json) -> Json:
+        """Change the Lease as it was seen: a change in between is a conflict."""
+        metadata = {"resourceVersion": lease["metadata"]["resourceVersion"]}
+        return self._kubernetes.patch(LEASE, NAME, self._namespace, {"metadata": metadata, "spec": spec})
+
+    def _write(self, call: Callable[[], Json]) -> None:
+        try:
+            call()
+        except ApiError as error:
+            if error.status == CONFLICT:
+                raise Refusal(
+                    "another run took the run lock at this very moment: try again when it has ended"
+                ) from None
+            if error.status == 404:
+                raise Refusal(
+                    f"Velero's namespace {self._namespace} does not exist: set current.velero_namespace"
+                ) from None
+            raise
+        self._renewed = self._now()
+
+    def _spec(self, now: datetime, acquired: datetime | None = None) -> Json:
+        spec: Json = {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": int(DURATION.total_seconds()),
+            "renewTime": now.strftime(STAMP),
+        }
+        return {**spec, "acquireTime": acquired.strftime(STAMP)} if acquired else spec
+
+    def _now(self, *, ask: bool = False) -> datetime:
+        """The API server's time, as it was when it was last asked."""
+        if ask:
+            self._ahead = self._kubernetes.server_time() - datetime.now(UTC)
+        return datetime.now(UTC) + self._ahead
+
+
+def live_holder(kubernetes: Kubernetes, namespace: str) -> Holder | None:
+    """Who holds the lock now; None when it is free or has expired."""
+    lease = kubernetes.get(LEASE, NAME, namespace)
+    holder = Holder.of(lease) if lease else None
+    return holder if holder is not None and holder.until > kubernetes.server_time() else None
+
+
+def unlock(kubernetes: Kubernetes, namespace: str, run: str | None) -> str:
+    """Remove the lock; return what was done. Raises Refusal for a live one unless its *run* is named."""
+    holder = live_holder(kubernetes, namespace)
+    if holder is not None and holder.run != run:
+        raise Refusal(
+            f"the lock is held by {holder}: if that run is dead, name it with `acceptance unlock --run {holder.run}`"
+        )
+    if kubernetes.get(LEASE, NAME, namespace) is None:
+        return "There is no run lock."
+    kubernetes.delete(LEASE, NAME, namespace)
+    return f"The run lock is removed; it was held by {holder}." if holder else "An expired run lock is removed."

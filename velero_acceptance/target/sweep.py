@@ -1,0 +1,46 @@
+"""Remove what a killed run left behind, by label and run id alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.target.created_resources import Housekeeper
+from velero_acceptance.target.fault_reverts import mend
+from velero_acceptance.target.lock import live_holder
+
+
+def sweep(
+    environment: Environment,
+    timeouts: Timeouts,
+    run: str | None = None,
+    *,
+    expired: bool = False,
+    keep: str | None = None,
+) -> Iterator[str]:
+    """Remove the leftovers of *run*, or of every run; yield a line for each thing removed or left.
+
+    With *expired* only what anybody may remove by its own label. A run that holds the run lock is at work, and so is
+    *keep*: nothing of it is removed, and beside another one's work nothing is mended.
+    """
+    kubernetes = Kubernetes(environment.kubeconfig, environment.context, call_seconds=timeouts["api_call"])
+    velero = Velero(kubernetes, environment.velero_namespace, environment.location, timeouts)
+    bucket = Bucket(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
+    holder = live_holder(kubernetes, environment.velero_namespace)
+    working = {keep, holder.run if holder else None}
+    if holder is None or holder.run == keep:
+        yield from (f"undone: {fault}" for fault in mend(kubernetes, environment, timeouts))
+    keeper = Housekeeper(kubernetes, velero, bucket, environment.prefix, timeouts)
+    moment = kubernetes.server_time()
+    for name, made in keeper.runs().items():
+        if name in working:
+            yield f"{name}: left alone, it is at work"
+        elif run in (None, name) and not (expired and made.expires > moment):
+            keeper.start(made)
+            yield from (f"{name}: {thing}" for thing in sorted(made.names))
+            yield from (f"{name}: {problem}" for problem in keeper.finish(made))
+            yield from (f"{name}: left: {leftover}" for leftover in keeper.leftovers(name))
