@@ -13,8 +13,9 @@ TARGET ?= lab
 # What `make acceptance-kind` verifies: the first slice, GitOps, and a restore of each kind.
 KIND_CRITERIA := AC-001-01 AC-002-04 AC-003-01 AC-003-03 AC-004-01 AC-004-03 AC-004-05 AC-005-01 AC-006-01 AC-006-03 \
   AC-007-01 AC-007-02 AC-007-03 AC-007-04
-# Labs side by side, of which each verifies a share of the features.
+# Labs side by side, and the workers that share them.
 LABS ?= 2
+WORKERS ?= 4
 # Options of the run, e.g. PYTEST_ARGS='-k namespace --profile exercise'.
 PYTEST_ARGS ?=
 # LAB_TESTS=1 first runs the tests of the lab itself: among others, that nothing of a second one is left behind.
@@ -31,7 +32,7 @@ help: ## what there is
 acceptance: setup ## bring up the lab (TARGET=kind: a kind cluster) and verify every feature on it
 	@if [ "$(TARGET)" != current ]; then $(BIN)/acceptance $(TARGET) up; fi
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/tests; fi
-	$(BIN)/pytest features --target $(TARGET) $(if $(filter lab,$(TARGET)),-n $(LABS)) --allure-page $(PYTEST_ARGS)
+	$(BIN)/pytest features --target $(TARGET) $(if $(filter lab,$(TARGET)),--labs $(LABS) -n $(WORKERS)) --allure-page $(PYTEST_ARGS)
 
 acceptance-kind: setup ## bring up a kind cluster, verify on it what depends on the cluster, take it down
 	@start=$$SECONDS

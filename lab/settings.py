@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lab.programs import RELEASES, Release
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.settings import MOST_LABS
 
 POD_NETWORK = IPv4Network("10.244.0.0/16")
 SERVICE_NETWORK = IPv4Network("10.96.0.0/16")
@@ -30,7 +31,7 @@ OTHER_BUCKET = "other-service"
 # How soon a pod sees a changed secret. Kubernetes' default is 1m; the report says what the lab has.
 SYNC_FREQUENCY = "10s"
 # Labs that a run may have side by side, and how far apart their ports are.
-MOST_LABS, PORTS_APART = 4, 10
+PORTS_APART = 10
 NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 GO_DURATION = r"^(\d+(\.\d+)?(ms|s|m|h))+$"
 

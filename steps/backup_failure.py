@@ -10,7 +10,7 @@ from pytest_bdd import given, parsers, then, when
 from fixtures.applications.standard import Application, Applications
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import Vigil
-from fixtures.faults.long_outage import Outage
+from fixtures.faults.long_outage import LongOutage, Outage
 from fixtures.faults.outages import EXPECTED, Denial, Interrupted
 from velero_acceptance.checks import backups
 from velero_acceptance.corpus.uploaders import Uploader
@@ -169,8 +169,9 @@ def no_failure(application: Application, interrupted: Interrupted, evidence: Evi
     evidence.refute("faults_not_reported", int(bool(missing)), artefact="\n".join(missing))
 
 
-@given("a second Velero whose way to S3 was cut while it uploaded a volume", target_fixture="outage_seen")
-def second_velero_cut(outage: Outage, evidence: Evidence) -> Outage:
+@when("a second Velero loses S3 during an upload, for longer than its uploader retries", target_fixture="outage_seen")
+def second_velero_cut(long_outage: LongOutage, evidence: Evidence) -> Outage:
+    outage = long_outage.run()
     evidence.observe("from the cut to the end of the backup", round(outage.cut_to_end, 1), "s")
     evidence.attach("server.log", outage.server_log)
     return outage

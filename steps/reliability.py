@@ -8,7 +8,7 @@ from datetime import timedelta
 from pytest_bdd import given, then, when
 
 from fixtures.backups.expiry import EXPIRATION
-from fixtures.environment.background import Aside
+from fixtures.schedule.accelerated_schedule import Campaign
 from fixtures.schedule.runs import LAST_RUN
 from fixtures.schedule.soak import Soaking
 from velero_acceptance.checks.reliability.accelerated_schedule import Outcome
@@ -54,10 +54,10 @@ def said(shown: Shown, evidence: Evidence) -> None:
 
 
 @given("an accelerated schedule, some of whose runs have a fault", target_fixture="accelerated")
-def accelerated(campaign: Aside[Outcome], evidence: Evidence) -> Outcome:
+def accelerated(campaign: Campaign, evidence: Evidence) -> Outcome:
     evidence.accelerate(MINUTELY)
     evidence.accelerate(LAST_RUN)
-    return campaign.result()
+    return campaign.outcome()
 
 
 @when("its runs without a fault are judged", target_fixture="judged")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pytest_bdd import given, parsers, then, when
+from pytest_bdd import parsers, then, when
 
 from fixtures.applications.standard import Application, Pair, RestoredCopy, Restores, Standard
 from fixtures.applications.workload import APP, SETTINGS, Workloads
-from fixtures.backups.backup_sync import Forgotten
-from fixtures.environment.background import Aside
+from fixtures.backups.backup_sync import BackupSync, SyncedBackup
 from fixtures.environment.optional_systems import Tracer
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.drivers.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
@@ -109,19 +108,19 @@ def nothing_in_source(
     evidence.measure("objects_in_source", len(written) + len(labelled))
 
 
-@given("a backup that the cluster has forgotten, but not the bucket", target_fixture="lost")
-def backup_forgotten(forgotten: Aside[Forgotten]) -> Forgotten:
-    return forgotten.result()
+@when("the Backup object is deleted, while the bucket keeps its data", target_fixture="lost")
+def object_deleted(backup: Operation, backup_sync: BackupSync) -> SyncedBackup:
+    return backup_sync.delete_object(backup)
 
 
-@then("Velero found it in the bucket again")
-def found_again(lost: Forgotten, evidence: Evidence) -> None:
+@then("Velero makes the Backup object again from the bucket")
+def synced(lost: SyncedBackup, evidence: Evidence) -> None:
     back = "was not seen again" if lost.seconds is None else f"was back after {lost.seconds:.1f} s"
     evidence.measure("backups_not_found_again", int(lost.seconds is None), artefact=f"{lost.backup.name} {back}")
 
 
 @then(parsers.parse('it can be restored as "{alias}"'))
-def restorable(scope: Scope, velero: Velero, kubernetes: Kubernetes, lost: Forgotten, alias: str) -> None:
+def restorable(scope: Scope, velero: Velero, kubernetes: Kubernetes, lost: SyncedBackup, alias: str) -> None:
     (source,) = lost.backup.item["spec"]["includedNamespaces"]
     mapping = {source: scope.expect_namespace(alias)}
     name = scope.restore_name(alias)

@@ -35,22 +35,17 @@ def enabled_in_utc(velero: Velero, deployed_schedule: Json, evidence: Evidence) 
 
 
 @when("its last run is moved to two days ago", target_fixture="known_runs")
-def made_due(schedule: Json, schedule_runs: ScheduleRuns, timetable: Timetable, evidence: Evidence) -> set[str]:
-    """Copies with a minute of their own, which other scenarios look at, wait beside it."""
+def made_due(schedule: Json, schedule_runs: ScheduleRuns, evidence: Evidence) -> set[str]:
     evidence.accelerate(LAST_RUN)
-    timetable.start()
     return schedule_runs.make_due()
 
 
 @then("it makes a backup in time, with its name and label")
-def fires(
-    schedule: Json, schedule_runs: ScheduleRuns, known_runs: set[str], timetable: Timetable, evidence: Evidence
-) -> None:
+def fires(schedule: Json, schedule_runs: ScheduleRuns, known_runs: set[str], evidence: Evidence) -> None:
     run, seconds = schedule_runs.follow(known_runs)
     assert is_run_of(run.item, name_of(schedule)), run.item["metadata"]
     evidence.measure("trigger_delay", seconds, artefact=f"{run.name}: {run.item['metadata']['labels']}")
     evidence.observe("the run ended", run.phase)
-    timetable.result()  # until then nobody may have the cluster to themselves
 
 
 @then("its next due times are those of the design")
@@ -62,11 +57,6 @@ def due_as_designed(schedule: Json, evidence: Evidence) -> None:
     )
     same = sum(a == b for a, b in zip(deployed, designed, strict=True))
     evidence.measure("due_times_as_designed", same, artefact="\n".join(map(str, deployed)))
-
-
-@given("copies of the deployed schedule with a minute of their own")
-def minutes_of_their_own(timetable: Timetable) -> None:
-    timetable.start()
 
 
 @when("the one that is set right has run", target_fixture="punctual")

@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from pytest_bdd import given, then, when
 
 from fixtures.applications.standard import RestoredCopy, Standard
-from fixtures.environment.background import Aside
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import Vigil
 from fixtures.storage.credentials import LiveKeys
 from fixtures.storage.validation import LocationWatch
-from velero_acceptance.checks.bucket import LayoutFindings, Validity, backup_keys, inspect, restore_keys, unreadable
+from velero_acceptance.checks.bucket import LayoutFindings, backup_keys, inspect, restore_keys, unreadable
 from velero_acceptance.core.naming import is_made, unique
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
@@ -114,17 +113,8 @@ def location_watched(location_watch: LocationWatch) -> None:
 
 
 @then("the location is available in every period")
-def is_available_in_every_period(location_watch: LocationWatch, evidence: Evidence) -> None:
-    available_in_every_period(location_watch.after(_periods(evidence)), evidence)
-
-
-@given("the location was watched while other scenarios used it", target_fixture="seen")
-def calmly_watched(calm_watch: Aside[Validity]) -> Validity:
-    return calm_watch.result()
-
-
-@then("the location was available in every period")
-def available_in_every_period(seen: Validity, evidence: Evidence) -> None:
+def available_in_every_period(location_watch: LocationWatch, evidence: Evidence) -> None:
+    seen = location_watch.after(_periods(evidence))
     evidence.observe("longest time between two validations", seen.longest.total_seconds(), "s")
     evidence.measure("validations_observed", seen.periods, artefact=str(seen))
     evidence.measure("validations_missed", seen.missed, artefact=str(seen))

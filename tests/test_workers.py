@@ -12,18 +12,17 @@ import pytest
 from pytest_bdd.scenario import make_python_name
 from typer.testing import CliRunner
 
-from fixtures.environment.background_scenarios import BEGUN
 from lab.lifecycle import Lab
 from lab.programs import Release
-from lab.settings import MOST_LABS, LabSettings
+from lab.settings import LabSettings
 from tests.small_suite import GREEN, Suite, scenario
 from velero_acceptance.cli.main import app
 from velero_acceptance.core.errors import Refusal
-from velero_acceptance.core.settings import Profile, Settings, Target
+from velero_acceptance.core.settings import MOST_LABS, Profile, Settings, Target
 from velero_acceptance.gherkin.documents import FEATURES, read, read_all
-from velero_acceptance.gherkin.selection import BESIDE
-from velero_acceptance.suite.prepare import Interruption, _bring_up
-from velero_acceptance.suite.workers import TOGETHER, ByFeature, scope_of
+from velero_acceptance.gherkin.selection import EXCLUSIVE, shared_with
+from velero_acceptance.suite.prepare import Interruption, _bring_up, _labs
+from velero_acceptance.suite.workers import ByFeature, pytest_collection_modifyitems, share_of
 from velero_acceptance.target.selection import environments
 
 
@@ -31,25 +30,34 @@ def feature_of(criterion: str) -> Path:
     return next(feature.path for feature in read_all() if criterion in feature.tag_line)
 
 
-@pytest.mark.parametrize("group", TOGETHER, ids=lambda group: " ".join(sorted(group)))
-def test_features_that_share_their_work_go_to_one_worker(group: frozenset[str]) -> None:
-    assert len({scope_of(feature_of(criterion), "test_any") for criterion in group}) == 1
+SHARING = {shared for feature in read_all() if (shared := shared_with(feature.tag_line))}
 
 
-def test_any_other_feature_is_a_share_of_its_own() -> None:
-    together = frozenset[str]().union(*TOGETHER)
-    alone = [feature for feature in read_all() if not together & set(feature.tag_line)]
-    assert len({scope_of(feature.path, "test_any") for feature in alone}) == len(alone) > 30
+@pytest.mark.parametrize("tag", sorted(SHARING))
+def test_features_that_share_their_set_up_go_to_one_worker(tag: str) -> None:
+    features = [feature for feature in read_all() if tag in feature.tag_line]
+    names = [make_python_name(found.name) for feature in features for found in feature.scenarios]
+    assert len(features) > 1
+    assert {share_of(feature.path, f"test_{name}") for feature in features for name in names} == {tag}
 
 
-def test_what_goes_on_beside_is_one_share() -> None:
-    judged = {
-        criterion
-        for criterion in BEGUN
-        for found in read(feature_of(criterion)).scenarios
-        if BESIDE in found.tags and scope_of(feature_of(criterion), f"test_{make_python_name(found.name)}") == BESIDE
-    }
-    assert judged == set(BEGUN)
+def test_any_other_feature_is_one_share_and_its_exclusive_scenarios_another() -> None:
+    path = feature_of("AC-002-02")
+    own, alone = (
+        {
+            share_of(path, f"test_{make_python_name(found.name)}")
+            for found in read(path).scenarios
+            if (EXCLUSIVE in found.tags) is exclusive
+        }
+        for exclusive in (False, True)
+    )
+    assert (own, alone) == ({str(path)}, {f"{path} alone"})
+
+
+def test_the_examples_of_an_exclusive_outline_are_exclusive() -> None:
+    path = feature_of("AC-003-05")
+    (outline,) = {found.name for found in read(path).scenarios if found.name.startswith("S3 denies access")}
+    assert share_of(path, f"test_{make_python_name(outline)}[metadata]") == f"{path} alone"
 
 
 class Worker:
@@ -86,26 +94,28 @@ def node(criterion: str, test: str) -> str:
     return f"{feature_of(criterion).relative_to(FEATURES.parent)}::test_{test}"
 
 
-def test_what_goes_on_beside_is_judged_by_the_worker_that_began_it(workers: tuple[Worker, Worker]) -> None:
+def test_a_worker_that_is_free_takes_the_next_share(workers: tuple[Worker, Worker]) -> None:
     first, second = workers
-    calm = next(found.name for found in read(feature_of("AC-001-04")).scenarios if BESIDE in found.tags)
     nodes = [node(criterion, str(index)) for criterion in ("AC-002-01", "AC-002-02") for index in range(4)]
-    scheduler = schedule(workers, [*nodes, node("AC-001-04", make_python_name(calm))])
+    scheduler = schedule(workers, [*nodes, node("AC-001-04", "x")])
     assert (first.asked, second.asked) == ([0, 1, 2, 3], [4, 5, 6, 7])
     for index in range(4, 7):  # the second one is through with its own first
         scheduler.mark_test_complete(cast(Any, second), index)
-    assert second.shutting_down and len(second.asked) == 4
-    for index in range(3):
-        scheduler.mark_test_complete(cast(Any, first), index)
-    assert first.asked == [0, 1, 2, 3, 8]
+    assert (first.asked, second.asked) == ([0, 1, 2, 3], [4, 5, 6, 7, 8])
 
 
-def test_the_first_worker_begins_with_what_needs_no_cluster_to_itself(workers: tuple[Worker, Worker]) -> None:
-    """The turn of what goes on beside is over sooner then."""
-    first, second = workers
-    alone, not_alone = ("AC-002-02", "AC-002-04"), ("AC-002-01", "AC-003-01")
-    schedule(workers, [node(criterion, "x") for criterion in (*alone, *not_alone)])
-    assert (first.asked, second.asked) == ([2, 3], [0, 1])
+def test_what_waits_long_comes_first_and_what_is_exclusive_last() -> None:
+    marks = {"AC-001-01": {"exclusive"}, "AC-001-02": set(), "AC-001-03": {"long"}, "AC-001-04": set()}
+    items = [
+        SimpleNamespace(
+            path=feature_of(criterion),
+            name=f"test_{criterion}",
+            get_closest_marker=lambda name, own=own: name in own,
+        )
+        for criterion, own in marks.items()
+    ]
+    pytest_collection_modifyitems(cast(Any, items))
+    assert [item.name[-9:] for item in items] == ["AC-001-03", "AC-001-02", "AC-001-04", "AC-001-01"]
 
 
 class _Config:
@@ -236,10 +246,16 @@ def test_the_newer_velero_is_at_hand_where_an_upgrade_may_be_run(
     assert done == asked
 
 
-def test_more_workers_than_labs_are_refused(suite: Suite) -> None:
-    done = suite.run("-n", str(MOST_LABS + 1))
+def test_more_labs_than_workers_are_refused(suite: Suite) -> None:
+    done = suite.run("-n", "2", "--labs", "3")
     assert done.returncode == 4
-    assert f"use -n {MOST_LABS}" in done.stdout + done.stderr
+    assert "use -n 3" in done.stdout + done.stderr
+
+
+def test_workers_share_the_labs_in_turn() -> None:
+    settings = Settings(labs=2)
+    configs = [SimpleNamespace(workerinput={"workerid": f"gw{index}"}) for index in range(4)]
+    assert [_labs(settings, cast(Any, config)) for config in configs] == [[1], [2], [1], [2]]
 
 
 def test_a_worker_that_crashes_is_not_replaced(suite: Suite) -> None:

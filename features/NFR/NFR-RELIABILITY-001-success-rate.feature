@@ -11,7 +11,7 @@ Feature: The schedule's backups succeed, again and again
     Then no more of them failed than the design allows
     And the report says what they prove, and what they do not
 
-  @disrupt @beside
+  @disrupt @long
   Scenario: Runs every minute, some of them with a fault
     Given an accelerated schedule, some of whose runs have a fault
     When its runs without a fault are judged
@@ -19,7 +19,7 @@ Feature: The schedule's backups succeed, again and again
     And every run with a fault counts as a failure, and the next one succeeded
     And the report says what they prove, and what they do not
 
-  @disrupt @beside @negative
+  @disrupt @long @negative
   Scenario: Failures of every kind bring the rate down
     Given an accelerated schedule, some of whose runs have a fault
     # without the fault: its runs without a fault are judged
@@ -27,7 +27,7 @@ Feature: The schedule's backups succeed, again and again
     Then the suite calls the rate too low
     And had they been the calendar's, more failed than the design allows
 
-  @soak
+  @soak @long
   Scenario: Schedule, restores and retention for hours
     Given an application that is backed up every minute, and keeps few of its backups
     When this goes on for the hours of the soak

@@ -4,10 +4,10 @@ Feature: S3 stays within reach while Velero runs
   Velero keeps no connection open; what can be observed is that it validates the location in every
   period, and finds it available.
 
-  @beside
+  @long
   Scenario: The location is validated and available in every period
-    Given the location was watched while other scenarios used it
-    Then the location was available in every period
+    Given the location is watched
+    Then the location is available in every period
 
   @passive
   Scenario: Nothing else going on, the location is available in every period

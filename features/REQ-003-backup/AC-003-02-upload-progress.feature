@@ -1,4 +1,4 @@
-@AC-003-02
+@AC-003-02 @shares-slow-link
 Feature: A backup tells how far it is while it uploads
 
   Velero looks at its uploader every ten seconds; the link is slowed down, so that there is something to see.

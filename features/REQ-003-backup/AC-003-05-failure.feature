@@ -57,9 +57,9 @@ Feature: A backup that S3 fails is called failed, and the next one works
     And Velero logged the failure of the backup
     And the next backup of "source" is Completed once S3 is back
 
-  @beside
+  @own-velero @long
   Scenario: S3 goes away in the middle of an upload, for longer than restic is patient
-    Given a second Velero whose way to S3 was cut while it uploaded a volume
+    When a second Velero loses S3 during an upload, for longer than its uploader retries
     Then its backup is Failed, names "connection refused" as the cause, and the failure is logged
     And its next backup is Completed once S3 is back
     And what it had backed up before is undamaged

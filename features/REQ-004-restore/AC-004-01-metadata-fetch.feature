@@ -7,10 +7,12 @@ Feature: A restore fetches its metadata soon after it is asked for
     Then the restore started in time
     And S3 was asked for the metadata of the backup in time
 
-  @beside
+  @long
   Scenario: A backup that the cluster has forgotten is found in the bucket, and restored
-    Given a backup that the cluster has forgotten, but not the bucket
-    Then Velero found it in the bucket again
+    Given an empty namespace "source"
+    And a completed small backup of "source"
+    When the Backup object is deleted, while the bucket keeps its data
+    Then Velero makes the Backup object again from the bucket
     And it can be restored as "copy"
 
   @negative

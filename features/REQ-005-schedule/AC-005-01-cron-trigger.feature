@@ -1,4 +1,4 @@
-@AC-005-01
+@AC-005-01 @shares-schedule-run
 Feature: The daily backup starts by itself
 
   @disrupt
@@ -13,14 +13,13 @@ Feature: The daily backup starts by itself
     Given the deployed schedule is enabled and its clock is UTC
     Then its next due times are those of the design
 
+  @long
   Scenario: A run comes in its minute, and not before
-    Given copies of the deployed schedule with a minute of their own
     When the one that is set right has run
     Then it ran in time, and not before its minute, though Velero had looked at it
 
   @negative
   Scenario: A run before its minute is seen
-    Given copies of the deployed schedule with a minute of their own
     # without the fault: the one that is set right has run
     When the one that is set too early has run
     Then the suite calls it early

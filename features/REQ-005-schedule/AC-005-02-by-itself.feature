@@ -1,4 +1,4 @@
-@AC-005-02
+@AC-005-02 @shares-schedule-run
 Feature: Nobody has to make the daily backup
 
   @disrupt

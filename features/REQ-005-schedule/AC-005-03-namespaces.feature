@@ -1,4 +1,4 @@
-@AC-005-03
+@AC-005-03 @shares-schedule-run
 Feature: The daily backup holds the namespaces of the design, and no other
 
   What a backup was asked to hold and what it holds are two things: the second is read from the

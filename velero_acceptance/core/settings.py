@@ -18,6 +18,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from velero_acceptance.core.errors import Refusal
 
+# Each has its own addresses on this machine.
+MOST_LABS = 4
 RUN_ID = r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$"
 
 
@@ -167,6 +169,8 @@ class Settings(BaseSettings):
     # Runs of the accelerated schedule, and what their faults follow from.
     reliability_runs: Annotated[int, Field(ge=6, le=2000)] = 12
     reliability_seed: str = "velero-acceptance"
+    # Labs side by side, shared by the workers of pytest-xdist.
+    labs: Annotated[int, Field(ge=1, le=MOST_LABS)] = 1
     # How long the soak takes, interruptions not counted.
     hours: Annotated[float, Field(gt=0, le=1000)] = 1.0
     # Where the runs of the schedule are kept, in place of the target's own file.

@@ -19,9 +19,10 @@ from velero_acceptance.criteria.load import Register
 from velero_acceptance.criteria.models import CRITERION_ID
 from velero_acceptance.gherkin.documents import FeatureText, ScenarioText, StepText
 
-# Tags that say something of a scenario, beside the criterion's own.
+# Tags that say something of a scenario, or of what features share, beside the criterion's own.
 KNOWN_TAGS = frozenset(
-    {"negative", "exclusive", "beside", "passive", "observe", "exercise", "disrupt", "soak", "upgrade"}
+    {"negative", "exclusive", "long", "own-velero", "passive", "observe", "exercise", "disrupt", "soak", "upgrade"}
+    | {"shares-slow-link", "shares-timed-run", "shares-schedule-run"}
 )
 
 

@@ -1,18 +1,21 @@
-"""Which scenarios a run of a profile has."""
+"""What the tags of a scenario mean for a run: its profile, its place on the cluster, its place among the workers."""
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 from velero_acceptance.core.settings import Profile
 
-# Tag of scenarios that have the cluster to themselves.
+# Has the cluster to itself.
 EXCLUSIVE = "exclusive"
-
-# Tag of scenarios that only judge what goes on beside the others from the first one on.
-BESIDE = "beside"
-
+# Has a Velero of its own: what happens to the deployed one meanwhile does not concern it.
+OWN_VELERO = "own-velero"
+# Waits for minutes: begun first, and given more time.
+LONG = "long"
+# Only looks at what is there.
 PASSIVE = "passive"
+# Of a feature: its scenarios share their set-up with other features of the same tag.
+SHARED = "shares-"
 
 
 def selected(tags: Set[str], own: Profile, profile: Profile) -> bool:
@@ -25,3 +28,8 @@ def selected(tags: Set[str], own: Profile, profile: Profile) -> bool:
         return profile is Profile.OBSERVE
     tagged = [found for found in Profile if found.value in tags]
     return max((found.rank for found in tagged), default=own.rank) <= profile.rank
+
+
+def shared_with(tags: Iterable[str]) -> str | None:
+    """The tag by which a feature shares its set-up with others."""
+    return next((tag for tag in tags if tag.startswith(SHARED)), None)

@@ -12,9 +12,11 @@ from velero_acceptance.core.settings import Environment, Profile, Target
 from velero_acceptance.drivers.kinds import STORAGE_LOCATION, name_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.report.publish import refuse_locations
 from velero_acceptance.suite.session import TROUBLE, Run, fail, is_worker
 from velero_acceptance.target.clocks import Clocks
+from velero_acceptance.target.created_resources import Housekeeper
 from velero_acceptance.target.lock import RunLock
 from velero_acceptance.target.selection import require_opt_in
 from velero_acceptance.target.snapshot import Comparison, Fingerprint, take
@@ -36,6 +38,10 @@ class Guard:
         self._before: Fingerprint | None = None
 
     @property
+    def _writes(self) -> bool:
+        return self.run.settings.effective_profile is not Profile.OBSERVE
+
+    @property
     def _disrupts(self) -> bool:
         return self.run.settings.effective_profile.rank >= Profile.DISRUPT.rank
 
@@ -45,7 +51,7 @@ class Guard:
             require_opt_in(self._kubernetes, self._environment.velero_namespace)
         if self.run.results is not None:
             refuse_locations(self.run.results, self._locations())
-        if self.run.settings.effective_profile is not Profile.OBSERVE:
+        if self._writes:
             self._lock.acquire()
             self._lock.keep(self._stop)
         elif sweeps:
@@ -64,12 +70,19 @@ class Guard:
         return [(name, str(store.get("bucket", "")), str(store.get("prefix", ""))) for name, store in stores.items()]
 
     def end(self) -> None:
-        """Compare what is not ours with what it was, and give the lock back."""
+        """See what the run has left, compare what is not ours with what it was, and give the lock back."""
         try:
+            if self._writes:
+                self.run.leaks += self._cleaner().leftovers(self.run.settings.run_id)
             if self._before is not None:
                 self._compare(self._before)
         finally:
             self.release()
+
+    def _cleaner(self) -> Housekeeper:
+        found = self._environment
+        velero = Velero(self._kubernetes, found.velero_namespace, found.location, self.run.timeouts)
+        return Housekeeper(self._kubernetes, velero, self._bucket, found.prefix, self.run.timeouts)
 
     def release(self) -> None:
         """Give the lock back, if it is ours."""

@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--data-size", help="of the timed runs, e.g. 256MiB (default) or 10GB; ACCEPTANCE_DATA_SIZE")
     group.addoption("--reliability-runs", help="of the accelerated schedule; ACCEPTANCE_RELIABILITY_RUNS")
     group.addoption("--hours", help="of the soak, with --profile soak; ACCEPTANCE_HOURS")
+    group.addoption("--labs", help="how many labs the workers of -n share (default 1); ACCEPTANCE_LABS")
     group.addoption("--sweep", action="store_true", help="first remove what killed runs left on the target")
 
 
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
             data_size=option.data_size,
             reliability_runs=option.reliability_runs,
             hours=option.hours,
+            labs=option.labs,
         )
         run = Run(settings, Timeouts.from_environment())
         _check_signing_key()
@@ -137,7 +139,7 @@ def _prepare(session: pytest.Session) -> None:
         if run.environment.target is Target.CURRENT:
             run.environment = _by_private_kubeconfig(run.environment, config)
         if others:
-            run.environment.notes["labs"] = f"{len(numbers)} side by side on one machine, of which each worker has one"
+            run.environment.notes["labs"] = f"{len(numbers)} side by side on one machine, shared by the workers"
         if run.settings.results:
             _choose_results(run, run.environment)
         _begin(session, run, [_reachable(run, number) for number in others])
@@ -152,7 +154,7 @@ def _prepare(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the scenarios that may do more to the target than the profile allows."""
     from velero_acceptance.criteria.current import register
-    from velero_acceptance.gherkin.selection import selected
+    from velero_acceptance.gherkin.selection import LONG, selected
 
     profile, criteria = config.stash[RUN].settings.effective_profile, register().criteria
     left_out = []
@@ -164,22 +166,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    patience = float(config.getini("timeout")) + config.stash[RUN].longest
+    for item in items:
+        if item.get_closest_marker(LONG):
+            item.add_marker(pytest.mark.timeout(patience))
 
 
 def _labs(settings: Settings, config: pytest.Config) -> list[int]:
-    """The labs that this process has to do with: a worker of pytest-xdist has its own, who started them has all."""
+    """The labs that this process has to do with: a worker of pytest-xdist has one, who started them has all."""
     if settings.target is not Target.LAB:
         return [1]
     if is_worker(config):
-        return [index_of(config) + 1]
+        return [index_of(config) % settings.labs + 1]
     from xdist.workermanage import parse_tx_spec_config
 
-    from lab.settings import MOST_LABS
-
-    count = len(parse_tx_spec_config(config)) if config.getoption("tx", None) else 1
-    if count > MOST_LABS:
-        raise Refusal(f"each worker has a lab of its own, of which there are at most {MOST_LABS}: use -n {MOST_LABS}")
-    return list(range(1, count + 1))
+    workers = len(parse_tx_spec_config(config)) if config.getoption("tx", None) else 1
+    if workers < settings.labs:
+        raise Refusal(f"{settings.labs} labs need as many workers: use -n {settings.labs} or more")
+    return list(range(1, settings.labs + 1))
 
 
 def _bring_up(settings: Settings, items: list[pytest.Item], numbers: list[int]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from velero_acceptance.core.redaction import Redactor
-from velero_acceptance.core.settings import Environment, Settings
+from velero_acceptance.core.settings import Environment, Profile, Settings
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import Deadline
 from velero_acceptance.evidence.recorder import Evidence
@@ -49,6 +49,13 @@ class Run:
     @property
     def records(self) -> Path:
         return self.folder / "records"
+
+    @property
+    def longest(self) -> float:
+        """Seconds that a scenario tagged @long may take beyond the others: by its data, its runs, or its hours."""
+        data = 5 * self.timeouts["gigabyte"] * self.settings.data_size / 1e9
+        soak = 2 * 3600 * self.settings.hours if self.settings.effective_profile is Profile.SOAK else 0
+        return max(data, 60 * self.settings.reliability_runs, 2 * self.timeouts["uploader_gives_up"], soak)
 
     def leaks_of(self, process: str) -> Path:
         """What a process of the run has left behind; it is there once that has cleaned up."""

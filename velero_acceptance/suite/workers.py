@@ -1,31 +1,24 @@
-"""Which worker of pytest-xdist does what: whole features, and the first one what it has begun beside the others."""
+"""Which worker of pytest-xdist runs what, and how the workers of an interrupted run end."""
 
 from __future__ import annotations
 
 import signal
+from functools import cache
 from pathlib import Path
 
 import pytest
 from pytest_bdd.scenario import make_python_name
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
-from xdist.workermanage import WorkerController
 
 from velero_acceptance.core.waiting import WaitTimedOut, poll
 from velero_acceptance.gherkin.documents import read
-from velero_acceptance.gherkin.selection import BESIDE, EXCLUSIVE
-from velero_acceptance.suite.session import RUN, runs_features
-
-# Criteria whose scenarios look at the same work, which takes long: one worker does it for all of them.
-TOGETHER = (
-    frozenset({"AC-003-02", "AC-004-02"}),
-    frozenset({"AC-003-04", "AC-004-04", "NFR-PERF-001", "NFR-PERF-002"}),
-    frozenset({"AC-005-01", "AC-005-02", "AC-005-03"}),
-)
+from velero_acceptance.gherkin.selection import EXCLUSIVE, LONG, shared_with
+from velero_acceptance.suite.session import RUN, is_scenario, runs_features
 
 
 class ByFeature(LoadScopeScheduling):
-    """A worker that is free takes the next feature; what goes on beside is judged where it was begun."""
+    """A worker that is free takes the next share of the scenarios, in the order in which they were collected."""
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         super().__init__(config, log)
@@ -35,43 +28,32 @@ class ByFeature(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        return scope_of(self._root / file, test)
-
-    def _reschedule(self, node: WorkerController) -> None:
-        if set(self.workqueue) == {BESIDE} and not self._is_first(node):
-            if not node.shutting_down:
-                node.shutdown()
-            return
-        super()._reschedule(node)
-
-    def _assign_work_unit(self, node: WorkerController) -> None:
-        """Keep the first worker off what needs a cluster to itself, as long as it has something else to do.
-
-        What it has begun beside has its turn on the cluster meanwhile.
-        """
-        scopes = sorted(self.workqueue, key=lambda scope: (scope == BESIDE, self._alone(scope) == self._is_first(node)))
-        self.workqueue.move_to_end(scopes[0], last=False)
-        super()._assign_work_unit(node)
-
-    def _is_first(self, node: WorkerController) -> bool:
-        """By its name: the workers are in the order in which they became ready."""
-        return bool(node.gateway.id == min(worker.gateway.id for worker in self.nodes))
-
-    def _alone(self, scope: str) -> bool:
-        files = {nodeid.partition("::")[0] for nodeid in self.workqueue[scope]}
-        return any(EXCLUSIVE in scenario.tags for file in files for scenario in read(self._root / file).scenarios)
+        return share_of(self._root / file, test)
 
 
-def scope_of(path: Path, test: str) -> str:
-    """What is done by one worker: what goes on beside, or a share of the features."""
-    judges = {make_python_name(found.name) for found in read(path).scenarios if BESIDE in found.tags}
-    return BESIDE if test.removeprefix("test_") in judges else share_of(path)
+def share_of(path: Path, test: str) -> str:
+    """What one worker runs of a feature: all of it where features share their set-up, else its exclusive scenarios
+
+    or the others: so that nobody waits for the cluster while others could go on.
+    """
+    if shared := shared_with(read(path).tag_line):
+        return shared
+    return f"{path} alone" if test.removeprefix("test_").partition("[")[0] in _exclusive(path) else str(path)
 
 
-def share_of(path: Path) -> str:
-    """The share of a feature: itself, or those that share their work."""
-    tags = read(path).tag_line
-    return next((" ".join(sorted(group)) for group in TOGETHER if not group.isdisjoint(tags)), str(path))
+@cache
+def _exclusive(path: Path) -> frozenset[str]:
+    return frozenset(make_python_name(found.name) for found in read(path).scenarios if EXCLUSIVE in found.tags)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Scenarios that wait for minutes begin first, those that need the cluster to themselves come last."""
+    shares = {item: share_of(item.path, item.name) for item in items if is_scenario(item)}
+    long, alone = (
+        {share for item, share in shares.items() if item.get_closest_marker(tag)} for tag in (LONG, EXCLUSIVE)
+    )
+    items.sort(key=lambda item: (shares.get(item) in alone, shares.get(item) not in long))
 
 
 @pytest.hookimpl(optionalhook=True)
