@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, then, when
 
-from fixtures.applications.live_writes import QUIESCED, UNQUIESCED, Living, lost
+from fixtures.applications.live_writes import QUIESCED, UNQUIESCED, LiveApplication, lost
 from fixtures.applications.standard import LATE_FILE, Application, Applications, Pair, RestoredCopy, Standard
 from fixtures.applications.workload import CLAIM_NAME, Workload, Workloads
 from fixtures.environment.run_scope import Scope
@@ -89,24 +89,27 @@ HOOKS = {"hooksAttempted": 2}
 
 
 @given("an application that writes while it is backed up, some of its files quiesced by hooks, restored as a copy")
-def living_copy(living: Living) -> None:
-    _ = living.copy
+def living_copy(live_application: LiveApplication) -> None:
+    _ = live_application.copy
 
 
 @then("Velero ran the hooks")
-def hooks_ran(living: Living, evidence: Evidence) -> None:
-    status = living.backed_up.backup.status.get("hookStatus", {})
+def hooks_ran(live_application: LiveApplication, evidence: Evidence) -> None:
+    status = live_application.backed_up.backup.status.get("hookStatus", {})
     evidence.observe("hooks run", int(status.get("hooksAttempted", 0)))
     if status != HOOKS:
         raise Inconclusive(f"Velero did not run the two hooks: {status}")
 
 
 @then("the quiesced file and database and the journal are consistent in the copy")
-def consistent(living: Living, evidence: Evidence) -> None:
-    ledger, database = living.ledger(living.copy, QUIESCED), living.database(living.copy, QUIESCED)
-    journal = living.journal(living.copy)
+def consistent(live_application: LiveApplication, evidence: Evidence) -> None:
+    ledger, database = (
+        live_application.ledger(live_application.copy, QUIESCED),
+        live_application.database(live_application.copy, QUIESCED),
+    )
+    journal = live_application.journal(live_application.copy)
     problems = {
-        "quiesced file": ledger.problems(living.backed_up.ledger_blocks),
+        "quiesced file": ledger.problems(live_application.backed_up.ledger_blocks),
         "quiesced database": database.problems(),
         "journal": journal.problems(),
     }
@@ -116,9 +119,9 @@ def consistent(living: Living, evidence: Evidence) -> None:
 
 
 @then("every write from before the backup is in the copy")
-def nothing_lost(living: Living, evidence: Evidence) -> None:
+def nothing_lost(live_application: LiveApplication, evidence: Evidence) -> None:
     """By the writer's own records. What came after counts as lost when the volume is lost as the backup ends."""
-    backed_up, journal = living.backed_up, living.journal(living.copy)
+    backed_up, journal = live_application.backed_up, live_application.journal(live_application.copy)
     loss = lost(backed_up.after, journal)
     evidence.observe("recovery point: writes lost if the volume is lost when the backup ends", loss.records, "records")
     evidence.observe("recovery point: seconds lost then", loss.seconds, "s")
@@ -128,19 +131,19 @@ def nothing_lost(living: Living, evidence: Evidence) -> None:
 
 
 @then(parsers.parse("the suite calls the file that {which} inconsistent"))
-def called_inconsistent(living: Living, evidence: Evidence, which: str) -> None:
+def called_inconsistent(live_application: LiveApplication, evidence: Evidence, which: str) -> None:
     """Not so the database: of two files read one after the other, SQLite may or may not make a whole one."""
     name = {"no hook quiesces": UNQUIESCED, "hooks quiesce": QUIESCED}[which]
-    found = living.database(living.copy, name).problems()
+    found = live_application.database(live_application.copy, name).problems()
     evidence.observe(f"the database that {which}", "; ".join(found) or "consistent")
-    ledger = living.ledger(living.copy, name)
-    problems = ledger.problems(living.backed_up.ledger_blocks)
-    evidence.refute("files_inconsistent", int(bool(problems)), artefact=f"{', '.join(problems)}\n{ledger}")
+    ledger = live_application.ledger(live_application.copy, name)
+    problems = ledger.problems(live_application.backed_up.ledger_blocks)
+    evidence.expect_violation("files_inconsistent", int(bool(problems)), artefact=f"{', '.join(problems)}\n{ledger}")
 
 
 @then("the suite counts the writes from after the backup as lost")
-def counted_as_lost(living: Living, evidence: Evidence) -> None:
-    written, journal = living.backed_up.after, living.journal(living.copy)
-    evidence.refute(
+def counted_as_lost(live_application: LiveApplication, evidence: Evidence) -> None:
+    written, journal = live_application.backed_up.after, live_application.journal(live_application.copy)
+    evidence.expect_violation(
         "writes_lost", lost(written, journal).records, artefact=f"written: {written}\nin the copy: {journal}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_bdd import given, parsers, then, when
 
-from fixtures.applications.excluded_volumes import LeftOut
+from fixtures.applications.excluded_volumes import ExcludedVolumes
 from fixtures.applications.standard import Application, Applications
 from fixtures.applications.workload import Workload
 from fixtures.environment.run_scope import Scope
@@ -67,7 +67,7 @@ def both_started_in_time(both: tuple[Operation, Operation], evidence: Evidence, 
 def never_started(backup: Operation, evidence: Evidence) -> None:
     assert backup.phase == "FailedValidation" and "nowhere" in backup.reason(), backup.status
     assert "InProgress" not in {transition.phase for transition in backup.transitions}
-    evidence.refute("initiation", None, artefact=backup.reason())
+    evidence.expect_violation("initiation", None, artefact=backup.reason())
 
 
 @then("the backup is Completed, without errors and with all items")
@@ -104,20 +104,22 @@ def _measure_copy(backup: Operation, bucket: Bucket, environment: Environment, e
     """Velero can write Completed to the object although the copy in S3 was not updated."""
     copy = bucket.json(environment.key("backups", backup.name, "velero-backup.json"))
     phase = copy["status"]["phase"]
-    evidence.measure("copies_not_completed", int(phase != "Completed"), artefact=f"phase of the copy: {phase}")
+    evidence.measure("metadata_not_completed", int(phase != "Completed"), artefact=f"phase of the copy: {phase}")
 
 
 @given(parsers.parse('a namespace "{alias}" with these claims'), target_fixture="claims")
-def claims_left_out(scope: Scope, left_out: LeftOut, datatable: list[list[str]], alias: str) -> list[str]:
+def claims_left_out(
+    scope: Scope, excluded_volumes: ExcludedVolumes, datatable: list[list[str]], alias: str
+) -> list[str]:
     """The table's first column names the claims that ``fixtures/left_out.py`` makes."""
     names = [row[0] for row in datatable[1:]]
-    left_out.deploy(scope, scope.namespace(alias), names)
+    excluded_volumes.deploy(scope, scope.namespace(alias), names)
     return names
 
 
 @given(parsers.parse('a namespace "{alias}" with the claim "{claim}"'), target_fixture="claims")
-def claim_not_left_out(scope: Scope, left_out: LeftOut, alias: str, claim: str) -> list[str]:
-    left_out.deploy(scope, scope.namespace(alias), [claim])
+def claim_not_left_out(scope: Scope, excluded_volumes: ExcludedVolumes, alias: str, claim: str) -> list[str]:
+    excluded_volumes.deploy(scope, scope.namespace(alias), [claim])
     return [claim]
 
 
@@ -145,7 +147,7 @@ def called_completed(backup: Operation) -> None:
 @then("the suite names every one of these claims as not in the backup")
 def claims_named(
     claims: list[str],
-    left_out: LeftOut,
+    excluded_volumes: ExcludedVolumes,
     backup: Operation,
     velero: Velero,
     bucket: Bucket,
@@ -153,6 +155,6 @@ def claims_named(
     evidence: Evidence,
 ) -> None:
     info = bucket.json(environment.key("backups", backup.name, f"{backup.name}-volumeinfo.json.gz"))
-    found = coverage.audit(left_out.claims, left_out.pods, velero.volume_backups(backup.name), info)
+    found = coverage.audit(excluded_volumes.claims, excluded_volumes.pods, velero.volume_backups(backup.name), info)
     assert sorted(gap.claim for gap in coverage.gaps(found)) == sorted(claims), coverage.table(found)
-    evidence.refute("claims_without_data", len(coverage.gaps(found)), artefact=coverage.table(found))
+    evidence.expect_violation("claims_without_data", len(coverage.gaps(found)), artefact=coverage.table(found))

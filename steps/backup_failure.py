@@ -9,9 +9,9 @@ from pytest_bdd import given, parsers, then, when
 
 from fixtures.applications.standard import Application, Applications
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import Vigil
+from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.long_outage import LongOutage, Outage
-from fixtures.faults.outages import EXPECTED, Denial, Interrupted
+from fixtures.faults.outages import EXPECTED_ERRORS, AccessDenial, BackupFaults
 from velero_acceptance.checks import backups
 from velero_acceptance.corpus.uploaders import Uploader
 from velero_acceptance.drivers.kinds import Json, name_of
@@ -37,49 +37,67 @@ def known_unavailable(velero: Velero) -> None:
 
 
 @given(parsers.parse('S3 denies Velero the {objects} of "{alias}"'))
-def denied(scope: Scope, denial: Denial, uploader: Uploader, vigil: Vigil, objects: str, alias: str) -> None:
-    vigil.allow_errors(f"{EXPECTED}|{uploader.fault_words}")
-    denial.deny(objects, scope.name(alias))
+def denied(
+    scope: Scope,
+    access_denial: AccessDenial,
+    uploader: Uploader,
+    velero_health: VeleroHealth,
+    objects: str,
+    alias: str,
+) -> None:
+    velero_health.allow_errors(f"{EXPECTED_ERRORS}|{uploader.fault_words}")
+    access_denial.deny(objects, scope.name(alias))
 
 
 @given("the way to S3 is slow")
-def slow_way(toxiproxy: Toxiproxy, uploader: Uploader, vigil: Vigil) -> None:
-    vigil.allow_errors(f"{EXPECTED}|{uploader.fault_words}")
+def slow_way(toxiproxy: Toxiproxy, uploader: Uploader, velero_health: VeleroHealth) -> None:
+    velero_health.allow_errors(f"{EXPECTED_ERRORS}|{uploader.fault_words}")
     toxiproxy.throttle(SLOW)
 
 
 @when(
     parsers.parse('"{alias}" is backed up, and node-agent ends while its volume is uploaded'), target_fixture="backup"
 )
-def agent_ends(scope: Scope, interrupted: Interrupted, vigil: Vigil, alias: str) -> Operation:
-    vigil.expect_restart()
+def agent_ends(scope: Scope, backup_faults: BackupFaults, velero_health: VeleroHealth, alias: str) -> Operation:
+    velero_health.expect_restart()
     name = scope.backup_name(alias)
-    return interrupted.backup(name, scope.name(alias), scope.labels, interrupted.end_agent)
+    return backup_faults.backup(name, scope.name(alias), scope.labels, backup_faults.end_agent)
 
 
 @when(parsers.parse('"{alias}" is backed up, and Velero ends while its volume is uploaded'), target_fixture="backup")
-def server_ends(scope: Scope, interrupted: Interrupted, velero: Velero, vigil: Vigil, alias: str) -> Operation:
+def server_ends(
+    scope: Scope,
+    backup_faults: BackupFaults,
+    velero: Velero,
+    velero_health: VeleroHealth,
+    alias: str,
+) -> Operation:
     def restart(_: Json) -> None:
         velero.restart()
 
-    vigil.expect_restart()
-    return interrupted.backup(scope.backup_name(alias), scope.name(alias), scope.labels, restart)
+    velero_health.expect_restart()
+    return backup_faults.backup(scope.backup_name(alias), scope.name(alias), scope.labels, restart)
 
 
 @given(parsers.parse("S3 {fault} from now on"))
-def failing_from_now_on(toxiproxy: Toxiproxy, vigil: Vigil, fault: str) -> None:
-    vigil.allow_errors(EXPECTED)
+def failing_from_now_on(toxiproxy: Toxiproxy, velero_health: VeleroHealth, fault: str) -> None:
+    velero_health.allow_errors(EXPECTED_ERRORS)
     FAULTS[fault](toxiproxy)
 
 
 @when(parsers.parse('"{alias}" is backed up, and S3 {fault} while {moment}'), target_fixture="backup")
 def failing_meanwhile(
-    scope: Scope, interrupted: Interrupted, toxiproxy: Toxiproxy, alias: str, fault: str, moment: str
+    scope: Scope,
+    backup_faults: BackupFaults,
+    toxiproxy: Toxiproxy,
+    alias: str,
+    fault: str,
+    moment: str,
 ) -> Operation:
     def happens(_: Json) -> None:
         FAULTS[fault](toxiproxy)
 
-    return interrupted.backup(scope.backup_name(alias), scope.name(alias), scope.labels, happens, moment)
+    return backup_faults.backup(scope.backup_name(alias), scope.name(alias), scope.labels, happens, moment)
 
 
 @when(parsers.parse('"{alias}" is backed up with little patience for its volumes'), target_fixture="backup")
@@ -92,17 +110,17 @@ def backed_up_with_little_patience(scope: Scope, velero: Velero, alias: str) -> 
 @then(parsers.parse('the backup is {phase} and names "{cause}" as the cause'))
 def failure_reported(
     backup: Operation,
-    interrupted: Interrupted,
+    backup_faults: BackupFaults,
     velero: Velero,
     uploader: Uploader,
-    vigil: Vigil,
+    velero_health: VeleroHealth,
     evidence: Evidence,
     phase: str,
     cause: str,
 ) -> None:
-    words = interrupted.words(backup)
-    if not uploader.says_why:
-        words += vigil.error_lines_of([name_of(volume) for volume in velero.volume_backups(backup.name)])
+    words = backup_faults.words(backup)
+    if not uploader.reports_cause:
+        words += velero_health.error_lines_of([name_of(volume) for volume in velero.volume_backups(backup.name)])
     missing = backups.unreported(backup.phase, phase, cause, words)
     evidence.observe("from the backup's creation to its end", round(backup.transitions[-1].seconds, 1), "s")
     evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))
@@ -110,10 +128,14 @@ def failure_reported(
 
 @then("the backup fails and names that as the cause, or is whole where another pod uploads")
 def survived_or_reported(
-    backup: Operation, interrupted: Interrupted, velero: Velero, uploader: Uploader, evidence: Evidence
+    backup: Operation,
+    backup_faults: BackupFaults,
+    velero: Velero,
+    uploader: Uploader,
+    evidence: Evidence,
 ) -> None:
     """Which of the two it must be is the uploader's: neither passes for the other."""
-    cause, words = uploader.agent_lost, interrupted.words(backup)
+    cause, words = uploader.agent_lost_error, backup_faults.words(backup)
     if cause is None:
         missing = backups.unsaved(backup.phase, velero.volume_backups(backup.name))
     else:
@@ -123,8 +145,8 @@ def survived_or_reported(
 
 
 @then("Velero logged the failure of the backup")
-def failure_logged(backup: Operation, vigil: Vigil, evidence: Evidence) -> None:
-    lines = backups.logged(vigil.error_lines(), backup.name)
+def failure_logged(backup: Operation, velero_health: VeleroHealth, evidence: Evidence) -> None:
+    lines = backups.logged(velero_health.error_lines(), backup.name)
     evidence.measure("faults_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the backup")
 
 
@@ -132,18 +154,18 @@ def failure_logged(backup: Operation, vigil: Vigil, evidence: Evidence) -> None:
 def next_completed(
     scope: Scope,
     velero: Velero,
-    interrupted: Interrupted,
-    denial: Denial,
+    backup_faults: BackupFaults,
+    access_denial: AccessDenial,
     toxiproxy: Toxiproxy,
     evidence: Evidence,
     alias: str,
 ) -> None:
-    denial.lift()
+    access_denial.lift()
     toxiproxy.heal()
     healed = datetime.now(UTC)
     velero.wait_location("Available", validated_after=healed)
     evidence.accelerate("repository tried again at once")
-    interrupted.retry_repository(scope.name(alias))
+    backup_faults.retry_repository(scope.name(alias))
     following = velero.backup(scope.backup_name("next"), labels=scope.labels, includedNamespaces=[scope.name(alias)])
     volumes = [volume["status"].get("phase") for volume in velero.volume_backups(following.name)]
     whole = following.phase == "Completed" and volumes == ["Completed"]
@@ -152,21 +174,25 @@ def next_completed(
 
 @given("an application whose backup S3 has failed", target_fixture="application")
 def failed_application(
-    scope: Scope, applications: Applications, velero: Velero, denial: Denial, vigil: Vigil
+    scope: Scope,
+    applications: Applications,
+    velero: Velero,
+    access_denial: AccessDenial,
+    velero_health: VeleroHealth,
 ) -> Application:
-    vigil.allow_errors(EXPECTED)
+    velero_health.allow_errors(EXPECTED_ERRORS)
     workload = applications.deploy(scope, "failed")
-    denial.deny("data", workload.namespace)
+    access_denial.deny("data", workload.namespace)
     name, namespaces = scope.backup_name("failed"), [workload.namespace]
     return Application(workload, velero.backup(name, labels=scope.labels, includedNamespaces=namespaces), [], [])
 
 
 @then("the suite does not see a failure in its backup")
-def no_failure(application: Application, interrupted: Interrupted, evidence: Evidence) -> None:
+def no_failure(application: Application, backup_faults: BackupFaults, evidence: Evidence) -> None:
     """As the check would, had a fault missed it: a backup that is Completed reports nothing."""
-    words = interrupted.words(application.backup)
+    words = backup_faults.words(application.backup)
     missing = backups.unreported(application.backup.phase, "PartiallyFailed", "Access Denied", words)
-    evidence.refute("faults_not_reported", int(bool(missing)), artefact="\n".join(missing))
+    evidence.expect_violation("faults_not_reported", int(bool(missing)), artefact="\n".join(missing))
 
 
 @when("a second Velero loses S3 during an upload, for longer than its uploader retries", target_fixture="outage_seen")

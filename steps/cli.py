@@ -10,7 +10,7 @@ from pytest_bdd import given, parsers, then, when
 from fixtures.applications.standard import Application
 from fixtures.applications.workload import Workloads
 from fixtures.cli.accounts import Account, Accounts
-from fixtures.cli.commands import Attempt, Commands
+from fixtures.cli.commands import CommandOutcome, Commands
 from fixtures.environment.optional_systems import Tracer
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import cli_output
@@ -31,26 +31,28 @@ def account_that(accounts: Accounts, rights: str) -> Account:
 
 @given("Velero is at rest")
 def at_rest(commands: Commands) -> None:
-    commands.wait_at_rest()
+    commands.wait_idle()
 
 
 # -- again and again, each call followed to its effect -----------------------------------------
 
 
 @when(parsers.parse('the account backs up "{alias}" with velero, again and again'), target_fixture="attempts")
-def backs_up_often(scope: Scope, commands: Commands, account: Account, evidence: Evidence, alias: str) -> list[Attempt]:
+def backs_up_often(
+    scope: Scope, commands: Commands, account: Account, evidence: Evidence, alias: str
+) -> list[CommandOutcome]:
     return _often(evidence, lambda number: commands.backup(account, scope.name(alias), number))
 
 
 @when("the account lists the backups with velero, again and again", target_fixture="attempts")
-def lists_often(commands: Commands, account: Account, evidence: Evidence) -> list[Attempt]:
+def lists_often(commands: Commands, account: Account, evidence: Evidence) -> list[CommandOutcome]:
     return _often(evidence, lambda _: commands.listing(account))
 
 
 @when("the account describes the backup with velero, again and again", target_fixture="attempts")
 def describes_often(
     commands: Commands, account: Account, application: Application, evidence: Evidence
-) -> list[Attempt]:
+) -> list[CommandOutcome]:
     return _often(evidence, lambda _: commands.description(account, application.backup.name))
 
 
@@ -60,7 +62,7 @@ def describes_often(
 )
 def restores_often(
     commands: Commands, account: Account, application: Application, s3_trace: Tracer, evidence: Evidence
-) -> list[Attempt]:
+) -> list[CommandOutcome]:
     return _often(evidence, lambda number: commands.restore(account, application, s3_trace, number))
 
 
@@ -73,17 +75,19 @@ def small_backups(scope: Scope, velero: Velero, evidence: Evidence, alias: str) 
 
 
 @when("the account deletes them with velero, one after the other", target_fixture="attempts")
-def deletes_all(commands: Commands, account: Account, small_backups: list[str]) -> list[Attempt]:
+def deletes_all(commands: Commands, account: Account, small_backups: list[str]) -> list[CommandOutcome]:
     return [commands.deletion(account, name) for name in small_backups]
 
 
 @when("the account applies schedules with kubectl, again and again", target_fixture="attempts")
-def applies_often(commands: Commands, account: Account, evidence: Evidence) -> list[Attempt]:
+def applies_often(commands: Commands, account: Account, evidence: Evidence) -> list[CommandOutcome]:
     return _often(evidence, lambda number: commands.schedule(account, number))
 
 
 @when("the account reads the log of the backup with velero, again and again", target_fixture="attempts")
-def reads_often(commands: Commands, account: Account, application: Application, evidence: Evidence) -> list[Attempt]:
+def reads_often(
+    commands: Commands, account: Account, application: Application, evidence: Evidence
+) -> list[CommandOutcome]:
     return _often(evidence, lambda _: commands.logs(account, application.backup.name))
 
 
@@ -94,7 +98,7 @@ def reads_often(commands: Commands, account: Account, application: Application, 
 @then("each call says so, and its backup is gone in time, object and keys")
 @then("each call says so, and its schedule is active in time")
 @then("each time it is the log that S3 holds, line for line, in time")
-def all_in_time(attempts: list[Attempt], evidence: Evidence) -> None:
+def all_in_time(attempts: list[CommandOutcome], evidence: Evidence) -> None:
     """What each has to bring about, and what its output has to say, is in ``fixtures/commands.py``."""
     wrong = [attempt for attempt in attempts if attempt.problems]
     seconds = [attempt.seconds for attempt in attempts]
@@ -102,14 +106,16 @@ def all_in_time(attempts: list[Attempt], evidence: Evidence) -> None:
     evidence.measure("wrong_outputs", len(wrong), artefact=shown)
     evidence.measure("commands_timed", len(seconds))
     evidence.observe("median of the responses", round(statistics.median(seconds), 2), "s")
-    evidence.measure("response", round(max(seconds), 2), artefact="\n".join(f"{second:.3f} s" for second in seconds))
+    evidence.measure(
+        "response_time", round(max(seconds), 2), artefact="\n".join(f"{second:.3f} s" for second in seconds)
+    )
 
 
 def _calls(evidence: Evidence) -> int:
     return int(evidence.criterion.threshold("commands_timed").value)
 
 
-def _often(evidence: Evidence, call: Callable[[str], Attempt]) -> list[Attempt]:
+def _often(evidence: Evidence, call: Callable[[str], CommandOutcome]) -> list[CommandOutcome]:
     """As many calls, one after the other, as the register wants; each is given its number."""
     return [call(str(number)) for number in range(_calls(evidence))]
 
@@ -118,12 +124,14 @@ def _often(evidence: Evidence, call: Callable[[str], Attempt]) -> list[Attempt]:
 
 
 @when(parsers.parse('the account backs up "{alias}" with velero'), target_fixture="attempt")
-def backs_up(scope: Scope, commands: Commands, account: Account, alias: str) -> Attempt:
+def backs_up(scope: Scope, commands: Commands, account: Account, alias: str) -> CommandOutcome:
     return commands.backup(account, scope.name(alias), "refused")
 
 
 @when(parsers.parse("the account asks velero for a backup with {mistake}"), target_fixture="attempt")
-def asks_wrongly(scope: Scope, commands: Commands, account: Account, application: Application, mistake: str) -> Attempt:
+def asks_wrongly(
+    scope: Scope, commands: Commands, account: Account, application: Application, mistake: str
+) -> CommandOutcome:
     wrong = {
         "a name that Kubernetes does not take": {"name": "Not_a_name"},
         "the name of the backup that there is": {"name": application.backup.name},
@@ -134,73 +142,73 @@ def asks_wrongly(scope: Scope, commands: Commands, account: Account, application
 
 
 @when("the account lists the backups with velero", target_fixture="attempt")
-def lists(commands: Commands, account: Account) -> Attempt:
+def lists(commands: Commands, account: Account) -> CommandOutcome:
     return commands.listing(account)
 
 
 @when("the account asks velero to list a backup that does not exist", target_fixture="attempt")
-def lists_nothing(commands: Commands, account: Account) -> Attempt:
+def lists_nothing(commands: Commands, account: Account) -> CommandOutcome:
     called = account.velero.get_backup(NOWHERE)
-    return Attempt.ended(called, cli_output.listed(called, [{"metadata": {"name": NOWHERE}, "spec": {}}], []))
+    return CommandOutcome.ended(called, cli_output.listed(called, [{"metadata": {"name": NOWHERE}, "spec": {}}], []))
 
 
 @when("the account describes the backup with velero", target_fixture="attempt")
-def describes(commands: Commands, account: Account, application: Application) -> Attempt:
+def describes(commands: Commands, account: Account, application: Application) -> CommandOutcome:
     return commands.description(account, application.backup.name)
 
 
 @when("the account describes a backup that does not exist with velero", target_fixture="attempt")
-def describes_nothing(commands: Commands, account: Account) -> Attempt:
+def describes_nothing(commands: Commands, account: Account) -> CommandOutcome:
     return commands.description(account, NOWHERE)
 
 
 @when("the account restores the application's settings with velero", target_fixture="attempt")
-def restores(commands: Commands, account: Account, application: Application) -> Attempt:
+def restores(commands: Commands, account: Account, application: Application) -> CommandOutcome:
     return commands.unfollowed_restore(account, application.backup.name, application.workload.namespace)
 
 
 @when("the account restores a backup that does not exist with velero", target_fixture="attempt")
-def restores_nothing(commands: Commands, account: Account) -> Attempt:
+def restores_nothing(commands: Commands, account: Account) -> CommandOutcome:
     return commands.unfollowed_restore(account, NOWHERE, NOWHERE)
 
 
 @when("the account deletes the small backup with velero", target_fixture="attempt")
-def deletes(commands: Commands, account: Account, backup: Operation) -> Attempt:
+def deletes(commands: Commands, account: Account, backup: Operation) -> CommandOutcome:
     return commands.requested_deletion(account, backup.name)
 
 
 @when("the account deletes the small backup with velero, and confirms nothing", target_fixture="attempt")
-def deletes_unconfirmed(commands: Commands, account: Account, backup: Operation) -> Attempt:
+def deletes_unconfirmed(commands: Commands, account: Account, backup: Operation) -> CommandOutcome:
     return commands.unconfirmed_deletion(account, backup.name)
 
 
 @when("the account deletes a backup that does not exist with velero", target_fixture="attempt")
-def deletes_nothing(commands: Commands, account: Account) -> Attempt:
+def deletes_nothing(commands: Commands, account: Account) -> CommandOutcome:
     return commands.requested_deletion(account, NOWHERE)
 
 
 @when("the account applies a schedule with kubectl", target_fixture="attempt")
-def applies(commands: Commands, account: Account) -> Attempt:
+def applies(commands: Commands, account: Account) -> CommandOutcome:
     return commands.apply_schedule(account, "refused")
 
 
 @when("the account applies a schedule with a misspelt field with kubectl", target_fixture="attempt")
-def applies_misspelt(commands: Commands, account: Account) -> Attempt:
+def applies_misspelt(commands: Commands, account: Account) -> CommandOutcome:
     return commands.apply_schedule(account, "misspelt", shedule="0 2 * * *")
 
 
 @when("the account applies a schedule whose time is impossible with kubectl", target_fixture="attempt")
-def applies_impossible(commands: Commands, account: Account) -> Attempt:
+def applies_impossible(commands: Commands, account: Account) -> CommandOutcome:
     return commands.apply_schedule(account, "impossible", cron="61 2 * * *")
 
 
 @when("the account reads the log of the backup with velero", target_fixture="attempt")
-def reads_log(commands: Commands, account: Account, application: Application) -> Attempt:
+def reads_log(commands: Commands, account: Account, application: Application) -> CommandOutcome:
     return commands.logs(account, application.backup.name)
 
 
 @when("the account reads the log of a backup that does not exist with velero", target_fixture="attempt")
-def reads_nothing(commands: Commands, account: Account) -> Attempt:
+def reads_nothing(commands: Commands, account: Account) -> CommandOutcome:
     return commands.logs(account, NOWHERE)
 
 
@@ -208,64 +216,69 @@ def reads_nothing(commands: Commands, account: Account) -> Attempt:
 
 
 @then(parsers.parse('the command fails and says "{reason}"'))
-def fails(attempt: Attempt, evidence: Evidence, reason: str) -> None:
+def fails(attempt: CommandOutcome, evidence: Evidence, reason: str) -> None:
     _failed(attempt, reason, evidence)
 
 
 @then("the account is refused")
-def account_refused(attempt: Attempt, account: Account, evidence: Evidence) -> None:
+def account_refused(attempt: CommandOutcome, account: Account, evidence: Evidence) -> None:
     """By the API server, which names the account: no other failure passes for a refusal."""
     allowed = int(not cli_output.refused(attempt.called))
-    evidence.measure("forbidden_calls_allowed", allowed, artefact=str(attempt))
+    evidence.measure("unauthorized_calls_allowed", allowed, artefact=str(attempt))
     _failed(attempt, f'User "{account.user}" cannot', evidence)
 
 
 @then("nothing was made by it")
-def nothing_made(commands: Commands, attempt: Attempt, evidence: Evidence) -> None:
-    assert commands.made() == [], f"{attempt.called.command} made something: {commands.made()}"
-    evidence.refute("response", None, artefact=str(attempt))
+def nothing_made(commands: Commands, attempt: CommandOutcome, evidence: Evidence) -> None:
+    assert commands.created() == [], f"{attempt.called.command} made something: {commands.created()}"
+    evidence.expect_violation("response_time", None, artefact=str(attempt))
 
 
 @given("the object of the small backup is lost")
 def object_lost(commands: Commands, backup: Operation) -> Iterator[None]:
-    lost = commands.lose_object(backup.name)
+    lost = commands.delete_object(backup.name)
     yield
-    commands.give_back(lost)
+    commands.restore_object(lost)
 
 
 @then("the list is seen to lack the small backup")
 def list_incomplete(
-    commands: Commands, kubernetes: Kubernetes, velero: Velero, attempt: Attempt, backup: Operation, evidence: Evidence
+    commands: Commands,
+    kubernetes: Kubernetes,
+    velero: Velero,
+    attempt: CommandOutcome,
+    backup: Operation,
+    evidence: Evidence,
 ) -> None:
     found = kubernetes.get(BACKUP, backup.name, velero.namespace)
     if found is not None and found["metadata"]["uid"] != backup.item["metadata"]["uid"]:
         raise Inconclusive("Velero has found the backup in S3 by itself, maybe before the list was made")
     assert f"{backup.name} is in S3 and not in the list" in attempt.problems, str(attempt)
-    evidence.refute("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
+    evidence.expect_violation("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
 
 
 @then("the description is seen to lack what is in S3")
-def description_incomplete(attempt: Attempt, evidence: Evidence) -> None:
+def description_incomplete(attempt: CommandOutcome, evidence: Evidence) -> None:
     """Its exit code says nothing: `velero backup describe` has 0 also here."""
     evidence.observe("exit code without S3", attempt.called.code)
-    evidence.refute("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
+    evidence.expect_violation("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
     lacking = [problem for problem in attempt.problems if problem.startswith("it says <error")]
     assert lacking, f"the description is wrong for another reason: {attempt.problems}"
 
 
 @then("the output is seen to be no deletion")
-def no_deletion_said(attempt: Attempt, evidence: Evidence) -> None:
-    evidence.refute("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
+def no_deletion_said(attempt: CommandOutcome, evidence: Evidence) -> None:
+    evidence.expect_violation("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
 
 
 @then("the small backup is still there, and nobody wants it deleted")
-def not_deleted(commands: Commands, backup: Operation, attempt: Attempt, evidence: Evidence) -> None:
+def not_deleted(commands: Commands, backup: Operation, attempt: CommandOutcome, evidence: Evidence) -> None:
     assert commands.requests_to_delete(backup.name) == [], f"{attempt.called.command} asked for a deletion"
     _still_there(commands, backup, attempt, evidence)
 
 
 @then("the small backup is still there, and Velero says why")
-def kept(commands: Commands, backup: Operation, attempt: Attempt, evidence: Evidence) -> None:
+def kept(commands: Commands, backup: Operation, attempt: CommandOutcome, evidence: Evidence) -> None:
     """The command may have had nothing to complain of: it only asks (velero issue 4203)."""
     asked = attempt.called.code == 0
     errors = commands.wait_deletion_failed(backup.name) if asked else [attempt.called.stderr]
@@ -278,7 +291,7 @@ def schedule_refused(
     scope: Scope,
     kubernetes: Kubernetes,
     velero: Velero,
-    attempt: Attempt,
+    attempt: CommandOutcome,
     evidence: Evidence,
     timeouts: Timeouts,
 ) -> None:
@@ -295,7 +308,7 @@ def schedule_refused(
     )
     assert item is not None and phase_of(item) == "FailedValidation", item
     assert any("61" in error for error in item["status"]["validationErrors"]), item["status"]
-    evidence.refute("response", None, artefact=str(item["status"]))
+    evidence.expect_violation("response_time", None, artefact=str(item["status"]))
 
 
 @given(parsers.parse('a namespace "{alias}" with an empty volume'))
@@ -322,7 +335,7 @@ def backup_at_work(scope: Scope, kubernetes: Kubernetes, velero: Velero, timeout
 @when("the account reads its log with velero meanwhile", target_fixture="attempt")
 def reads_running(
     commands: Commands, kubernetes: Kubernetes, velero: Velero, account: Account, running: str
-) -> Attempt:
+) -> CommandOutcome:
     attempt = commands.logs(account, running)
     if phase_of(kubernetes.get(BACKUP, running, velero.namespace)) in FINISHED:
         raise Inconclusive("the backup ended before its log was asked for")
@@ -337,17 +350,17 @@ def log_later(commands: Commands, velero: Velero, account: Account, running: str
 
 
 @then("the command fails soon and names the log that it could not fetch")
-def fails_without_s3(attempt: Attempt, application: Application, evidence: Evidence) -> None:
+def fails_without_s3(attempt: CommandOutcome, application: Application, evidence: Evidence) -> None:
     evidence.measure("outage_response", round(attempt.called.seconds, 2), artefact=str(attempt))
     _failed(attempt, f"{application.backup.name}-logs.gz", evidence)
 
 
-def _failed(attempt: Attempt, reason: str, evidence: Evidence) -> None:
+def _failed(attempt: CommandOutcome, reason: str, evidence: Evidence) -> None:
     unclear = cli_output.unclear(attempt.called, reason)
     evidence.measure("unclear_errors", int(bool(unclear)), artefact="\n".join([str(attempt), *unclear]))
-    evidence.refute("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
+    evidence.expect_violation("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
 
 
-def _still_there(commands: Commands, backup: Operation, attempt: Attempt, evidence: Evidence) -> None:
+def _still_there(commands: Commands, backup: Operation, attempt: CommandOutcome, evidence: Evidence) -> None:
     assert commands.whole(backup.name), f"{backup.name} is no longer whole"
-    evidence.refute("response", None, artefact=str(attempt))
+    evidence.expect_violation("response_time", None, artefact=str(attempt))

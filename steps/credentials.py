@@ -8,12 +8,12 @@ from pytest_bdd import given, parsers, then, when
 
 from fixtures.environment.optional_systems import Tracer
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import Vigil
-from fixtures.storage.credentials import Keys, LiveKeys, Rotation
+from fixtures.environment.velero_health import VeleroHealth
+from fixtures.storage.credentials import DeployedKeys, KeyRotation, S3Keys
 from fixtures.storage.locations import Locations
-from fixtures.storage.secret_search import Search
+from fixtures.storage.secret_search import SecretSearch
 from velero_acceptance.checks import secret_exposure
-from velero_acceptance.core.naming import is_made
+from velero_acceptance.core.naming import is_generated_name
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.kinds import ACCESS_REVIEW, CONFIG_MAP, POD, SECRET, SERVICE_ACCOUNT, name_of
@@ -25,57 +25,69 @@ from velero_acceptance.evidence.recorder import Evidence
 
 
 @then("Velero and node-agent read the credentials from a file")
-def mounted(velero: Velero, live_keys: LiveKeys, evidence: Evidence) -> None:
+def mounted(velero: Velero, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
     programs = {SERVER: velero.server_pods(), AGENT: velero.agent_pods()}
     pods = [pod for found in programs.values() for pod in found]
     problems = [
         problem
         for name, found in programs.items()
         for pod in found
-        if (problem := secret_exposure.mount_problem(pod, name, live_keys.secret))
+        if (problem := secret_exposure.mount_problem(pod, name, deployed_keys.secret))
     ]
     assert all(programs.values()), f"only these pods run: {[name_of(pod) for pod in pods]}"
     evidence.observe(
-        "mode of the credentials file", ", ".join({secret_exposure.file_mode(p, live_keys.secret) for p in pods})
+        "mode of the credentials file", ", ".join({secret_exposure.file_mode(p, deployed_keys.secret) for p in pods})
     )
     evidence.measure("mounts_missing", len(problems), artefact="\n".join(problems) or "all of them mount it")
 
 
 @then("no other pod of the cluster takes the secret")
-def no_other_pod(velero: Velero, search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
-    foreign = search.foreign_users(live_keys.secret)
-    evidence.measure("foreign_mounts", len(foreign), artefact=f"other pods that take the secret: {foreign}")
+def no_other_pod(velero: Velero, secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
+    foreign = secret_search.foreign_users(deployed_keys.secret)
+    evidence.measure("mounts_by_other_pods", len(foreign), artefact=f"other pods that take the secret: {foreign}")
 
 
 @then("no argument, variable, log, event or object of the cluster holds the keys")
-def keys_nowhere(search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
-    texts = search.texts(live_keys.secret)
-    found = secret_exposure.places(live_keys.material, texts)
+def keys_nowhere(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
+    texts = secret_search.texts(deployed_keys.secret)
+    found = secret_exposure.places(deployed_keys.material, texts)
     evidence.observe("objects and logs searched", len(texts))
     evidence.measure("exposed_keys", len(found), artefact="\n".join(found) or f"searched: {len(texts)}, found: none")
 
 
 @then(parsers.parse('a service account in "{alias}" is refused the secret'))
 def refused_elsewhere(
-    kubernetes: Kubernetes, scope: Scope, environment: Environment, live_keys: LiveKeys, evidence: Evidence, alias: str
+    kubernetes: Kubernetes,
+    scope: Scope,
+    environment: Environment,
+    deployed_keys: DeployedKeys,
+    evidence: Evidence,
+    alias: str,
 ) -> None:
     """Asked twice: what the rules say, and what the API server does with a real token."""
     namespace = scope.name(alias)
     kubernetes.create(SERVICE_ACCOUNT, {"metadata": {"name": "stranger"}}, namespace)
-    what = {"namespace": environment.velero_namespace, "resource": "secrets", "name": live_keys.secret, "verb": "get"}
+    what = {
+        "namespace": environment.velero_namespace,
+        "resource": "secrets",
+        "name": deployed_keys.secret,
+        "verb": "get",
+    }
     spec = {"user": f"system:serviceaccount:{namespace}:stranger", "resourceAttributes": what}
     allowed = bool(kubernetes.create(ACCESS_REVIEW, {"metadata": {}, "spec": spec})["status"]["allowed"])
-    status = kubernetes.status_for("stranger", namespace, SECRET, live_keys.secret, environment.velero_namespace)
+    status = kubernetes.status_for("stranger", namespace, SECRET, deployed_keys.secret, environment.velero_namespace)
     evidence.measure(
-        "foreign_reads_allowed", allowed + (status != 403), artefact=f"review: allowed={allowed}, attempt: {status}"
+        "unauthorized_reads_allowed",
+        allowed + (status != 403),
+        artefact=f"review: allowed={allowed}, attempt: {status}",
     )
 
 
 @when("somebody gives the secret to a pod of their own")
-def planted_pod(kubernetes: Kubernetes, scope: Scope, environment: Environment, live_keys: LiveKeys) -> None:
+def planted_pod(kubernetes: Kubernetes, scope: Scope, environment: Environment, deployed_keys: DeployedKeys) -> None:
     """The pod is held back from any node: it need not run to be found."""
     name = scope.enter("pods", "planted")
-    key = {"name": "KEYS", "valueFrom": {"secretKeyRef": {"name": live_keys.secret, "key": "cloud"}}}
+    key = {"name": "KEYS", "valueFrom": {"secretKeyRef": {"name": deployed_keys.secret, "key": "cloud"}}}
     container = {"name": "planted", "image": environment.corpus_image, "env": [key]}
     spec = {"schedulingGates": [{"name": "velero-acceptance.io/planted"}], "containers": [container]}
     metadata = {"name": name, "labels": scope.labels}
@@ -83,28 +95,30 @@ def planted_pod(kubernetes: Kubernetes, scope: Scope, environment: Environment, 
 
 
 @when(parsers.parse('somebody keeps one of the keys in a ConfigMap in "{alias}"'))
-def planted_key(kubernetes: Kubernetes, scope: Scope, live_keys: LiveKeys, alias: str) -> None:
-    hidden = base64.b64encode(f"the key is {live_keys.keys.access_key}".encode()).decode()
+def planted_key(kubernetes: Kubernetes, scope: Scope, deployed_keys: DeployedKeys, alias: str) -> None:
+    hidden = base64.b64encode(f"the key is {deployed_keys.keys.access_key}".encode()).decode()
     kubernetes.create(CONFIG_MAP, {"metadata": {"name": "notes"}, "data": {"note": hidden}}, scope.name(alias))
 
 
 @then("the pod is seen to take the secret")
-def pod_seen(search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
-    foreign = search.foreign_users(live_keys.secret)
-    evidence.refute("foreign_mounts", len(foreign), artefact=f"other pods that take the secret: {foreign}")
+def pod_seen(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
+    foreign = secret_search.foreign_users(deployed_keys.secret)
+    evidence.expect_violation(
+        "mounts_by_other_pods", len(foreign), artefact=f"other pods that take the secret: {foreign}"
+    )
 
 
 @then("the ConfigMap is seen to hold a key")
-def config_map_seen(search: Search, live_keys: LiveKeys, evidence: Evidence) -> None:
-    found = secret_exposure.places(live_keys.material, search.texts(live_keys.secret))
-    evidence.refute("exposed_keys", len(found), artefact="\n".join(found))
+def config_map_seen(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
+    found = secret_exposure.places(deployed_keys.material, secret_search.texts(deployed_keys.secret))
+    evidence.expect_violation("exposed_keys", len(found), artefact="\n".join(found))
 
 
 @then("S3 sees Velero sign with the key of its secret")
 def signs_with_secret(
     velero: Velero,
     environment: Environment,
-    live_keys: LiveKeys,
+    deployed_keys: DeployedKeys,
     s3_trace: Tracer,
     timeouts: Timeouts,
     evidence: Evidence,
@@ -112,43 +126,45 @@ def signs_with_secret(
     """At its next validation: everything signed by another key, the suite's own excepted, is somebody else's."""
     with s3_trace() as trace:
         trace.wait_for("GET", f"/{environment.bucket}", timeout=timeouts["location_phase"])
-    known = (live_keys.keys.access_key, environment.s3.access_key.get_secret_value())
-    strange = [seen for seen in trace.requests if seen.access_key not in known and not is_made(seen.access_key)]
+    known = (deployed_keys.keys.access_key, environment.s3.access_key.get_secret_value())
+    strange = [
+        seen for seen in trace.requests if seen.access_key not in known and not is_generated_name(seen.access_key)
+    ]
     evidence.measure("requests_with_other_keys", len(strange), artefact=f"requests seen: {len(trace.requests)}")
     evidence.measure("locations_available", int(velero.location()["status"]["phase"] == "Available"))
 
 
 @then("that key may use no other bucket")
 def one_bucket(
-    foreign_bucket: str, environment: Environment, live_keys: LiveKeys, timeouts: Timeouts, evidence: Evidence
+    foreign_bucket: str, environment: Environment, deployed_keys: DeployedKeys, timeouts: Timeouts, evidence: Evidence
 ) -> None:
-    allowed = live_keys.keys.allowed_at(foreign_bucket, environment, timeouts)
+    allowed = deployed_keys.keys.allowed_at(foreign_bucket, environment, timeouts)
     evidence.measure("foreign_bucket_requests_allowed", len(allowed), artefact=f"allowed elsewhere: {allowed}")
 
 
 @given("a key that opens every bucket", target_fixture="wide_key")
-def wide_key(environment: Environment, s3_administrator: Users) -> Keys:
+def wide_key(environment: Environment, s3_administrator: Users) -> S3Keys:
     """The suite's own: it looks into the bucket past Velero's policy."""
     access = environment.s3
-    return Keys(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
+    return S3Keys(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
 
 
 @given("the key of Velero's secret", target_fixture="wide_key")
-def narrow_key(live_keys: LiveKeys) -> Keys:
-    return live_keys.keys
+def narrow_key(deployed_keys: DeployedKeys) -> S3Keys:
+    return deployed_keys.keys
 
 
 @then("it is seen to open another bucket")
 def opens_other(
-    foreign_bucket: str, environment: Environment, wide_key: Keys, timeouts: Timeouts, evidence: Evidence
+    foreign_bucket: str, environment: Environment, wide_key: S3Keys, timeouts: Timeouts, evidence: Evidence
 ) -> None:
     allowed = wide_key.allowed_at(foreign_bucket, environment, timeouts)
-    evidence.refute("foreign_bucket_requests_allowed", len(allowed), artefact=f"allowed elsewhere: {allowed}")
+    evidence.expect_violation("foreign_bucket_requests_allowed", len(allowed), artefact=f"allowed elsewhere: {allowed}")
 
 
 @given("a location with a wrong key", target_fixture="wrong_location")
-def location_with_wrong_key(locations: Locations, vigil: Vigil) -> str:
-    vigil.allow_errors(
+def location_with_wrong_key(locations: Locations, velero_health: VeleroHealth) -> str:
+    velero_health.allow_errors(
         r"InvalidAccessKeyId|SignatureDoesNotMatch|available/unavailable/unknown|is in unavailable state"
     )
     wrong = locations.credential("wrong", "nobodys-access-key", "nobodys-secret-key")
@@ -156,33 +172,33 @@ def location_with_wrong_key(locations: Locations, vigil: Vigil) -> str:
 
 
 @given("a location with the right key", target_fixture="wrong_location")
-def location_with_right_key(locations: Locations, live_keys: LiveKeys) -> str:
-    keys = live_keys.keys
+def location_with_right_key(locations: Locations, deployed_keys: DeployedKeys) -> str:
+    keys = deployed_keys.keys
     return locations.make("right key", credential=locations.credential("right", keys.access_key, keys.secret_key))
 
 
 @then("Velero calls that location unavailable for its key")
 def wrong_key_refused(locations: Locations, wrong_location: str, evidence: Evidence) -> None:
     status = locations.wait_validated(wrong_location)["status"]
-    evidence.refute("locations_available", int(status["phase"] == "Available"), artefact=str(status))
+    evidence.expect_violation("locations_available", int(status["phase"] == "Available"), artefact=str(status))
     message = status.get("message", "")
     assert "SignatureDoesNotMatch" in message or "InvalidAccessKeyId" in message, message
 
 
 @when("new keys are committed to Git", target_fixture="new_keys")
-def new_keys(rotation: Rotation, new_pair: Keys) -> Keys:
-    rotation.commit(new_pair)
-    return new_pair
+def new_keys(key_rotation: KeyRotation, new_keys: S3Keys) -> S3Keys:
+    key_rotation.commit(new_keys)
+    return new_keys
 
 
 @then("S3 sees Velero sign with the new key")
-def signs_with_new_key(rotation: Rotation, new_keys: Keys, evidence: Evidence) -> None:
-    seconds = rotation.wait_used(new_keys)
+def signs_with_new_key(key_rotation: KeyRotation, new_keys: S3Keys, evidence: Evidence) -> None:
+    seconds = key_rotation.wait_used(new_keys)
     evidence.observe("from the commit to the first request with the new key", seconds, "s")
 
 
 @then("the location is available by the new key")
-def available_by_new_key(rotation: Rotation, velero: Velero, new_keys: Keys, evidence: Evidence) -> None:
-    velero.wait_location("Available", validated_after=rotation.used_at)
-    evidence.measure("locations_available", 1, artefact=f"validated after {rotation.used_at}")
-    evidence.measure("requests_with_other_keys", rotation.others_after_use(new_keys))
+def available_by_new_key(key_rotation: KeyRotation, velero: Velero, new_keys: S3Keys, evidence: Evidence) -> None:
+    velero.wait_location("Available", validated_after=key_rotation.used_at)
+    evidence.measure("locations_available", 1, artefact=f"validated after {key_rotation.used_at}")
+    evidence.measure("requests_with_other_keys", key_rotation.others_after_use(new_keys))

@@ -8,9 +8,9 @@ from pytest_bdd import given, parsers, then, when
 
 from fixtures.applications.standard import Application
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import Vigil
-from fixtures.faults.node_agents import Affinity, LostAgent, TaintedNode
-from fixtures.faults.outages import EXPECTED
+from fixtures.environment.velero_health import VeleroHealth
+from fixtures.faults.node_agents import AgentAffinity, RemovedAgent, TaintedNode
+from fixtures.faults.outages import EXPECTED_ERRORS
 from fixtures.gitops.upgrade import Upgrade
 from velero_acceptance.checks import node_agents
 from velero_acceptance.core.errors import Inconclusive
@@ -37,7 +37,9 @@ def agents_see_pods(kubernetes: Kubernetes, velero: Velero, evidence: Evidence) 
     for agent in velero.agent_pods():
         if node_agents.WRONG_FOLDER in kubernetes.logs(name_of(agent), velero.namespace, "node-agent"):
             problems.append(f"{name_of(agent)} says: {node_agents.WRONG_FOLDER}")
-    evidence.measure("agents_blind", len(problems), artefact="\n".join(problems) or "all of them see their pods")
+    evidence.measure(
+        "agents_without_pod_mounts", len(problems), artefact="\n".join(problems) or "all of them see their pods"
+    )
 
 
 @then("the volume was backed up by the node-agent of its own node")
@@ -49,16 +51,16 @@ def backed_up_there(velero: Velero, application: Application, evidence: Evidence
 
 
 @when("the node of its volume is tainted and its node-agent ends", target_fixture="lost")
-def agent_lost(application: Application, tainted: TaintedNode, vigil: Vigil) -> LostAgent:
-    vigil.expect_restart()
+def agent_lost(application: Application, tainted_node: TaintedNode, velero_health: VeleroHealth) -> RemovedAgent:
+    velero_health.expect_restart()
     (node,) = node_agents.nodes_of(application.workload.volume())
-    return tainted.lose_agent(node)
+    return tainted_node.lose_agent(node)
 
 
 @when("the node of its volume keeps its node-agent", target_fixture="lost")
-def agent_kept(application: Application) -> LostAgent:
+def agent_kept(application: Application) -> RemovedAgent:
     (node,) = node_agents.nodes_of(application.workload.volume())
-    return LostAgent(node, "none")
+    return RemovedAgent(node, "none")
 
 
 @then("the DaemonSet calls itself complete")
@@ -72,25 +74,25 @@ def daemon_set_complete(kubernetes: Kubernetes, velero: Velero, evidence: Eviden
 
 @then("the node is seen to be without node-agent")
 def agent_missed(
-    kubernetes: Kubernetes, velero: Velero, environment: Environment, lost: LostAgent, evidence: Evidence
+    kubernetes: Kubernetes, velero: Velero, environment: Environment, lost: RemovedAgent, evidence: Evidence
 ) -> None:
     lacking = _without_agent(kubernetes, velero, environment)
-    evidence.refute("nodes_without_agent", len(lacking), artefact=f"nodes without agent: {lacking}")
+    evidence.expect_violation("nodes_without_agent", len(lacking), artefact=f"nodes without agent: {lacking}")
     assert lost.node in lacking, lacking
 
 
 @then("the node-agent is back once the taint is gone")
-def agent_back(kubernetes: Kubernetes, tainted: TaintedNode, lost: LostAgent, evidence: Evidence) -> None:
+def agent_back(kubernetes: Kubernetes, tainted_node: TaintedNode, lost: RemovedAgent, evidence: Evidence) -> None:
     untaint(kubernetes, lost.node)
-    evidence.observe("node-agent back", tainted.wait_agent(lost.node), "s")
+    evidence.observe("node-agent back", tainted_node.wait_agent(lost.node), "s")
 
 
 @when("an affinity that keeps node-agent off the node of its volume is committed to Git", target_fixture="kept_off")
-def affinity_committed(application: Application, affinity: Affinity, vigil: Vigil) -> str:
+def affinity_committed(application: Application, agent_affinity: AgentAffinity, velero_health: VeleroHealth) -> str:
     """Its volume's node. The rollout replaces every node-agent."""
-    vigil.expect_restart()
+    velero_health.expect_restart()
     (node,) = node_agents.nodes_of(application.workload.volume())
-    affinity.keep_off(node)
+    agent_affinity.keep_off(node)
     return node
 
 
@@ -103,17 +105,24 @@ def left_out_named(
     kept_off: str,
     evidence: Evidence,
 ) -> None:
-    lost = node_agents.left_out(_volumes(kubernetes, environment), kubernetes.list_all(NODE), velero.agent_pods())
+    lost = node_agents.unreachable_nodes(
+        _volumes(kubernetes, environment), kubernetes.list_all(NODE), velero.agent_pods()
+    )
     table = "\n".join(f"{node}: {', '.join(volumes)}" for node, volumes in lost.items())
-    evidence.refute("nodes_without_agent", len(lost), artefact=table or "no node is left out")
+    evidence.expect_violation("nodes_without_agent", len(lost), artefact=table or "no node is left out")
     assert name_of(application.workload.volume()) in lost.get(kept_off, []), table
 
 
 @then("a backup of the application fails for want of node-agent there")
 def backup_without_agent(
-    scope: Scope, velero: Velero, application: Application, kept_off: str, vigil: Vigil, evidence: Evidence
+    scope: Scope,
+    velero: Velero,
+    application: Application,
+    kept_off: str,
+    velero_health: VeleroHealth,
+    evidence: Evidence,
 ) -> None:
-    vigil.allow_errors(f"not found in running state in node {kept_off}|{EXPECTED}")
+    velero_health.allow_errors(f"not found in running state in node {kept_off}|{EXPECTED_ERRORS}")
     namespaces = [application.workload.namespace]
     backup = velero.backup(scope.backup_name("without"), labels=scope.labels, includedNamespaces=namespaces)
     lines = velero.log_lines(backup.name, kept_off)
@@ -140,11 +149,11 @@ def _volumes(kubernetes: Kubernetes, environment: Environment) -> list[Json]:
 
 
 @when("Velero is restarted", target_fixture="server_started")
-def velero_restarted(velero: Velero, vigil: Vigil) -> datetime:
+def velero_restarted(velero: Velero, velero_health: VeleroHealth) -> datetime:
     """Returns the moment the new server container started, by the node's clock."""
-    vigil.expect_restart()
+    velero_health.expect_restart()
     # At its start the server has no location it knows to be available.
-    vigil.allow_errors(r"available/unavailable/unknown: 0/0/1|is in unavailable state")
+    velero_health.allow_errors(r"available/unavailable/unknown: 0/0/1|is in unavailable state")
     return container_started(velero.restart())
 
 
@@ -168,7 +177,7 @@ def small_backup_arrives(
 def not_available(velero: Velero, server_started: datetime, evidence: Evidence) -> None:
     """The stale phase stays until the first validation, which must be Unavailable."""
     location = velero.wait_location("Unavailable", validated_after=server_started)
-    evidence.refute("s3_initialised", None, artefact=str(location["status"]))
+    evidence.expect_violation("s3_initialised", None, artefact=str(location["status"]))
 
 
 @then("a small backup does not arrive in S3")
@@ -176,7 +185,7 @@ def small_backup_lost(
     scope: Scope, velero: Velero, bucket: Bucket, environment: Environment, evidence: Evidence
 ) -> None:
     backup, arrived = _probe(scope, velero, bucket, environment)
-    evidence.refute("write_probes_completed", int(arrived), artefact=f"{backup.phase} {backup.reason()}")
+    evidence.expect_violation("write_probes_completed", int(arrived), artefact=f"{backup.phase} {backup.reason()}")
 
 
 def _probe(scope: Scope, velero: Velero, bucket: Bucket, environment: Environment) -> tuple[Operation, bool]:
@@ -201,10 +210,12 @@ def both_at_hand(upgrade: Upgrade) -> None:
 
 
 @given("Velero is upgraded through Git, to the release that backs up with kopia")
-def upgraded(upgrade: Upgrade, application: Application, velero: Velero, vigil: Vigil, evidence: Evidence) -> None:
+def upgraded(
+    upgrade: Upgrade, application: Application, velero: Velero, velero_health: VeleroHealth, evidence: Evidence
+) -> None:
     evidence.observe("backed up by", velero.image())
     assert _uploaders(velero, application.backup.name) == [RESTIC.name]
-    vigil.expect_restart()
+    velero_health.expect_restart()
     upgrade.commit()
     evidence.observe("restored by", velero.image())
 

@@ -44,7 +44,7 @@ def deployed_in_time(new_deployment: NewDeployment, evidence: Evidence) -> None:
 def release_fails(new_deployment: NewDeployment, evidence: Evidence) -> None:
     message = new_deployment.wait_failed()
     assert "deployRestic" in message, message
-    evidence.refute("deployment", None, artefact=message)
+    evidence.expect_violation("deployment", None, artefact=message)
 
 
 @when("another validation frequency is committed to Git")
@@ -86,11 +86,11 @@ def flux_looks(flux: Flux, environment: Environment, evidence: Evidence) -> None
 @then("all of them are again as Git says")
 def as_git_says(drift: Drift, evidence: Evidence) -> None:
     left = drift.left()
-    evidence.measure("drifts_left", len(left), artefact="\n".join(left) or "nothing differs")
+    evidence.measure("drifts_not_reverted", len(left), artefact="\n".join(left) or "nothing differs")
 
 
 @given("Velero's release is suspended")
-def release_suspended(suspended: None) -> None:
+def release_suspended(suspended_release: None) -> None:
     """It is resumed when the scenario ends."""
 
 
@@ -102,7 +102,7 @@ def flux_asked(drift: Drift) -> None:
 @then("the service is still missing")
 def still_missing(drift: Drift, evidence: Evidence) -> None:
     left = drift.left()
-    evidence.refute("drifts_left", len(left), artefact="\n".join(left))
+    evidence.expect_violation("drifts_not_reverted", len(left), artefact="\n".join(left))
 
 
 # The layout of the repository that Flux deploys from, judged on a copy of its commit.
@@ -142,13 +142,13 @@ def one_schedule_in_order(tree: Path, evidence: Evidence) -> None:
 @then("Velero's namespace has one schedule beside the suite's own")
 def one_live_schedule(kubernetes: Kubernetes, environment: Environment, evidence: Evidence) -> None:
     live = kubernetes.list_all(SCHEDULE, environment.velero_namespace, labels=f"!{RUN_LABEL}")
-    evidence.measure("schedules_live", len(live), artefact="\n".join(map(name_of, live)))
+    evidence.measure("schedules_in_cluster", len(live), artefact="\n".join(map(name_of, live)))
 
 
 @then(parsers.parse("{finding} is no longer as designed"))
 def fault_seen(tree: Path, finding: str, evidence: Evidence) -> None:
     found = findings(tree)[finding]
-    evidence.refute(finding, len(found), artefact="\n".join(found))
+    evidence.expect_violation(finding, len(found), artefact="\n".join(found))
 
 
 def _measure(tree: Path, evidence: Evidence, *names: str) -> None:

@@ -10,7 +10,7 @@ from fixtures.applications.repository_oracle import Oracle
 from fixtures.applications.standard import LATE_FILE, Application, RestoredCopy, Standard
 from fixtures.applications.workload import Workloads
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import Vigil
+from fixtures.environment.velero_health import VeleroHealth
 from velero_acceptance.core.errors import AcceptanceError, Blocked
 from velero_acceptance.corpus.layers import Layers
 from velero_acceptance.corpus.manifest import Corpus
@@ -43,13 +43,13 @@ def called_different(scope: Scope, workloads: Workloads, corpus: Corpus, evidenc
     workload = workloads.in_namespace(scope.name(alias))
     workload.wait_ready()
     difference = corpus.manifest().compare(workload.manifest())
-    evidence.refute("files_equal", difference.percent_equal, artefact=difference.table())
+    evidence.expect_violation("files_equal", difference.percent_equal, artefact=difference.table())
 
 
 @then(parsers.parse('the file written after the backup is not in "{alias}"'))
 def late_file_absent(scope: Scope, workloads: Workloads, evidence: Evidence, alias: str) -> None:
     found = workloads.in_namespace(scope.name(alias)).manifest().entries
-    evidence.measure("files_from_after_the_backup", sum(LATE_FILE in path for path in found))
+    evidence.measure("files_written_after_backup", sum(LATE_FILE in path for path in found))
 
 
 @when(
@@ -125,10 +125,10 @@ def damage_seen(
     corpus: Corpus,
     uploader: Uploader,
     evidence: Evidence,
-    vigil: Vigil,
+    velero_health: VeleroHealth,
 ) -> None:
     """A restore that fails may leave its pod waiting for data for ever: then there is nothing to read."""
-    vigil.allow_errors(rf"PodVolumeRestore|data path|pod volume restore|{uploader.fault_words}")
+    velero_health.allow_errors(rf"PodVolumeRestore|data path|pod volume restore|{uploader.fault_words}")
     evidence.observe("phase of the restore", restore.phase)
     workload = workloads.in_namespace(scope.name("target"))
     try:
@@ -141,11 +141,11 @@ def damage_seen(
         difference = corpus.manifest().compare(found)
         percent, shown = difference.percent_equal, difference.table()
     passes = restore.phase == "Completed" and percent == 100.0
-    evidence.measure("corruptions_passed", int(passes), artefact=f"the restore ended {restore.phase}")
-    evidence.refute("files_equal", percent, artefact=shown)
+    evidence.measure("corruptions_not_detected", int(passes), artefact=f"the restore ended {restore.phase}")
+    evidence.expect_violation("files_equal", percent, artefact=shown)
 
 
 @then("the oracle names the damage")
 def oracle_names_damage(application: Application, oracle: Oracle, evidence: Evidence) -> None:
     problem = oracle.repository(application.workload.namespace).check()
-    evidence.refute("repository_files_equal", None if problem else 100.0, artefact=problem)
+    evidence.expect_violation("repository_files_equal", None if problem else 100.0, artefact=problem)

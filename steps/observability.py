@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pytest_bdd import given, parsers, then
 
-from fixtures.environment.velero_health import Vigil
-from fixtures.observability.alert_scenarios import Drill, Drilled
+from fixtures.environment.velero_health import VeleroHealth
+from fixtures.observability.alert_scenarios import AlertResults, AlertScenarios
 from fixtures.observability.rule_mutations import MISTAKES
 from velero_acceptance.checks import alerts, metrics
-from velero_acceptance.checks.metrics import Reading
+from velero_acceptance.checks.metrics import MetricReading
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.kinds import Json
@@ -53,52 +53,54 @@ def scraped(prometheus: Prometheus, velero: Velero, evidence: Evidence, timeouts
         timeout=timeouts["metric_scraped"],
     )
     unseen = sorted(agents - {series.labels["node"] for series in seen})
-    evidence.measure("agents_unseen", len(unseen), artefact="\n".join(unseen) or f"all {len(agents)} nodes")
+    evidence.measure("agents_not_scraped", len(unseen), artefact="\n".join(unseen) or f"all {len(agents)} nodes")
     down = [f"{target.job} {target.instance}: {target.error}" for target in prometheus.targets() if target.error]
     evidence.observe("targets that cannot be scraped", "; ".join(down) or "none")
 
 
 @given("a drill with a fault for every alert", target_fixture="drilled")
-def held(drill: Drill, vigil: Vigil, evidence: Evidence) -> Drilled:
-    vigil.allow_errors(EXPECTED)
-    drilled = drill.result()
+def held(alert_scenarios: AlertScenarios, velero_health: VeleroHealth, evidence: Evidence) -> AlertResults:
+    velero_health.allow_errors(EXPECTED)
+    drilled = alert_scenarios.result()
     for shortcut in ("durations of the alerts", "Schedule.status.lastBackup", "Backup.status.completionTimestamp"):
         evidence.accelerate(shortcut)
     return drilled
 
 
 @then("every metric that the design needs is in Prometheus")
-def all_there(prometheus: Prometheus, drilled: Drilled, evidence: Evidence) -> None:
+def all_there(prometheus: Prometheus, drilled: AlertResults, evidence: Evidence) -> None:
     missing = metrics.missing(metrics.WANTED, prometheus.names(drilled.since))
     evidence.observe("metrics looked for", len(metrics.WANTED))
     evidence.measure("metrics_missing", len(missing), artefact="\n".join(missing) or "none is missing")
 
 
 @then("the metrics of every backup, restore and deletion are what the objects say")
-def all_true(drill: Drill, drilled: Drilled, evidence: Evidence) -> None:
-    readings = drill.operations.readings(drilled.runs)
+def all_true(alert_scenarios: AlertScenarios, drilled: AlertResults, evidence: Evidence) -> None:
+    readings = alert_scenarios.operations.readings(drilled.runs)
     evidence.observe("readings compared", len(readings))
     _untrue(readings, evidence)
 
 
 @then(parsers.parse("the suite names what {whose} as missing"))
-def others_missing(prometheus: Prometheus, drilled: Drilled, evidence: Evidence, whose: str) -> None:
+def others_missing(prometheus: Prometheus, drilled: AlertResults, evidence: Evidence, whose: str) -> None:
     asked = METRICS[whose]
     missing = metrics.missing(asked, prometheus.names(drilled.since))
     assert missing == list(asked), missing
-    evidence.refute("metrics_missing", len(missing), artefact="\n".join(missing))
+    evidence.expect_violation("metrics_missing", len(missing), artefact="\n".join(missing))
 
 
 @then(parsers.parse("velero_backup_last_status lies about {schedule}"))
-def status_lies(drill: Drill, drilled: Drilled, evidence: Evidence, schedule: str) -> None:
+def status_lies(alert_scenarios: AlertScenarios, drilled: AlertResults, evidence: Evidence, schedule: str) -> None:
     """Velero sets it back to 1 whenever it looks at its schedules (velero issue 9374)."""
     failed = schedule == "a schedule whose last backup failed"
-    reading = drill.operations.status_of(drilled.runs["failed"] if failed else drill.operations.backup)
-    evidence.refute("metrics_untrue", len(metrics.untrue([reading])), artefact=str(reading))
+    reading = alert_scenarios.operations.status_of(
+        drilled.runs["failed"] if failed else alert_scenarios.operations.backup
+    )
+    evidence.expect_violation("metrics_incorrect", len(metrics.incorrect([reading])), artefact=str(reading))
 
 
-def _untrue(readings: list[Reading], evidence: Evidence) -> None:
-    evidence.measure("metrics_untrue", len(metrics.untrue(readings)), artefact="\n".join(map(str, readings)))
+def _untrue(readings: list[MetricReading], evidence: Evidence) -> None:
+    evidence.measure("metrics_incorrect", len(metrics.incorrect(readings)), artefact="\n".join(map(str, readings)))
 
 
 @given("the dashboard", target_fixture="board")
@@ -115,7 +117,7 @@ def strange_board(monitoring: Path, what: str) -> Json:
 
 @then("every panel has data")
 def panels_have_data(
-    board: Json, prometheus: Prometheus, drilled: Drilled, environment: Environment, evidence: Evidence
+    board: Json, prometheus: Prometheus, drilled: AlertResults, environment: Environment, evidence: Evidence
 ) -> None:
     asked, found = _panel_faults(board, prometheus, drilled, environment)
     evidence.observe("queries of panels", asked)
@@ -124,16 +126,16 @@ def panels_have_data(
 
 @then("the suite names that panel")
 def panel_named(
-    board: Json, prometheus: Prometheus, drilled: Drilled, environment: Environment, evidence: Evidence
+    board: Json, prometheus: Prometheus, drilled: AlertResults, environment: Environment, evidence: Evidence
 ) -> None:
     _, found = _panel_faults(board, prometheus, drilled, environment)
     strange = board["panels"][-1]["title"]
     assert [fault.partition(":")[0] for fault in found] == [strange], found
-    evidence.refute("panels_without_data", len(found), artefact="\n".join(found))
+    evidence.expect_violation("panels_without_data", len(found), artefact="\n".join(found))
 
 
 def _panel_faults(
-    board: Json, prometheus: Prometheus, drilled: Drilled, environment: Environment
+    board: Json, prometheus: Prometheus, drilled: AlertResults, environment: Environment
 ) -> tuple[int, list[str]]:
     """How many queries there are, and what is wrong with which."""
     values = {"namespace": environment.velero_namespace, "schedule": ".*", "__rate_interval": "1m"}
@@ -167,11 +169,11 @@ def rules_pass(rules: Json, promtool: Path, monitoring: Path, evidence: Evidence
 @then("they fail their unit tests")
 def rules_fail(rules: Json, promtool: Path, monitoring: Path, evidence: Evidence) -> None:
     judged = judge(promtool, rules, monitoring / TESTS)
-    evidence.refute("rule_tests_failed", int(not judged.passed), artefact=judged.words)
+    evidence.expect_violation("rule_tests_failed", int(not judged.passed), artefact=judged.words)
 
 
 @then(parsers.parse('"{alert}" fired when {fault}, and was resolved'))
-def fired_and_resolved(drilled: Drilled, evidence: Evidence, alert: str, fault: str) -> None:
+def fired_and_resolved(drilled: AlertResults, evidence: Evidence, alert: str, fault: str) -> None:
     course = drilled.courses[fault]
     assert course.alert == alert, course
     evidence.observe("course", str(course))
@@ -180,13 +182,13 @@ def fired_and_resolved(drilled: Drilled, evidence: Evidence, alert: str, fault: 
 
 
 @then("no alert fired at a time when its fault was not there")
-def none_unfounded(drilled: Drilled, evidence: Evidence) -> None:
-    found = alerts.unfounded(drilled.own_history, list(drilled.courses.values()))
-    evidence.measure("alerts_unfounded", len(found), artefact="\n".join(found) or "every alert had its fault")
+def none_unfounded(drilled: AlertResults, evidence: Evidence) -> None:
+    found = alerts.false_positives(drilled.own_history, list(drilled.courses.values()))
+    evidence.measure("false_positive_alerts", len(found), artefact="\n".join(found) or "every alert had its fault")
 
 
 @then(parsers.parse("the suite sees no alert of {schedules}"))
-def calm(drilled: Drilled, evidence: Evidence, schedules: str) -> None:
+def calm(drilled: AlertResults, evidence: Evidence, schedules: str) -> None:
     """Asked as for the other schedules: nothing fired, so the check must say that nothing did."""
     asked = [drilled.courses[fault] for fault in drilled.of_schedules]
     if schedules == "the schedule that nothing happened to":
@@ -194,10 +196,10 @@ def calm(drilled: Drilled, evidence: Evidence, schedules: str) -> None:
     seen = [alerts.as_seen(course, drilled.own_history) for course in asked]
     missing = alerts.not_fired(seen)
     assert len(missing) == len(seen), "\n".join(map(str, seen))
-    evidence.refute("alerts_not_fired", len(missing), artefact="\n".join(map(str, seen)))
+    evidence.expect_violation("alerts_not_fired", len(missing), artefact="\n".join(map(str, seen)))
 
 
 @then("a firing alert whose fault it is not told of is called unfounded")
-def untold(drilled: Drilled, evidence: Evidence) -> None:
-    found = alerts.unfounded(drilled.own_history, [])
-    evidence.refute("alerts_unfounded", len(found), artefact="\n".join(found))
+def untold(drilled: AlertResults, evidence: Evidence) -> None:
+    found = alerts.false_positives(drilled.own_history, [])
+    evidence.expect_violation("false_positive_alerts", len(found), artefact="\n".join(found))

@@ -8,10 +8,10 @@ from datetime import timedelta
 from pytest_bdd import given, then, when
 
 from fixtures.backups.expiry import EXPIRATION
-from fixtures.schedule.accelerated_schedule import Campaign
+from fixtures.schedule.accelerated_schedule import AcceleratedSchedule
 from fixtures.schedule.runs import LAST_RUN
-from fixtures.schedule.soak import Soaking
-from velero_acceptance.checks.reliability.accelerated_schedule import Outcome
+from fixtures.schedule.soak import SoakRun
+from velero_acceptance.checks.reliability.accelerated_schedule import AcceleratedRuns
 from velero_acceptance.checks.reliability.rates import Rate, Trial, table
 from velero_acceptance.checks.reliability.run_history import Calendar
 from velero_acceptance.checks.reliability.soak import Soak
@@ -23,7 +23,7 @@ MINUTELY = "schedule of one minute"
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReportedRate:
     """A rate, and the names of the thresholds that it is shown against."""
 
     rate: Rate
@@ -31,20 +31,20 @@ class Shown:
 
 
 @given("the runs that the deployed schedule made by itself", target_fixture="shown")
-def made_by_itself(own_runs: Calendar) -> Shown:
-    return Shown(own_runs.rate, "calendar")
+def made_by_itself(calendar_runs: Calendar) -> ReportedRate:
+    return ReportedRate(calendar_runs.rate, "calendar")
 
 
 @then("no more of them failed than the design allows")
-def within_allowance(own_runs: Calendar, evidence: Evidence) -> None:
+def within_allowance(calendar_runs: Calendar, evidence: Evidence) -> None:
     percent = evidence.criterion.threshold("calendar_success_rate").value
-    above = own_runs.above_allowance(percent)
-    evidence.measure("calendar_failures_above_allowance", above, artefact=own_runs.table(percent))
-    evidence.measure("observation", own_runs.observed / timedelta(days=1))
+    above = calendar_runs.above_allowance(percent)
+    evidence.measure("calendar_failures_above_allowance", above, artefact=calendar_runs.table(percent))
+    evidence.measure("observation", calendar_runs.observed / timedelta(days=1))
 
 
 @then("the report says what they prove, and what they do not")
-def said(shown: Shown, evidence: Evidence) -> None:
+def said(shown: ReportedRate, evidence: Evidence) -> None:
     """The bounds are reported and decide nothing: no run of the suite is long enough for the design's rate."""
     percent = evidence.criterion.threshold(f"{shown.kind}_success_rate").value
     if shown.rate.total and shown.kind == "calendar":
@@ -54,32 +54,32 @@ def said(shown: Shown, evidence: Evidence) -> None:
 
 
 @given("an accelerated schedule, some of whose runs have a fault", target_fixture="accelerated")
-def accelerated(campaign: Campaign, evidence: Evidence) -> Outcome:
+def accelerated(accelerated_schedule: AcceleratedSchedule, evidence: Evidence) -> AcceleratedRuns:
     evidence.accelerate(MINUTELY)
     evidence.accelerate(LAST_RUN)
-    return campaign.outcome()
+    return accelerated_schedule.outcome()
 
 
 @when("its runs without a fault are judged", target_fixture="judged")
-def undisturbed_judged(accelerated: Outcome) -> list[Trial]:
+def undisturbed_judged(accelerated: AcceleratedRuns) -> list[Trial]:
     return accelerated.undisturbed
 
 
 @when("all of its runs are judged", target_fixture="judged")
-def all_judged(accelerated: Outcome) -> list[Trial]:
+def all_judged(accelerated: AcceleratedRuns) -> list[Trial]:
     return accelerated.all
 
 
 @then("they succeeded", target_fixture="shown")
-def judged_succeeded(accelerated: Outcome, judged: list[Trial], evidence: Evidence) -> Shown:
+def judged_succeeded(accelerated: AcceleratedRuns, judged: list[Trial], evidence: Evidence) -> ReportedRate:
     rate, faults = Rate.of(judged), len(accelerated.plan.faults)
     evidence.observe("runs in all, and those with a seeded fault", f"{len(accelerated.all)}, {faults}")
     evidence.measure("accelerated_success_rate", rate.percent, artefact=accelerated.table())
-    return Shown(rate, "accelerated")
+    return ReportedRate(rate, "accelerated")
 
 
 @then("every run with a fault counts as a failure, and the next one succeeded")
-def faults_counted(accelerated: Outcome, evidence: Evidence) -> None:
+def faults_counted(accelerated: AcceleratedRuns, evidence: Evidence) -> None:
     unseen, stuck = accelerated.not_counted(), accelerated.not_recovered()
     evidence.measure("faults_not_counted", len(unseen), artefact="\n".join(unseen) or "every fault is a failure")
     evidence.measure("runs_not_recovered", len(stuck), artefact="\n".join(stuck) or "every next run succeeded")
@@ -87,7 +87,7 @@ def faults_counted(accelerated: Outcome, evidence: Evidence) -> None:
 
 @then("the suite calls the rate too low")
 def rate_too_low(judged: list[Trial], evidence: Evidence) -> None:
-    evidence.refute("accelerated_success_rate", Rate.of(judged).percent, artefact=table(judged))
+    evidence.expect_violation("accelerated_success_rate", Rate.of(judged).percent, artefact=table(judged))
 
 
 @then("had they been the calendar's, more failed than the design allows")
@@ -96,18 +96,18 @@ def above_allowance(judged: list[Trial], evidence: Evidence) -> None:
     percent = evidence.criterion.threshold("calendar_success_rate").value
     found = Calendar("0 2 * * *", judged[0].due, judged[-1].due, judged)
     above = found.above_allowance(percent)
-    evidence.refute("calendar_failures_above_allowance", above, artefact=found.table(percent))
+    evidence.expect_violation("calendar_failures_above_allowance", above, artefact=found.table(percent))
 
 
 @given("an application that is backed up every minute, and keeps few of its backups")
-def soak_begins(soaking: Soaking, evidence: Evidence) -> None:
+def soak_begins(soak_run: SoakRun, evidence: Evidence) -> None:
     evidence.accelerate(MINUTELY)
     evidence.accelerate(EXPIRATION)
 
 
 @when("this goes on for the hours of the soak")
-def soak_goes_on(soaking: Soaking, soak_state: Soak, environment: Environment, run: Session) -> None:
-    soaking.work(soak_state, environment.soak, run.settings.hours)
+def soak_goes_on(soak_run: SoakRun, soak_state: Soak, environment: Environment, run: Session) -> None:
+    soak_run.work(soak_state, environment.soak, run.settings.hours)
 
 
 @then("every backup succeeded, every restore was equal, and what expired is gone")

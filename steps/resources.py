@@ -8,12 +8,12 @@ from pytest_bdd import given, then, when
 
 from fixtures.applications.workload import Workload
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import Vigil
-from fixtures.faults.outages import Interrupted
-from fixtures.observability.agent_resources import AgentLoad, Load, Scarcity, Strain, Strained
+from fixtures.environment.velero_health import VeleroHealth
+from fixtures.faults.outages import BackupFaults
+from fixtures.observability.agent_resources import AgentLoad, LoadResult, MemoryShortage, Overuse, OverusingPod
 from velero_acceptance.checks import resources
 from velero_acceptance.core.errors import Inconclusive
-from velero_acceptance.drivers.cgroups import Use
+from velero_acceptance.drivers.cgroups import ResourceUse
 from velero_acceptance.drivers.kinds import name_of
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
@@ -24,21 +24,21 @@ MEGABYTE = 1e6
 
 
 @given("many small files and fresh data, backed up and restored with node-agent watched", target_fixture="load")
-def loaded(agent_load: AgentLoad) -> Load:
+def loaded(agent_load: AgentLoad) -> LoadResult:
     return agent_load.load()
 
 
 @given("many small files and fresh data, backed up while the kernel kills the uploader", target_fixture="load")
-def killed_load(agent_load: AgentLoad, scarcity: Scarcity, vigil: Vigil) -> Load:
+def killed_load(agent_load: AgentLoad, memory_shortage: MemoryShortage, velero_health: VeleroHealth) -> LoadResult:
     workload = agent_load.fill("short of memory")
-    scarce(scarcity, vigil)
+    scarce(memory_shortage, velero_health)
     backup = agent_load.back_up(workload, "short of memory")
-    scarcity.end()
-    return Load(backup, backup, {}, {}, {})
+    memory_shortage.end()
+    return LoadResult(backup, backup, {}, {}, {})
 
 
 @then("no node-agent used more memory or CPU than the design allows")
-def within_limits(load: Load, evidence: Evidence) -> None:
+def within_limits(load: LoadResult, evidence: Evidence) -> None:
     load.backup.require()
     load.restore.require()
     for pod, samples in load.samples.items():
@@ -49,7 +49,7 @@ def within_limits(load: Load, evidence: Evidence) -> None:
 
 
 @then("Prometheus saw the same use")
-def same_use(load: Load, evidence: Evidence) -> None:
+def same_use(load: LoadResult, evidence: Evidence) -> None:
     faults, compared = [], 0
     for pod, samples in load.samples.items():
         faults += resources.memory_disagreeing(samples, load.memory[pod])
@@ -58,7 +58,7 @@ def same_use(load: Load, evidence: Evidence) -> None:
     highest = max(value for series in load.memory.values() for _, value in series.points)
     evidence.observe("highest memory that Prometheus saw", round(highest / MEGABYTE), "MB")
     evidence.observe("readings of memory compared", compared)
-    evidence.measure("samples_disagreeing", len(faults), artefact="\n".join(faults) or "all agree")
+    evidence.measure("samples_not_matching", len(faults), artefact="\n".join(faults) or "all agree")
 
 
 @then("every node-agent is of the quality of service that the design wants")
@@ -68,9 +68,9 @@ def burstable(velero: Velero, evidence: Evidence) -> None:
 
 
 @given("node-agent has less memory than restic needs")
-def scarce(scarcity: Scarcity, vigil: Vigil) -> None:
-    vigil.expect_restart()
-    vigil.allow_errors(KILLED)
+def scarce(memory_shortage: MemoryShortage, velero_health: VeleroHealth) -> None:
+    velero_health.expect_restart()
+    velero_health.allow_errors(KILLED)
 
 
 @given("many small files and fresh data, of which there is no backup yet", target_fixture="workload")
@@ -86,20 +86,20 @@ def backed_up(agent_load: AgentLoad, workload: Workload) -> Operation:
 
 
 @then("the kernel killed the uploader, and the backup is not Completed")
-def killed(scarcity: Scarcity, backup: Operation, interrupted: Interrupted, evidence: Evidence) -> None:
-    if not (kills := scarcity.kills()):
+def killed(memory_shortage: MemoryShortage, backup: Operation, backup_faults: BackupFaults, evidence: Evidence) -> None:
+    if not (kills := memory_shortage.kills()):
         raise Inconclusive("the kernel killed nothing: the memory was not scarce enough")
     evidence.observe("processes killed", kills)
-    words = interrupted.words(backup)
-    told = resources.kill_told(backup.phase, words)
-    evidence.measure("kills_not_told", int(not told), artefact="\n".join([backup.phase, *words]))
+    words = backup_faults.words(backup)
+    told = resources.kill_reported(backup.phase, words)
+    evidence.measure("oom_kills_not_reported", int(not told), artefact="\n".join([backup.phase, *words]))
 
 
 @then("the next backup of them is Completed once node-agent has its memory back")
 def next_works(
-    agent_load: AgentLoad, workload: Workload, scarcity: Scarcity, velero: Velero, evidence: Evidence
+    agent_load: AgentLoad, workload: Workload, memory_shortage: MemoryShortage, velero: Velero, evidence: Evidence
 ) -> None:
-    scarcity.end()
+    memory_shortage.end()
     velero.wait_healthy()
     following = agent_load.back_up(workload, "with its memory back")
     volumes = [volume["status"].get("phase") for volume in velero.volume_backups(following.name)]
@@ -108,53 +108,55 @@ def next_works(
 
 
 @then("the suite does not call it a failure that was told")
-def not_told(load: Load, interrupted: Interrupted, evidence: Evidence) -> None:
-    words = interrupted.words(load.backup)
-    told = resources.kill_told(load.backup.phase, words)
-    evidence.refute("kills_not_told", int(not told), artefact="\n".join([load.backup.phase, *words]))
+def not_told(load: LoadResult, backup_faults: BackupFaults, evidence: Evidence) -> None:
+    words = backup_faults.words(load.backup)
+    told = resources.kill_reported(load.backup.phase, words)
+    evidence.expect_violation("oom_kills_not_reported", int(not told), artefact="\n".join([load.backup.phase, *words]))
 
 
 @given("a pod that uses more than the design allows, watched likewise", target_fixture="strained")
-def strained(scope: Scope, strain: Strain) -> Strained:
-    return strain.watch(scope.namespace("strain"))
+def strained(scope: Scope, overuse: Overuse) -> OverusingPod:
+    return overuse.watch(scope.namespace("strain"))
 
 
 @given("one of them, as it was watched", target_fixture="strained")
-def watched_agent(load: Load, velero: Velero) -> Strained:
+def watched_agent(load: LoadResult, velero: Velero) -> OverusingPod:
     pod = velero.agent_pods()[0]
-    return Strained(pod, load.samples[name_of(pod)])
+    return OverusingPod(pod, load.samples[name_of(pod)])
 
 
 @then("the suite calls its memory and its CPU too much")
-def too_much(strained: Strained, evidence: Evidence) -> None:
+def too_much(strained: OverusingPod, evidence: Evidence) -> None:
     samples = {"strain": strained.samples}
-    evidence.refute("memory_peak", _megabytes(samples), artefact=_table(samples))
-    evidence.refute("cpu_peak", _cpus(samples), artefact=_table(samples))
+    evidence.expect_violation("memory_peak", _megabytes(samples), artefact=_table(samples))
+    evidence.expect_violation("cpu_peak", _cpus(samples), artefact=_table(samples))
 
 
 @then("it does not take what Prometheus saw of one node-agent for another's")
-def another(load: Load, evidence: Evidence) -> None:
+def another(load: LoadResult, evidence: Evidence) -> None:
     ranked = sorted(load.samples, key=lambda pod: resources.highest_memory(load.samples[pod]))
     idlest, busiest = ranked[0], ranked[-1]
     faults = resources.cpu_disagreeing(load.samples[busiest], load.cpu[idlest])
-    evidence.refute("samples_disagreeing", len(faults), artefact="\n".join([f"{busiest} and {idlest}", *faults]))
+    evidence.expect_violation(
+        "samples_not_matching", len(faults), artefact="\n".join([f"{busiest} and {idlest}", *faults])
+    )
 
 
 @then("it does not take that pod for one of the quality of service that the design wants")
-def not_burstable(strained: Strained, evidence: Evidence) -> None:
+def not_burstable(strained: OverusingPod, evidence: Evidence) -> None:
     others = resources.not_burstable([strained.pod])
-    evidence.refute("pods_not_burstable", len(others), artefact="\n".join(others))
+    evidence.expect_violation("pods_not_burstable", len(others), artefact="\n".join(others))
 
 
-def _megabytes(samples: Mapping[str, Sequence[Use]]) -> float:
+def _megabytes(samples: Mapping[str, Sequence[ResourceUse]]) -> float:
     return max(map(resources.highest_memory, samples.values())) / MEGABYTE
 
 
-def _cpus(samples: Mapping[str, Sequence[Use]]) -> float:
+def _cpus(samples: Mapping[str, Sequence[ResourceUse]]) -> float:
     return max(map(resources.highest_cpu, samples.values()))
 
 
-def _table(samples: Mapping[str, Sequence[Use]]) -> str:
+def _table(samples: Mapping[str, Sequence[ResourceUse]]) -> str:
     lines = [f"{'pod':<20} {'Unix time':>13} {'working set':>12} {'resident':>9} {'CPU':>8}"]
     for pod, uses in samples.items():
         lines += [

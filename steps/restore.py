@@ -61,8 +61,8 @@ def metadata_fetched(copy: RestoredCopy, s3_trace: Tracer, evidence: Evidence) -
 @then("the restore never started, and Velero says why")
 def never_started(scope: Scope, restore: Operation, evidence: Evidence) -> None:
     assert restore.phase == "FailedValidation" and scope.name("missing") in restore.reason(), restore.status
-    evidence.refute("restore_started", None, artefact=restore.reason())
-    evidence.refute("metadata_fetched", None, artefact=restore.reason())
+    evidence.expect_violation("restore_started", None, artefact=restore.reason())
+    evidence.expect_violation("metadata_fetched", None, artefact=restore.reason())
 
 
 @then("the restore is Completed without errors")
@@ -116,7 +116,7 @@ def object_deleted(backup: Operation, backup_sync: BackupSync) -> SyncedBackup:
 @then("Velero makes the Backup object again from the bucket")
 def synced(lost: SyncedBackup, evidence: Evidence) -> None:
     back = "was not seen again" if lost.seconds is None else f"was back after {lost.seconds:.1f} s"
-    evidence.measure("backups_not_found_again", int(lost.seconds is None), artefact=f"{lost.backup.name} {back}")
+    evidence.measure("backups_not_synced", int(lost.seconds is None), artefact=f"{lost.backup.name} {back}")
 
 
 @then(parsers.parse('it can be restored as "{alias}"'))

@@ -9,13 +9,13 @@ from pytest_bdd import given, parsers, then, when
 
 from fixtures.applications.standard import Application, Applications, Restores
 from fixtures.applications.workload import MOUNT, Workload, Workloads
-from fixtures.backups.expiry import EXPIRATION, Expired, Expiry
+from fixtures.backups.expiry import EXPIRATION, ExpiredBackup, Expiry
 from fixtures.backups.maintenance import Maintenance
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import Vigil
-from fixtures.faults.outages import EXPECTED
+from fixtures.environment.velero_health import VeleroHealth
+from fixtures.faults.outages import EXPECTED_ERRORS
 from fixtures.gitops.flux import ValueChange
-from fixtures.schedule.runs import LAST_RUN, LONG_AGO, Copies, stamp
+from fixtures.schedule.runs import LAST_RUN, LONG_AGO, ScheduleCopies, stamp
 from velero_acceptance.checks import schedule
 from velero_acceptance.corpus.manifest import Corpus
 from velero_acceptance.drivers.kinds import name_of
@@ -32,7 +32,7 @@ DESIGN_PERIOD = 3600
 
 
 @given("a backup made by a copy of the deployed schedule", target_fixture="scheduled_backup")
-def scheduled(scope: Scope, schedule_copies: Copies, evidence: Evidence) -> Operation:
+def scheduled(scope: Scope, schedule_copies: ScheduleCopies, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     copy = schedule_copies.make("retention", last=LONG_AGO, namespace=scope.namespace("retention"))
     return copy.follow(set())[0]
@@ -58,7 +58,7 @@ def backed_up_with_ttl(scope: Scope, velero: Velero, alias: str, hours: int) -> 
 
 @then("the suite calls its retention wrong")
 def retention_wrong(backup: Operation, evidence: Evidence) -> None:
-    evidence.refute("retention", schedule.retention(backup.item), artefact=str(backup.item["spec"]))
+    evidence.expect_violation("retention", schedule.retention(backup.item), artefact=str(backup.item["spec"]))
 
 
 @given(
@@ -87,14 +87,14 @@ def was_restored(
 @when(parsers.parse('the "{name}" backup expires'), target_fixture="expired")
 def expires(
     expiry: Expiry, backups: dict[str, Application], restore: Operation, evidence: Evidence, name: str
-) -> Expired:
+) -> ExpiredBackup:
     evidence.accelerate(EXPIRATION)
     evidence.accelerate(COLLECTOR)
     return expiry.expire(backups[name].backup, [restore])
 
 
 @then(parsers.parse('nothing of the "{name}" backup and its restores is left in time'))
-def nothing_left(expiry: Expiry, expired: Expired, evidence: Evidence, name: str) -> None:
+def nothing_left(expiry: Expiry, expired: ExpiredBackup, evidence: Evidence, name: str) -> None:
     left = expiry.wait_gone(expired)
     evidence.measure("deletion", expired.clock.elapsed, artefact=f"{name}: {expired}")
     evidence.observe(
@@ -132,7 +132,7 @@ def neighbour_whole(
     workload = workloads.in_namespace(scope.name(target))
     workload.wait_ready()
     difference = corpus.manifest().compare(workload.manifest())
-    evidence.measure("neighbours_damaged", int(not difference.equal), artefact=difference.table())
+    evidence.measure("other_backups_damaged", int(not difference.equal), artefact=difference.table())
 
 
 @given("the location is read-only")
@@ -144,40 +144,40 @@ def location_read_only(velero: Velero) -> Iterator[None]:
 
 
 @given("Velero knows that S3 cannot be reached")
-def known_unreachable(toxiproxy: Toxiproxy, velero: Velero, vigil: Vigil) -> None:
-    vigil.allow_errors(f"{EXPECTED}|is unavailable, cannot gc backup")
+def known_unreachable(toxiproxy: Toxiproxy, velero: Velero, velero_health: VeleroHealth) -> None:
+    velero_health.allow_errors(f"{EXPECTED_ERRORS}|is unavailable, cannot gc backup")
     toxiproxy.cut()
     velero.wait_location("Unavailable")
 
 
 @when("the small backup expires", target_fixture="expired")
-def small_backup_expires(expiry: Expiry, backup: Operation, evidence: Evidence) -> Expired:
+def small_backup_expires(expiry: Expiry, backup: Operation, evidence: Evidence) -> ExpiredBackup:
     evidence.accelerate(EXPIRATION)
     evidence.accelerate(COLLECTOR)
     return expiry.expire(backup.require(), [])
 
 
 @then("it is still there, marked as not deletable")
-def still_there(expiry: Expiry, expired: Expired, velero: Velero, evidence: Evidence) -> None:
+def still_there(expiry: Expiry, expired: ExpiredBackup, velero: Velero, evidence: Evidence) -> None:
     """The mark is the collector's own: it looked at the backup and left it."""
     velero.wait_backup_label(expired.backup, "velero.io/gc-failure", "BSLReadOnly")
     left = expiry.find(expired)
-    evidence.refute("objects_left", len(left.objects), artefact="\n".join(left.objects))
-    evidence.refute("keys_left", len(left.keys), artefact="\n".join(left.keys))
+    evidence.expect_violation("objects_left", len(left.objects), artefact="\n".join(left.objects))
+    evidence.expect_violation("keys_left", len(left.keys), artefact="\n".join(left.keys))
 
 
 @then("it is still there, and the collector says that it cannot reach it")
-def still_there_unreached(expiry: Expiry, expired: Expired, velero: Velero, evidence: Evidence) -> None:
+def still_there_unreached(expiry: Expiry, expired: ExpiredBackup, velero: Velero, evidence: Evidence) -> None:
     """The collector leaves no mark on the backup, only a line in the log: it looked at the backup and left it."""
     velero.wait_log_line(expired.backup, "is unavailable, cannot gc backup")
     left = expiry.find(expired)
     evidence.observe("marks of the collector on the backup", velero.gc_mark(expired.backup) or "none")
-    evidence.refute("objects_left", len(left.objects), artefact="\n".join(left.objects))
-    evidence.refute("keys_left", len(left.keys), artefact="\n".join(left.keys))
+    evidence.expect_violation("objects_left", len(left.objects), artefact="\n".join(left.objects))
+    evidence.expect_violation("keys_left", len(left.keys), artefact="\n".join(left.keys))
 
 
 @then("it goes once S3 can be reached again")
-def goes_when_reached(expiry: Expiry, expired: Expired, toxiproxy: Toxiproxy, evidence: Evidence) -> None:
+def goes_when_reached(expiry: Expiry, expired: ExpiredBackup, toxiproxy: Toxiproxy, evidence: Evidence) -> None:
     toxiproxy.heal()
     left = expiry.wait_gone(expired)
     assert not left.objects and not left.keys, left
@@ -185,7 +185,7 @@ def goes_when_reached(expiry: Expiry, expired: Expired, toxiproxy: Toxiproxy, ev
 
 
 @then("it goes once the location can be written again")
-def goes_after_all(expiry: Expiry, expired: Expired, velero: Velero, evidence: Evidence) -> None:
+def goes_after_all(expiry: Expiry, expired: ExpiredBackup, velero: Velero, evidence: Evidence) -> None:
     velero.set_access("ReadWrite")
     left = expiry.wait_gone(expired)
     assert not left.objects and not left.keys, left
@@ -235,7 +235,7 @@ def collector_leaves(velero: Velero, small_backups: dict[str, str], evidence: Ev
 @then(parsers.parse('the suite sees that the collector passed over "{name}"'))
 def passed_over(velero: Velero, small_backups: dict[str, str], evidence: Evidence, name: str) -> None:
     velero.wait_deletion_requested(small_backups["old"])
-    evidence.refute("expired_not_identified", int(not velero.is_collected(small_backups[name])))
+    evidence.expect_violation("expired_not_identified", int(not velero.is_collected(small_backups[name])))
 
 
 @then("the run is kept as long as the design says, counted from its start")
@@ -257,8 +257,8 @@ def committed_retention(backup: Operation, default_change: ValueChange, evidence
 
 
 @when("another default retention is committed to Git")
-def commit_default(default_change: ValueChange, velero: Velero, vigil: Vigil) -> None:
+def commit_default(default_change: ValueChange, velero: Velero, velero_health: VeleroHealth) -> None:
     """The server takes its default from its arguments: it restarts."""
-    vigil.expect_restart()
+    velero_health.expect_restart()
     default_change.commit()
     velero.wait_argument(f"--default-backup-ttl={default_change.value}")

@@ -10,11 +10,20 @@ from datetime import UTC, datetime, timedelta
 from pytest_bdd import given, parsers, then, when
 
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import Vigil
-from fixtures.faults.outages import EXPECTED, Denial
+from fixtures.environment.velero_health import VeleroHealth
+from fixtures.faults.outages import EXPECTED_ERRORS, AccessDenial
 from fixtures.schedule.cron_timing import wait_until
-from fixtures.schedule.namespace_workloads import Guests
-from fixtures.schedule.runs import EDIT, JUST_NOW, LAST_RUN, LONG_AGO, Copies, Copy, Counters, ago
+from fixtures.schedule.namespace_workloads import NamespaceWorkloads
+from fixtures.schedule.runs import (
+    EDIT,
+    JUST_NOW,
+    LAST_RUN,
+    LONG_AGO,
+    FailureCounters,
+    ScheduleCopies,
+    ScheduleCopy,
+    ago,
+)
 from velero_acceptance.checks import backups
 from velero_acceptance.checks import schedule as check
 from velero_acceptance.checks.storage_usage import EXCLUDED, Estimate, Sizes, size
@@ -36,9 +45,9 @@ DESIGN_NAMESPACES = ("database", "monitoring", "network")
 def holds_designed(scheduled_run: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
     listed, archived = _listed(scheduled_run, bucket, environment), _archived(scheduled_run, bucket, environment)
     evidence.observe("namespaces in the run", ", ".join(sorted(listed)))
-    foreign = check.foreign(DESIGN_NAMESPACES, listed | archived)
+    foreign = check.unexpected(DESIGN_NAMESPACES, listed | archived)
     missing = check.missing(DESIGN_NAMESPACES, listed & archived)
-    evidence.measure("foreign_namespaces", len(foreign), artefact="\n".join(foreign) or "no other")
+    evidence.measure("unexpected_namespaces", len(foreign), artefact="\n".join(foreign) or "no other")
     evidence.measure("missing_namespaces", len(missing), artefact="\n".join(missing) or "none is missing")
 
 
@@ -48,22 +57,26 @@ def has_data(scheduled_run: Operation, velero: Velero, sizes: Sizes, evidence: E
     volumes = velero.volume_backups(scheduled_run.name)
     table = "\n".join(map(_volume_line, volumes)) or "no PodVolumeBackup"
     saved = {volume["spec"]["pod"]["namespace"] for volume in volumes if volume["status"].get("snapshotID")}
-    evidence.measure("foreign_namespaces", len(check.foreign(DESIGN_NAMESPACES, saved)), artefact=table)
+    evidence.measure("unexpected_namespaces", len(check.unexpected(DESIGN_NAMESPACES, saved)), artefact=table)
     wanted = {expected.volume.namespace for expected in sizes.estimate(DESIGN_NAMESPACES).volumes}
     evidence.observe("of the design's namespaces, those with volumes", ", ".join(sorted(wanted)) or "none")
     evidence.measure("namespaces_without_data", len(check.missing(wanted, saved)), artefact=table)
 
 
 @given("the sizes of the volumes that the deployed schedule backs up", target_fixture="estimate")
-def sizes_known(deployed_schedule: Json, guests: Guests, sizes: Sizes, scope: Scope) -> Estimate:
-    guests.deploy()
+def sizes_known(
+    deployed_schedule: Json, namespace_workloads: NamespaceWorkloads, sizes: Sizes, scope: Scope
+) -> Estimate:
+    namespace_workloads.deploy()
     namespaces = deployed_schedule["spec"]["template"].get("includedNamespaces") or []
     return sizes.estimate(namespaces, walk=scope.labels)
 
 
 @given("the sizes of all but one of the volumes that the deployed schedule backs up", target_fixture="estimate")
-def sizes_incomplete(deployed_schedule: Json, guests: Guests, sizes: Sizes, scope: Scope) -> Estimate:
-    known = sizes_known(deployed_schedule, guests, sizes, scope).volumes
+def sizes_incomplete(
+    deployed_schedule: Json, namespace_workloads: NamespaceWorkloads, sizes: Sizes, scope: Scope
+) -> Estimate:
+    known = sizes_known(deployed_schedule, namespace_workloads, sizes, scope).volumes
     if not known:
         raise Blocked("the schedule backs up no volume: there is none that an estimate could miss")
     largest = max(known, key=lambda expected: expected.bytes or 0)
@@ -77,7 +90,9 @@ def as_expected(scheduled_run: Operation, estimate: Estimate, sizes: Sizes, evid
 
 @then("it is seen to hold more than was expected")
 def more_than_expected(scheduled_run: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
-    evidence.refute("estimate_error", _error(scheduled_run, estimate, sizes, evidence), artefact=estimate.table())
+    evidence.expect_violation(
+        "estimate_error", _error(scheduled_run, estimate, sizes, evidence), artefact=estimate.table()
+    )
 
 
 def _error(run: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> float:
@@ -96,9 +111,9 @@ def added_reported(scheduled_run: Operation, sizes: Sizes, evidence: Evidence) -
 
 
 @when(parsers.parse('"{alias}" and a namespace that does not exist are backed up'), target_fixture="backup")
-def backed_up_partly(scope: Scope, velero: Velero, vigil: Vigil, alias: str) -> Operation:
+def backed_up_partly(scope: Scope, velero: Velero, velero_health: VeleroHealth, alias: str) -> Operation:
     names = [scope.name(alias), scope.name("absent")]
-    vigil.allow_errors(names[1])
+    velero_health.allow_errors(names[1])
     return velero.backup(scope.backup_name("partly"), labels=scope.labels, includedNamespaces=names)
 
 
@@ -108,16 +123,16 @@ def missing_named(
 ) -> None:
     held = _listed(backup, bucket, environment)
     missing = check.missing(backup.item["spec"]["includedNamespaces"], held)
-    evidence.refute("missing_namespaces", len(missing), artefact="\n".join(missing))
-    foreign = check.foreign(DESIGN_NAMESPACES, held)
-    evidence.refute("foreign_namespaces", len(foreign), artefact="\n".join(foreign))
+    evidence.expect_violation("missing_namespaces", len(missing), artefact="\n".join(missing))
+    foreign = check.unexpected(DESIGN_NAMESPACES, held)
+    evidence.expect_violation("unexpected_namespaces", len(foreign), artefact="\n".join(foreign))
     assert (foreign, missing) == ([scope.name(alias)], [scope.name("absent")]), (foreign, missing)
 
 
 @then(parsers.parse('it is seen to have no data of "{alias}"'))
 def no_data(scope: Scope, backup: Operation, velero: Velero, evidence: Evidence, alias: str) -> None:
     saved = {volume["spec"]["pod"]["namespace"] for volume in velero.volume_backups(backup.name)}
-    evidence.refute("namespaces_without_data", len(check.missing({scope.name(alias)}, saved)))
+    evidence.expect_violation("namespaces_without_data", len(check.missing({scope.name(alias)}, saved)))
 
 
 @given(parsers.parse('a namespace "{alias}" that is labelled as excluded from backups'))
@@ -161,12 +176,12 @@ def excluded_named(
     labels = labels_of(kubernetes.require(NAMESPACE, scope.name(alias)))
     why = f"{alias} is labelled {EXCLUDED}={labels.get(EXCLUDED)}; the backup is {backup.phase}: {backup.reason()}"
     evidence.observe("of the labelled namespace", f"{backup.phase}: {backup.reason()}")
-    evidence.refute("missing_namespaces", len(missing), artefact="\n".join([*missing, why]))
+    evidence.expect_violation("missing_namespaces", len(missing), artefact="\n".join([*missing, why]))
     assert scope.name(alias) in missing and labels.get(EXCLUDED) == "true", why
 
 
 @dataclass(frozen=True)
-class Due:
+class DueCopy:
     """A run of a copy, and the failures that the metrics had counted of it before."""
 
     run: Operation
@@ -174,38 +189,45 @@ class Due:
 
 
 @when("the copy is due", target_fixture="failed")
-def copy_due(copy: Copy, counters: Counters, evidence: Evidence) -> Due:
+def copy_due(copy: ScheduleCopy, failure_counters: FailureCounters, evidence: Evidence) -> DueCopy:
     evidence.accelerate(LAST_RUN)
     evidence.accelerate(EDIT)
-    before = counters.failures(copy.name)
-    return Due(copy.follow(copy.make_due())[0], before)
+    before = failure_counters.failures(copy.name)
+    return DueCopy(copy.follow(copy.make_due())[0], before)
 
 
 @given("S3 is cut off")
-def cut_off(velero: Velero, toxiproxy: Toxiproxy, vigil: Vigil) -> None:
+def cut_off(velero: Velero, toxiproxy: Toxiproxy, velero_health: VeleroHealth) -> None:
     """Right after a validation: what Velero knows of the location is then old enough to be wrong for seconds."""
-    vigil.allow_errors(EXPECTED)
+    velero_health.allow_errors(EXPECTED_ERRORS)
     velero.wait_location("Available", validated_after=datetime.now(UTC))
     toxiproxy.cut()
 
 
 @then("its run is a failure, logged and counted, and the copy stays enabled")
-def run_failed(failed: Due, copy: Copy, counters: Counters, velero: Velero, vigil: Vigil, evidence: Evidence) -> None:
+def run_failed(
+    failed: DueCopy,
+    copy: ScheduleCopy,
+    failure_counters: FailureCounters,
+    velero: Velero,
+    velero_health: VeleroHealth,
+    evidence: Evidence,
+) -> None:
     run = failed.run
     evidence.observe("the run ended", f"{run.phase}: {run.reason()[:200]}")
     assert run.phase in backups.FAILURES, f"the run is {run.phase}, as if nothing had failed"
-    lines = _logged(vigil, run.name)
+    lines = _logged(velero_health, run.name)
     evidence.measure("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
-    counted = counters.failures(copy.name) - failed.counted
+    counted = failure_counters.failures(copy.name) - failed.counted
     evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
     evidence.measure("schedules_stopped", int(phase_of(velero.schedule(copy.name)) != "Enabled"))
 
 
-def _logged(vigil: Vigil, run: str) -> list[str]:
+def _logged(velero_health: VeleroHealth, run: str) -> list[str]:
     """The error lines that name the run; they are followed, so they come a moment after what they tell of."""
     with suppress(WaitTimedOut):
         return poll(
-            lambda: backups.logged(vigil.error_lines(), run),
+            lambda: backups.logged(velero_health.error_lines(), run),
             until=bool,
             event=f"an error line names {run}",
             timeout=seconds("log_followed"),
@@ -215,39 +237,44 @@ def _logged(vigil: Vigil, run: str) -> list[str]:
 
 
 @when("S3 takes it again and the copy is due again", target_fixture="next_run")
-def due_after_denial(copy: Copy, denial: Denial) -> Operation:
-    denial.lift()
+def due_after_denial(copy: ScheduleCopy, access_denial: AccessDenial) -> Operation:
+    access_denial.lift()
     return copy.follow(copy.make_due())[0]
 
 
 @when("S3 can be reached again and the copy is due again", target_fixture="next_run")
-def due_after_cut(copy: Copy, toxiproxy: Toxiproxy, velero: Velero) -> Operation:
+def due_after_cut(copy: ScheduleCopy, toxiproxy: Toxiproxy, velero: Velero) -> Operation:
     toxiproxy.heal()
     velero.wait_location("Available", validated_after=datetime.now(UTC))
     return copy.follow(copy.make_due())[0]
 
 
 @then("its next run is Completed, and there were no other runs")
-def recovered(next_run: Operation, copy: Copy, evidence: Evidence) -> None:
+def recovered(next_run: Operation, copy: ScheduleCopy, evidence: Evidence) -> None:
     runs = copy.runs()
     evidence.measure(
         "runs_not_recovered", int(next_run.phase != "Completed"), artefact=next_run.reason() or next_run.phase
     )
-    evidence.measure("runs_piled_up", len(runs) - 2, artefact="\n".join(map(name_of, runs)))
+    evidence.measure("overlapping_runs", len(runs) - 2, artefact="\n".join(map(name_of, runs)))
 
 
 @dataclass(frozen=True)
-class Overlap:
+class OverlappingRun:
     """The runs of a schedule that was due again while one was at work, and a schedule whose run waited meanwhile."""
 
     at_work: list[str]
-    queued: Copy
+    queued: ScheduleCopy
 
 
 @when("the copy is due again while its run is at work", target_fixture="overlap")
 def due_meanwhile(
-    scope: Scope, velero: Velero, copy: Copy, schedule_copies: Copies, timeouts: Timeouts, evidence: Evidence
-) -> Overlap:
+    scope: Scope,
+    velero: Velero,
+    copy: ScheduleCopy,
+    schedule_copies: ScheduleCopies,
+    timeouts: Timeouts,
+    evidence: Evidence,
+) -> OverlappingRun:
     """A second copy is due meanwhile, and due again while its own run waits for the first one's end."""
     evidence.accelerate(LAST_RUN)
     evidence.accelerate(EDIT)
@@ -263,16 +290,16 @@ def due_meanwhile(
         one.edit(ago(JUST_NOW))
     if phase_of(velero.find_backup(name)) != "InProgress":
         raise Inconclusive("the run had ended before Velero looked at its schedule again")
-    return Overlap([name_of(run) for run in copy.runs()], queued)
+    return OverlappingRun([name_of(run) for run in copy.runs()], queued)
 
 
 @then("no other run of it was begun")
-def none_begun(overlap: Overlap, evidence: Evidence) -> None:
-    evidence.measure("runs_piled_up", len(overlap.at_work) - 1, artefact="\n".join(overlap.at_work))
+def none_begun(overlap: OverlappingRun, evidence: Evidence) -> None:
+    evidence.measure("overlapping_runs", len(overlap.at_work) - 1, artefact="\n".join(overlap.at_work))
 
 
 @then("the report says what becomes of runs that wait in the queue")
-def queue_reported(overlap: Overlap, velero: Velero, evidence: Evidence) -> None:
+def queue_reported(overlap: OverlappingRun, velero: Velero, evidence: Evidence) -> None:
     """Velero 1.16 takes a run that has no phase yet for none (issue 9277): each time that is due adds one."""
     waiting = [name_of(run) for run in overlap.queued.runs()]
     evidence.observe("runs of a schedule that was due twice while its run waited", len(waiting))
@@ -282,18 +309,18 @@ def queue_reported(overlap: Overlap, velero: Velero, evidence: Evidence) -> None
 
 @then("the suite does not call it a recovery")
 def no_recovery(backup: Operation, evidence: Evidence) -> None:
-    evidence.refute("runs_not_recovered", int(backup.phase != "Completed"), artefact=backup.reason())
+    evidence.expect_violation("runs_not_recovered", int(backup.phase != "Completed"), artefact=backup.reason())
 
 
 @when("a run of it is Completed", target_fixture="single")
-def run_completed(copy: Copy, evidence: Evidence) -> Operation:
+def run_completed(copy: ScheduleCopy, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     evidence.accelerate(EDIT)
     return copy.follow(copy.make_due())[0].require()
 
 
 @when("a run of it is refused for want of a location", target_fixture="single")
-def run_refused(copy: Copy, evidence: Evidence) -> Operation:
+def run_refused(copy: ScheduleCopy, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     evidence.accelerate(EDIT)
     copy.edit(template={"storageLocation": "nowhere"})
@@ -301,19 +328,29 @@ def run_refused(copy: Copy, evidence: Evidence) -> Operation:
 
 
 @then("it is found as a failure among the metrics, and as none in the log")
-def counted_and_not_logged(copy: Copy, single: Operation, counters: Counters, vigil: Vigil, evidence: Evidence) -> None:
+def counted_and_not_logged(
+    copy: ScheduleCopy,
+    single: Operation,
+    failure_counters: FailureCounters,
+    velero_health: VeleroHealth,
+    evidence: Evidence,
+) -> None:
     """Velero logs what it refuses at debug level only; the run itself says why."""
     evidence.observe("the run says", single.reason())
-    counted = counters.failures(copy.name)
+    counted = failure_counters.failures(copy.name)
     evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
-    lines = _logged(vigil, single.name)
-    evidence.refute("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
+    lines = _logged(velero_health, single.name)
+    evidence.expect_violation(
+        "failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run"
+    )
 
 
 @then("the suite does not find a failure of it among the metrics")
-def nothing_counted(copy: Copy, counters: Counters, evidence: Evidence) -> None:
-    counted = counters.failures(copy.name)
-    evidence.refute("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
+def nothing_counted(copy: ScheduleCopy, failure_counters: FailureCounters, evidence: Evidence) -> None:
+    counted = failure_counters.failures(copy.name)
+    evidence.expect_violation(
+        "failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted"
+    )
 
 
 def _listed(backup: Operation, bucket: Bucket, environment: Environment) -> set[str]:

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pytest_bdd import given, parsers, then, when
 
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import Vigil
-from fixtures.schedule.cron_timing import Punctual, Timetable
-from fixtures.schedule.runs import JUST_NOW, LAST_RUN, LONG_AGO, Copies, Copy, ScheduleRuns, ago
+from fixtures.environment.velero_health import VeleroHealth
+from fixtures.schedule.cron_timing import CronRun, CronTiming
+from fixtures.schedule.runs import JUST_NOW, LAST_RUN, LONG_AGO, ScheduleCopies, ScheduleCopy, ScheduleRuns, ago
 from velero_acceptance.checks.schedule import daily_at, due_times, is_run_of
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.naming import RUN_LABEL
@@ -56,44 +56,44 @@ def due_as_designed(schedule: Json, evidence: Evidence) -> None:
         daily_at(DESIGN_HOUR, now, DESIGN_RUNS),
     )
     same = sum(a == b for a, b in zip(deployed, designed, strict=True))
-    evidence.measure("due_times_as_designed", same, artefact="\n".join(map(str, deployed)))
+    evidence.measure("next_runs_matching", same, artefact="\n".join(map(str, deployed)))
 
 
 @when("the one that is set right has run", target_fixture="punctual")
-def right_has_run(timetable: Timetable) -> Punctual:
-    return timetable.result()[0]
+def right_has_run(cron_timing: CronTiming) -> CronRun:
+    return cron_timing.result()[0]
 
 
 @when("the one that is set too early has run", target_fixture="punctual")
-def wrong_has_run(timetable: Timetable) -> Punctual:
-    return timetable.result()[1]
+def wrong_has_run(cron_timing: CronTiming) -> CronRun:
+    return cron_timing.result()[1]
 
 
 @then("it ran in time, and not before its minute, though Velero had looked at it")
-def ran_in_time(punctual: Punctual, evidence: Evidence) -> None:
+def ran_in_time(punctual: CronRun, evidence: Evidence) -> None:
     """Nothing is moved here: this is the time between a real minute and Velero's own look."""
-    evidence.observe("looked at before its minute", (punctual.due - punctual.looked).total_seconds(), "s")
-    evidence.measure("runs_not_due", len(punctual.early), artefact=punctual.table())
-    delay = (punctual.made[0] - punctual.due).total_seconds()
+    evidence.observe("looked at before its minute", (punctual.due - punctual.checked_at).total_seconds(), "s")
+    evidence.measure("runs_not_due", len(punctual.premature), artefact=punctual.table())
+    delay = (punctual.created[0] - punctual.due).total_seconds()
     evidence.measure("trigger_delay", delay, artefact=punctual.table())
 
 
 @then("the suite calls it early")
-def called_early(punctual: Punctual, evidence: Evidence) -> None:
-    evidence.refute("runs_not_due", len(punctual.early), artefact=punctual.table())
+def called_early(punctual: CronRun, evidence: Evidence) -> None:
+    evidence.expect_violation("runs_not_due", len(punctual.premature), artefact=punctual.table())
 
 
 @dataclass(frozen=True)
-class Three:
+class ThreeCopies:
     """Three copies of the deployed schedule."""
 
-    due: Copy
-    paused: Copy
-    early: Copy
+    due: ScheduleCopy
+    paused: ScheduleCopy
+    premature: ScheduleCopy
 
 
 @given(parsers.parse("three copies of the deployed schedule{which}"), target_fixture="three")
-def three_copies(scope: Scope, schedule_copies: Copies, evidence: Evidence, which: str) -> Three:
+def three_copies(scope: Scope, schedule_copies: ScheduleCopies, evidence: Evidence, which: str) -> ThreeCopies:
     """Due, due but paused, and not due; or all of them due.
 
     Paused and early first: had they wanted to run, they would have before the due one did.
@@ -102,26 +102,30 @@ def three_copies(scope: Scope, schedule_copies: Copies, evidence: Evidence, whic
     namespace, all_due = scope.namespace("source"), "all of them" in which
     paused = schedule_copies.make("paused", last=LONG_AGO, namespace=namespace, paused=not all_due)
     early = schedule_copies.make("early", last=LONG_AGO if all_due else JUST_NOW, namespace=namespace)
-    return Three(schedule_copies.make("due", last=LONG_AGO, namespace=namespace), paused, early)
+    return ThreeCopies(schedule_copies.make("due", last=LONG_AGO, namespace=namespace), paused, early)
 
 
 @then("only the one that is due makes a backup")
-def only_due_fires(three: Three, evidence: Evidence) -> None:
+def only_due_fires(three: ThreeCopies, evidence: Evidence) -> None:
     run, seconds = three.due.follow(set())
     evidence.measure("trigger_delay", seconds)
-    others = [*three.paused.runs(), *three.early.runs()]
+    others = [*three.paused.runs(), *three.premature.runs()]
     evidence.measure("runs_not_due", len(others), artefact=f"{run.name} ran; {len(others)} others")
-    evidence.refute("trigger_delay", None, artefact=f"{three.paused.name} and {three.early.name} made no backup")
+    evidence.expect_violation(
+        "trigger_delay", None, artefact=f"{three.paused.name} and {three.premature.name} made no backup"
+    )
 
 
 @given(parsers.parse('a copy of the deployed schedule for "{alias}"'), target_fixture="copy")
-def copy_for(scope: Scope, schedule_copies: Copies, alias: str) -> Copy:
+def copy_for(scope: Scope, schedule_copies: ScheduleCopies, alias: str) -> ScheduleCopy:
     """Not due yet."""
     return schedule_copies.make("copy", last=JUST_NOW, namespace=scope.name(alias))
 
 
 @given(parsers.parse('a paused copy of the deployed schedule for "{alias}" that missed {what}'), target_fixture="copy")
-def paused_copy(scope: Scope, schedule_copies: Copies, evidence: Evidence, alias: str, what: str) -> Copy:
+def paused_copy(
+    scope: Scope, schedule_copies: ScheduleCopies, evidence: Evidence, alias: str, what: str
+) -> ScheduleCopy:
     """*what*: its time, or nothing."""
     evidence.accelerate(LAST_RUN)
     last = LONG_AGO if what == "its time" else JUST_NOW
@@ -129,13 +133,13 @@ def paused_copy(scope: Scope, schedule_copies: Copies, evidence: Evidence, alias
 
 
 @when("the copy is unpaused", target_fixture="changed")
-def unpaused(copy: Copy) -> datetime:
+def unpaused(copy: ScheduleCopy) -> datetime:
     copy.edit(paused=False)
     return datetime.now(UTC)
 
 
 @when("the copy is edited to a time that has passed since its last run", target_fixture="changed")
-def edited(copy: Copy, evidence: Evidence) -> datetime:
+def edited(copy: ScheduleCopy, evidence: Evidence) -> datetime:
     """Its last run was an hour ago, and a minute ago it would have been due again."""
     evidence.accelerate(LAST_RUN)
     changed = datetime.now(UTC)
@@ -145,10 +149,14 @@ def edited(copy: Copy, evidence: Evidence) -> datetime:
 
 
 @when("Velero is away while the copy is due three times", target_fixture="changed")
-def away(scope: Scope, velero: Velero, copy: Copy, vigil: Vigil, evidence: Evidence) -> Iterator[datetime]:
+def away(
+    scope: Scope, velero: Velero, copy: ScheduleCopy, velero_health: VeleroHealth, evidence: Evidence
+) -> Iterator[datetime]:
     evidence.accelerate(LAST_RUN)
-    vigil.expect_restart()
-    vigil.allow_errors(r"available/unavailable/unknown: 0/0/1|is in unavailable state|failed waiting for all runnables")
+    velero_health.expect_restart()
+    velero_health.allow_errors(
+        r"available/unavailable/unknown: 0/0/1|is in unavailable state|failed waiting for all runnables"
+    )
     velero.stop(scope.run)
     copy.edit(ago(timedelta(days=3)))
     started = datetime.now(UTC)
@@ -158,7 +166,9 @@ def away(scope: Scope, velero: Velero, copy: Copy, vigil: Vigil, evidence: Evide
 
 
 @then("it makes up for what it missed at once, by one backup")
-def made_up_once(scope: Scope, copy: Copy, changed: datetime, schedule_copies: Copies, evidence: Evidence) -> None:
+def made_up_once(
+    scope: Scope, copy: ScheduleCopy, changed: datetime, schedule_copies: ScheduleCopies, evidence: Evidence
+) -> None:
     """Looked at once more when that is done, it makes no other."""
     run, _ = copy.follow(set())
     seconds = (run.created - changed.replace(microsecond=0)).total_seconds()
@@ -170,10 +180,10 @@ def made_up_once(scope: Scope, copy: Copy, changed: datetime, schedule_copies: C
 
 
 @then("the suite sees that it made no backup")
-def made_nothing(scope: Scope, copy: Copy, schedule_copies: Copies, evidence: Evidence) -> None:
+def made_nothing(scope: Scope, copy: ScheduleCopy, schedule_copies: ScheduleCopies, evidence: Evidence) -> None:
     schedule_copies.wait_looked(scope.name("source"))
     made = copy.runs()
-    evidence.refute("catch_up_runs", len(made), artefact="\n".join(map(name_of, made)) or "no backup")
+    evidence.expect_violation("catch_up_runs", len(made), artefact="\n".join(map(name_of, made)) or "no backup")
 
 
 @when("Velero makes a run of the deployed schedule", target_fixture="backup")
@@ -197,7 +207,7 @@ def newest_run(velero: Velero, deployed_schedule: Json) -> Operation:
 def made_by_velero(scheduled_run: Operation, audit: AuditLog, velero: Velero, evidence: Evidence) -> None:
     requests = audit.creations(BACKUP, velero.namespace, scheduled_run.name)
     evidence.observe("made by", ", ".join(f"{request.user} ({request.agent})" for request in requests))
-    evidence.measure("runs_by_others", _by_others(requests, velero), artefact=f"{scheduled_run.name}: {requests}")
+    evidence.measure("runs_not_by_velero", _by_others(requests, velero), artefact=f"{scheduled_run.name}: {requests}")
 
 
 @when(
@@ -212,7 +222,7 @@ def forged(scope: Scope, velero: Velero, environment: Environment, alias: str) -
 @then("it is seen not to be Velero's")
 def forgery_seen(backup: Operation, audit: AuditLog, velero: Velero, evidence: Evidence) -> None:
     requests = audit.creations(BACKUP, velero.namespace, backup.name)
-    evidence.refute("runs_by_others", _by_others(requests, velero), artefact=f"{backup.name}: {requests}")
+    evidence.expect_violation("runs_not_by_velero", _by_others(requests, velero), artefact=f"{backup.name}: {requests}")
 
 
 def _by_others(requests: list[Request], velero: Velero) -> int:

@@ -7,47 +7,47 @@ from pathlib import Path
 
 from pytest_bdd import given, parsers, then, when
 
-from fixtures.gitops.secrets import S3_SECRET, Hook, Planted, Repository, damage, plant
+from fixtures.gitops.secrets import S3_SECRET, PlantedSecret, PreCommitHook, SecretsRepository, damage, plant
 from velero_acceptance.checks import git_secrets
 from velero_acceptance.core.errors import AcceptanceError, Blocked
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.drivers.git import Checkout
 from velero_acceptance.drivers.kinds import Json
-from velero_acceptance.drivers.sops import Sops, Tampered
+from velero_acceptance.drivers.sops import MacMismatch, Sops
 from velero_acceptance.evidence.recorder import Evidence
 
 
 @given("the repository that Flux deploys from", target_fixture="repository")
-def deployed_repository(checkout: Checkout) -> Repository:
-    return Repository.of(checkout)
+def deployed_repository(checkout: Checkout) -> SecretsRepository:
+    return SecretsRepository.of(checkout)
 
 
 @given("a copy of the repository that Flux deploys from", target_fixture="repository")
-def copied_repository(own_copy: Checkout) -> Repository:
-    return Repository.of(own_copy)
+def copied_repository(repository_copy: Checkout) -> SecretsRepository:
+    return SecretsRepository.of(repository_copy)
 
 
 @then("every value of every Secret in it is encrypted")
-def every_value_encrypted(repository: Repository, evidence: Evidence) -> None:
+def every_value_encrypted(repository: SecretsRepository, evidence: Evidence) -> None:
     assert repository.secrets, "the repository holds no Secret at all"
     values = sum(len(secret.sealed) + len(secret.open) for secret in repository.secrets)
     evidence.observe("values of Secrets in the repository", values, "values")
     found = git_secrets.open_leaves(repository.secrets)
-    evidence.measure("plaintext_leaves", len(found), artefact="\n".join(found or map(str, repository.secrets)))
+    evidence.measure("plaintext_values", len(found), artefact="\n".join(found or map(str, repository.secrets)))
 
 
 # -- AC-007-02 -----------------------------------------------------------------------------
 
 
 @then("every encrypted file opens with the age key, its MAC intact")
-def every_file_opens(repository: Repository, sops: Sops, evidence: Evidence) -> None:
+def every_file_opens(repository: SecretsRepository, sops: Sops, evidence: Evidence) -> None:
     files = repository.encrypted_files()
     closed = [problem for file in files if (problem := _problem(sops, file, repository.texts[file]))]
     evidence.measure("mac_failures", len(closed), artefact="\n".join(closed or files))
 
 
 @when(parsers.parse("each of its encrypted files has {how}"), target_fixture="damaged")
-def each_damaged(repository: Repository, how: str) -> dict[str, str]:
+def each_damaged(repository: SecretsRepository, how: str) -> dict[str, str]:
     """The damaged files by path; those in the repository stay as they are."""
     return {file: damage(how, repository.texts[file]) for file in repository.encrypted_files()}
 
@@ -59,15 +59,15 @@ def none_opens(damaged: dict[str, str], sops: Sops, evidence: Evidence) -> None:
     for file, text in damaged.items():
         try:
             sops.decrypt(file, text)
-        except Tampered as error:
+        except MacMismatch as error:
             found[file] = str(error)
     assert damaged and found.keys() == damaged.keys(), f"opened though damaged: {sorted(damaged.keys() - found.keys())}"
-    evidence.refute("mac_failures", len(found), artefact="\n".join(found.values()))
+    evidence.expect_violation("mac_failures", len(found), artefact="\n".join(found.values()))
 
 
 @then("Velero's Secrets in the cluster are what the repository's decrypt to")
 def cluster_equal(
-    repository: Repository,
+    repository: SecretsRepository,
     sops: Sops,
     live_secrets: dict[str, Json],
     environment: Environment,
@@ -80,7 +80,7 @@ def cluster_equal(
 
 @then("a Kustomization that decrypts with SOPS applied them, in the cluster and in Git")
 def applied_decrypted(
-    repository: Repository,
+    repository: SecretsRepository,
     live_secrets: dict[str, Json],
     kustomizations: list[Json],
     environment: Environment,
@@ -93,38 +93,38 @@ def applied_decrypted(
 
 
 @when("somebody changes Velero's S3 key in it", target_fixture="repository")
-def s3_key_changed(repository: Repository, sops: Sops, environment: Environment) -> Repository:
+def s3_key_changed(repository: SecretsRepository, sops: Sops, environment: Environment) -> SecretsRepository:
     """With the age key, so that the file opens as before."""
     secret = repository.velero_secrets(environment.velero_namespace)[S3_SECRET]
     part, _, key = secret.sealed[0].partition(".")
     sops.change(repository.checkout.folder / secret.file, (part, key), random.token_hex(20))
-    return Repository.of(repository.checkout)
+    return SecretsRepository.of(repository.checkout)
 
 
 @then("the suite calls Velero's Secrets in the cluster different")
 def cluster_different(
-    repository: Repository,
+    repository: SecretsRepository,
     sops: Sops,
     live_secrets: dict[str, Json],
     environment: Environment,
     evidence: Evidence,
 ) -> None:
     found = _differences(repository, sops, live_secrets, environment, evidence)
-    evidence.refute("secrets_differing", _wrong(found), artefact=_table(found))
+    evidence.expect_violation("secrets_differing", _wrong(found), artefact=_table(found))
 
 
 # -- NFR-SEC-001 ---------------------------------------------------------------------------
 
 
 @then("the pre-commit hook lets every file of it pass")
-def hook_passes(repository: Repository, hook: Hook, evidence: Evidence) -> None:
-    lines = hook.refused(repository.checkout.folder, sorted(repository.texts))
+def hook_passes(repository: SecretsRepository, pre_commit_hook: PreCommitHook, evidence: Evidence) -> None:
+    lines = pre_commit_hook.refused(repository.checkout.folder, sorted(repository.texts))
     artefact = "\n".join(lines) or f"{len(repository.texts)} files passed"
     evidence.measure("files_refused", _files(lines), artefact=artefact)
 
 
 @then("no commit of its history holds a key of Velero in the clear")
-def history_clean(repository: Repository, live_secrets: dict[str, Json], evidence: Evidence) -> None:
+def history_clean(repository: SecretsRepository, live_secrets: dict[str, Json], evidence: Evidence) -> None:
     if S3_SECRET not in live_secrets:
         raise Blocked(f"the Secret {S3_SECRET} is not in the cluster, so there is no key to look for")
     keys = {name: value for secret in live_secrets.values() for name, value in git_secrets.keys_of(secret).items()}
@@ -136,22 +136,22 @@ def history_clean(repository: Repository, live_secrets: dict[str, Json], evidenc
 
 
 @given(parsers.parse("a new file with {what}"), target_fixture="planted")
-def new_file(tmp_path: Path, what: str) -> Planted:
+def new_file(tmp_path: Path, what: str) -> PlantedSecret:
     return plant(tmp_path, what)
 
 
 @then("the pre-commit hook refuses it and shows no value of it")
-def hook_refuses(planted: Planted, hook: Hook, evidence: Evidence) -> None:
-    lines = hook.refused(planted.path.parent, [planted.path.name])
+def hook_refuses(planted: PlantedSecret, pre_commit_hook: PreCommitHook, evidence: Evidence) -> None:
+    lines = pre_commit_hook.refused(planted.path.parent, [planted.path.name])
     shown = git_secrets.found_in("\n".join(lines), planted.keys)
     assert not shown, f"the hook shows what it is to hide: {shown}"
-    evidence.refute("files_refused", _files(lines), artefact="\n".join(lines))
+    evidence.expect_violation("files_refused", _files(lines), artefact="\n".join(lines))
     found = git_secrets.open_leaves(git_secrets.secrets_in(planted.path.name, planted.path.read_text()))
-    evidence.refute("plaintext_leaves", len(found), artefact="\n".join(found))
+    evidence.expect_violation("plaintext_values", len(found), artefact="\n".join(found))
 
 
 @when(parsers.parse("somebody commits {what} there, and takes it out again"), target_fixture="planted")
-def committed_and_removed(repository: Repository, tmp_path: Path, what: str) -> Planted:
+def committed_and_removed(repository: SecretsRepository, tmp_path: Path, what: str) -> PlantedSecret:
     planted = plant(tmp_path, what)
     checkout = repository.checkout
     checkout.change({planted.path.name: planted.path.read_text()}, "A Secret in the clear")
@@ -160,11 +160,11 @@ def committed_and_removed(repository: Repository, tmp_path: Path, what: str) -> 
 
 
 @then("the suite finds its keys in the history, though no file holds them")
-def found_in_history(repository: Repository, planted: Planted, evidence: Evidence) -> None:
-    now = Repository.of(repository.checkout)
+def found_in_history(repository: SecretsRepository, planted: PlantedSecret, evidence: Evidence) -> None:
+    now = SecretsRepository.of(repository.checkout)
     assert planted.path.name not in now.texts
     found = git_secrets.found_in(repository.checkout.history(), planted.keys)
-    evidence.refute("plaintext_in_history", len(found), artefact="\n".join(found))
+    evidence.expect_violation("plaintext_in_history", len(found), artefact="\n".join(found))
 
 
 def _problem(sops: Sops, file: str, text: str) -> str:
@@ -177,7 +177,7 @@ def _problem(sops: Sops, file: str, text: str) -> str:
 
 
 def _differences(
-    repository: Repository, sops: Sops, live: dict[str, Json], environment: Environment, evidence: Evidence
+    repository: SecretsRepository, sops: Sops, live: dict[str, Json], environment: Environment, evidence: Evidence
 ) -> dict[str, list[str]]:
     decrypted = repository.decrypted(sops, environment.velero_namespace)
     for secret in decrypted.values():

@@ -9,17 +9,17 @@ from pytest_bdd import given, then, when
 
 from fixtures.applications.standard import RestoredCopy, Standard
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import Vigil
-from fixtures.storage.credentials import LiveKeys
+from fixtures.environment.velero_health import VeleroHealth
+from fixtures.storage.credentials import DeployedKeys
 from fixtures.storage.validation import LocationWatch
 from velero_acceptance.checks.bucket import LayoutFindings, backup_keys, inspect, restore_keys, unreadable
-from velero_acceptance.core.naming import is_made, unique
+from velero_acceptance.core.naming import is_generated_name, unique
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.corpus.uploaders import Uploader
 from velero_acceptance.drivers.kinds import time_of
 from velero_acceptance.drivers.minio_admin import Users
-from velero_acceptance.drivers.s3 import Bucket, BucketState, bucket_made, keep_otherwise, may_make_bucket
+from velero_acceptance.drivers.s3 import Bucket, BucketState, break_design, bucket_made, may_make_bucket
 from velero_acceptance.drivers.toxiproxy import Toxiproxy
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.evidence.recorder import Evidence
@@ -59,7 +59,7 @@ def objects_readable(
 @when("somebody puts an object beside the prefixes", target_fixture="stray")
 def stray_object(scope: Scope, bucket: Bucket, environment: Environment) -> Iterator[str]:
     key = environment.key(unique(scope.run), "stray")
-    scope.made.keys.add(key)
+    scope.created.keys.add(key)
     bucket.put(key, b"not Velero's")
     yield key
     bucket.delete(key)
@@ -75,12 +75,14 @@ def layout_broken(
     evidence: Evidence,
 ) -> None:
     findings = _findings(standard, copy, bucket, environment, uploader)
-    evidence.refute("keys_unexpected", len(findings.unexpected), artefact=findings.table())
+    evidence.expect_violation("keys_unexpected", len(findings.unexpected), artefact=findings.table())
 
 
 @then("Velero calls the location unavailable and names the folder")
-def location_unavailable(velero: Velero, stray: str, vigil: Vigil) -> None:
-    vigil.allow_errors(r"invalid top-level directories|available/unavailable/unknown: 0/1/0|is in unavailable state")
+def location_unavailable(velero: Velero, stray: str, velero_health: VeleroHealth) -> None:
+    velero_health.allow_errors(
+        r"invalid top-level directories|available/unavailable/unknown: 0/1/0|is in unavailable state"
+    )
     location = velero.wait_location("Unavailable")
     folder = stray.split("/")[-2]
     assert folder in location["status"]["message"], location["status"]
@@ -93,8 +95,8 @@ def available_without_stray(velero: Velero, bucket: Bucket, stray: str) -> None:
 
 
 @given("S3 refuses connections")
-def s3_refuses(toxiproxy: Toxiproxy, vigil: Vigil) -> None:
-    vigil.allow_errors(r"connection refused|available/unavailable/unknown: 0/1/0|is in unavailable state")
+def s3_refuses(toxiproxy: Toxiproxy, velero_health: VeleroHealth) -> None:
+    velero_health.allow_errors(r"connection refused|available/unavailable/unknown: 0/1/0|is in unavailable state")
     toxiproxy.cut()
 
 
@@ -130,7 +132,7 @@ def unavailable_with_reason(velero: Velero, evidence: Evidence) -> None:
 @then("the outage is seen among the periods")
 def outage_seen(location_watch: LocationWatch, evidence: Evidence) -> None:
     seen = location_watch.after_outage()
-    evidence.refute("validations_missed", seen.missed, artefact=str(seen))
+    evidence.expect_violation("validations_missed", seen.missed, artefact=str(seen))
 
 
 @then("the bucket is there, without versions and without a lifecycle rule")
@@ -140,12 +142,12 @@ def bucket_as_designed(bucket_state: BucketState, evidence: Evidence) -> None:
 
 @then("Velero's key may not make a bucket")
 def no_right_to_make(
-    scope: Scope, environment: Environment, live_keys: LiveKeys, timeouts: Timeouts, evidence: Evidence
+    scope: Scope, environment: Environment, deployed_keys: DeployedKeys, timeouts: Timeouts, evidence: Evidence
 ) -> None:
     """So neither Velero nor restic, which would try, has made it."""
-    access = live_keys.keys.access(environment)
+    access = deployed_keys.keys.access(environment)
     made = may_make_bucket(access, scope.name("bucket"), call_seconds=timeouts["s3_call"])
-    evidence.measure("buckets_velero_may_make", int(made))
+    evidence.measure("bucket_creations_allowed", int(made))
 
 
 @given("a bucket with versions and a lifecycle rule", target_fixture="other_bucket")
@@ -153,7 +155,7 @@ def bucket_with_versions(
     scope: Scope, environment: Environment, s3_administrator: Users, timeouts: Timeouts
 ) -> Iterator[Bucket]:
     with bucket_made(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"]) as client:
-        keep_otherwise(client, scope.name("bucket"))
+        break_design(client, scope.name("bucket"))
         yield Bucket(environment.s3, scope.name("bucket"), call_seconds=timeouts["s3_call"])
 
 
@@ -168,7 +170,7 @@ def bucket_without(
 @then("it is seen not to be as designed")
 def bucket_otherwise(other_bucket: Bucket, evidence: Evidence) -> None:
     state = other_bucket.state()
-    evidence.refute("buckets_as_designed", int(state.as_designed), artefact=str(state))
+    evidence.expect_violation("buckets_as_designed", int(state.as_designed), artefact=str(state))
 
 
 def _periods(evidence: Evidence) -> int:
@@ -180,7 +182,7 @@ def _findings(
 ) -> LayoutFindings:
     # A second Velero of the suite has a prefix of its own beside the location's.
     found = bucket.keys()
-    keys = [key for key in found if not (environment.prefix and is_made(key.partition("/")[0]))]
+    keys = [key for key in found if not (environment.prefix and is_generated_name(key.partition("/")[0]))]
     return inspect(
         keys,
         environment.key(""),

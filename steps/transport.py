@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pytest_bdd import given, then, when
 
-from fixtures.applications.packet_capture import Packets
+from fixtures.applications.packet_capture import PacketCaptures
 from fixtures.applications.standard import Standard
-from fixtures.environment.velero_health import Vigil
+from fixtures.environment.velero_health import VeleroHealth
 from fixtures.storage.locations import Locations, foreign_authority
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.settings import Environment
@@ -23,17 +23,17 @@ UNTRUSTED = ("x509", "certificate signed by unknown authority")
 
 
 @then("every connection to S3 began with a TLS handshake")
-def all_tls(packets: Packets, capture_command: list[str], evidence: Evidence) -> None:
-    seen = packets.transport()
+def all_tls(packet_captures: PacketCaptures, capture_command: list[str], evidence: Evidence) -> None:
+    seen = packet_captures.transport()
     evidence.measure("tls_streams", len(seen.tls), artefact=seen.table())
     evidence.measure("plaintext_streams", len(seen.plaintext), artefact=seen.table())
     evidence.measure("streams_below_tls_1_2", len(seen.outdated), artefact=seen.table())
 
 
 @then("no S3 request was readable on any connection")
-def nothing_readable(packets: Packets, capture_command: list[str], evidence: Evidence) -> None:
+def nothing_readable(packet_captures: PacketCaptures, capture_command: list[str], evidence: Evidence) -> None:
     """On no port: S3 in the clear would show its signature wherever it went."""
-    evidence.measure("readable_bytes", packets.transport().readable_bytes)
+    evidence.measure("plaintext_bytes", packet_captures.transport().plaintext_bytes)
 
 
 @then("the location and the repository ask for HTTPS with verification")
@@ -69,33 +69,35 @@ def plain_refused(environment: Environment, timeouts: Timeouts, evidence: Eviden
 
 
 @when("somebody asks S3 over HTTPS while packets are kept", target_fixture="plain_capture")
-def ask_over_https(packets: Packets, bucket: Bucket) -> Path:
-    with packets.capture("https") as capture:
+def ask_over_https(packet_captures: PacketCaptures, bucket: Bucket) -> Path:
+    with packet_captures.capture("https") as capture:
         bucket.state()
     return capture.file
 
 
 @when("somebody asks S3 in plain HTTP while packets are kept", target_fixture="plain_capture")
-def ask_plainly(packets: Packets, capture_command: list[str], environment: Environment, timeouts: Timeouts) -> Path:
-    with packets.capture("plain") as capture:
+def ask_plainly(
+    packet_captures: PacketCaptures, capture_command: list[str], environment: Environment, timeouts: Timeouts
+) -> Path:
+    with packet_captures.capture("plain") as capture:
         plain_status(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
     return capture.file
 
 
 @then("the plain connection is seen")
-def plain_seen(packets: Packets, plain_capture: Path, evidence: Evidence) -> None:
-    seen = packets.transport(plain_capture)
-    evidence.refute("plaintext_streams", len(seen.plaintext), artefact=seen.table())
+def plain_seen(packet_captures: PacketCaptures, plain_capture: Path, evidence: Evidence) -> None:
+    seen = packet_captures.transport(plain_capture)
+    evidence.expect_violation("plaintext_streams", len(seen.plaintext), artefact=seen.table())
 
 
 @then("the request is seen to be readable")
-def readable_seen(packets: Packets, plain_capture: Path, evidence: Evidence) -> None:
-    evidence.refute("readable_bytes", packets.transport(plain_capture).readable_bytes)
+def readable_seen(packet_captures: PacketCaptures, plain_capture: Path, evidence: Evidence) -> None:
+    evidence.expect_violation("plaintext_bytes", packet_captures.transport(plain_capture).plaintext_bytes)
 
 
 @given("a location that trusts another authority", target_fixture="distrusting")
-def distrusting_location(locations: Locations, vigil: Vigil) -> str:
-    vigil.allow_errors(r"x509|unknown authority|available/unavailable/unknown|is in unavailable state")
+def distrusting_location(locations: Locations, velero_health: VeleroHealth) -> str:
+    velero_health.allow_errors(r"x509|unknown authority|available/unavailable/unknown|is in unavailable state")
     return locations.make("distrusting", storage={"caCert": foreign_authority()})
 
 
@@ -118,7 +120,7 @@ def uploader_refuses(locations: Locations, distrusting: str, evidence: Evidence)
 
 def _refuse(who: str, item: dict[str, object], *, accepted: bool, evidence: Evidence) -> None:
     status = str(item["status"])
-    evidence.refute(f"{who}_connects", int(accepted), artefact=status)
+    evidence.expect_violation(f"{who}_connects", int(accepted), artefact=status)
     if not any(text in status for text in UNTRUSTED):
         raise Inconclusive(f"{who} failed for another reason than the certificate: {status[:500]}")
 

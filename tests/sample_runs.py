@@ -14,7 +14,7 @@ from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.evidence.records import Outcome, Record, StepTime, load_all
 from velero_acceptance.gherkin.documents import read_all
 from velero_acceptance.report import outputs
-from velero_acceptance.report.build import Report, Run, build
+from velero_acceptance.report.build import Report, RunInfo, build
 
 STARTED = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 REGISTER, FEATURES = load(), read_all()
@@ -43,7 +43,7 @@ def scenarios(
         )
         evidence = Evidence(record, known, folder, f"scenario-{number}", Redactor())
         if scenario.negative:
-            evidence.refute(threshold.name, None, artefact=note)
+            evidence.expect_violation(threshold.name, None, artefact=note)
         else:
             _measure(evidence, threshold.name, value, note)
         evidence.observe("throughput", 42.0, "MB/s")
@@ -74,7 +74,7 @@ def report_of(
         REGISTER,
         FEATURES,
         load_all(folder / "records"),
-        run=Run(
+        run=RunInfo(
             id=folder.name,
             started=started.isoformat(timespec="seconds"),
             seconds=60,

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fixtures.observability.alert_scenarios import ALERTS, Drilled
+from fixtures.observability.alert_scenarios import ALERTS, AlertResults
 from fixtures.observability.rule_mutations import MISTAKES
 from lab import debian, monitoring
 from lab.monitoring import APP
 from lab.settings import LabSettings
 from velero_acceptance.checks import alerts
-from velero_acceptance.checks.alerts import Course
+from velero_acceptance.checks.alerts import AlertTimeline
 from velero_acceptance.drivers import promtool
 from velero_acceptance.drivers.kinds import Json
 from velero_acceptance.drivers.prometheus import Series
@@ -136,7 +136,7 @@ def test_every_node_is_scraped() -> None:
 # -- their course ---------------------------------------------------------------------------
 
 
-def course(**change: object) -> Course:
+def course(**change: object) -> AlertTimeline:
     content: dict[str, object] = {
         "fault": "f",
         "alert": "A",
@@ -146,7 +146,7 @@ def course(**change: object) -> Course:
         "fired": 5.0,
         "resolved": 9.0,
     }
-    return Course(**{**content, **change})  # type: ignore[arg-type]
+    return AlertTimeline(**{**content, **change})  # type: ignore[arg-type]
 
 
 def firing(*moments: float, **labels: str) -> Series:
@@ -178,11 +178,11 @@ def test_an_alert_that_does_not_come_or_go_is_seen(
     ],
 )
 def test_an_alert_without_its_fault_is_unfounded(series: Series, count: int) -> None:
-    assert len(alerts.unfounded([series], [course()])) == count
+    assert len(alerts.false_positives([series], [course()])) == count
 
 
 def test_one_of_several_faults_is_enough() -> None:
-    assert alerts.unfounded([firing(120, 200)], [course(), course(seeded=190.0, over=210.0)]) == []
+    assert alerts.false_positives([firing(120, 200)], [course(), course(seeded=190.0, over=210.0)]) == []
 
 
 def test_a_course_is_told_from_the_history() -> None:
@@ -212,5 +212,5 @@ def test_the_drill_answers_for_its_own_alerts_and_for_all_of_them(labels: dict[s
         "a": course(alert="VeleroBackupFailed", labels={"schedule": "failed"}),
         "b": course(alert="VeleroBackupMissed", labels={"schedule": "new", "reason": "never"}),
     }
-    drilled = Drilled(courses, {}, "calm", datetime.now(UTC), [Series(labels, ((1.0, 1.0),))])
+    drilled = AlertResults(courses, {}, "calm", datetime.now(UTC), [Series(labels, ((1.0, 1.0),))])
     assert bool(drilled.own_history) is own

@@ -30,7 +30,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 
 def test_times_and_sizes_go_to_allure(folder: Path) -> None:
-    allure.write_figures(report_of(folder), folder / allure.RESULTS)
+    allure.write_performance(report_of(folder), folder / allure.RESULTS)
     figures = json.loads((folder / allure.RESULTS / "performance.json").read_text())
     assert {figure["key"]: figure["value"] for figure in figures} == {"AC-003-01 initiation": 3}
     assert figures[0]["stop"] - figures[0]["start"] == 60_000
@@ -39,7 +39,7 @@ def test_times_and_sizes_go_to_allure(folder: Path) -> None:
 
 
 def test_a_run_without_allure_results_gets_none(folder: Path, tmp_path: Path) -> None:
-    allure.write_figures(report_of(folder), tmp_path / "nowhere")
+    allure.write_performance(report_of(folder), tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
 

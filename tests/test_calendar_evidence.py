@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from velero_acceptance.checks.reliability.rates import Run
+from velero_acceptance.checks.reliability.rates import ScheduleRun
 from velero_acceptance.checks.reliability.run_history import Calendar, calendar, judge, observe
 from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.drivers.kinds import Json, Kind
@@ -111,6 +111,6 @@ def test_a_run_at_work_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_window_is_judged_by_its_cron() -> None:
-    run = Run(uid="u", name="n", created=NOW, phase="Completed")
+    run = ScheduleRun(uid="u", name="n", created=NOW, phase="Completed")
     found = judge("0 12 * * *", [run], since=NOW - timedelta(hours=25), until=NOW + timedelta(hours=1))
     assert [trial.outcome for trial in found.trials] == ["missed", "Completed"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from velero_acceptance.checks.reliability.accelerated_schedule import OUTCOMES, Fault, Outcome, Plan, plan
+from velero_acceptance.checks.reliability.accelerated_schedule import OUTCOMES, AcceleratedRuns, Fault, Plan, plan
 from velero_acceptance.checks.reliability.rates import MISSED, Trial
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -41,9 +41,9 @@ def row(*outcomes: str) -> list[Trial]:
     return [Trial(START + timedelta(minutes=number), outcome) for number, outcome in enumerate(outcomes)]
 
 
-def outcome(*outcomes: str, fault: Fault = Fault.DENIED) -> Outcome:
+def outcome(*outcomes: str, fault: Fault = Fault.DENIED) -> AcceleratedRuns:
     """Of two schedules: one without a fault, and one with *fault* in the first of its runs."""
-    return Outcome(Plan(2, 2, {(1, 0): fault}), [row("Completed", "Completed"), row(*outcomes)])
+    return AcceleratedRuns(Plan(2, 2, {(1, 0): fault}), [row("Completed", "Completed"), row(*outcomes)])
 
 
 @pytest.mark.parametrize("fault", Fault)

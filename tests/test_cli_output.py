@@ -19,7 +19,7 @@ from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.command_line import (
-    Called,
+    CommandResult,
     Kubectl,
     Program,
     VeleroCli,
@@ -32,14 +32,14 @@ from velero_acceptance.drivers.kinds import DOWNLOAD_REQUEST, ROLE, Json, Kind
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Velero
-from velero_acceptance.target.created_resources import Housekeeper, Ledger
+from velero_acceptance.target.created_resources import CreatedResources, ResourceCleaner
 
 NAME, SPACE = "acc-run-00000001", "acc-run-00000002"
 TOKEN = SecretStr("a-token")
 
 
-def called(stdout: str = "", stderr: str = "", code: int = 0) -> Called:
-    return Called("velero backup x", code, stdout, stderr, datetime.now(UTC), 0.5)
+def called(stdout: str = "", stderr: str = "", code: int = 0) -> CommandResult:
+    return CommandResult("velero backup x", code, stdout, stderr, datetime.now(UTC), 0.5)
 
 
 BACKUP: Json = {
@@ -242,7 +242,7 @@ def test_one_error_with_its_reason_is_clear(text: str) -> None:
         (called("NAME", ERROR, 1), "it prints a result beside its error"),
     ],
 )
-def test_an_unclear_error_is_red(wrong: Called, says: str) -> None:
+def test_an_unclear_error_is_red(wrong: CommandResult, says: str) -> None:
     assert says in cli_output.unclear(wrong, "not found")
 
 
@@ -325,7 +325,7 @@ def test_commands_as_they_are_called(tmp_path: Path) -> None:
     velero = VeleroCli(program, "default", authority)
     common = f"--kubeconfig={config} --namespace=v --colorized=false "
 
-    def said(done: Called) -> str:
+    def said(done: CommandResult) -> str:
         assert done.stdout.startswith(common)
         return done.stdout.removeprefix(common).strip()
 
@@ -381,7 +381,7 @@ def test_requests_for_downloads_and_roles_are_leaks_and_requests_go_with_their_b
     role = {"metadata": {"name": "r", "labels": {RUN_LABEL: "run"}}}
     objects = Objects({DOWNLOAD_REQUEST: [request, foreign], ROLE: [role]})
     handles = (cast(Kubernetes, objects), cast(Velero, objects), cast(Bucket, objects))
-    keeper = Housekeeper(*handles, "velero", Timeouts({"object_gone": 0.1}))
+    keeper = ResourceCleaner(*handles, "velero", Timeouts({"object_gone": 0.1}))
     assert keeper.leftovers("run") == ["Role r of ?", f"DownloadRequest {NAME}-uuid of {NAME}"]
-    assert keeper.finish(Ledger(backups={NAME})) == []
+    assert keeper.finish(CreatedResources(backups={NAME})) == []
     assert objects.items[DOWNLOAD_REQUEST] == [foreign]

@@ -61,8 +61,8 @@ def test_a_volume_names_its_node_by_label() -> None:
 
 def test_what_a_missing_agent_costs_is_every_volume_of_its_node() -> None:
     volumes = [volume("v", "n1"), volume("w", "n2"), volume("x", "other-name"), volume("a", "other-name")]
-    assert node_agents.left_out(volumes, NODES, [agent("n1"), agent("n2")]) == {"n3": ["a", "x"]}
-    assert node_agents.left_out(volumes, NODES, [agent("n1"), agent("n2"), agent("n3")]) == {}
+    assert node_agents.unreachable_nodes(volumes, NODES, [agent("n1"), agent("n2")]) == {"n3": ["a", "x"]}
+    assert node_agents.unreachable_nodes(volumes, NODES, [agent("n1"), agent("n2"), agent("n3")]) == {}
 
 
 def test_an_affinity_goes_into_the_release_beside_the_agents_other_values() -> None:

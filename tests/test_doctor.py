@@ -42,7 +42,7 @@ from velero_acceptance.preconditions import permissions, runnable
 from velero_acceptance.preconditions.diagnosis import Diagnosis, diagnose
 from velero_acceptance.preconditions.findings import Finding, State
 from velero_acceptance.preconditions.needs import Needs
-from velero_acceptance.preconditions.permissions import Right, refused, roles, wanted
+from velero_acceptance.preconditions.permissions import Permission, missing_permissions, required_permissions, roles
 from velero_acceptance.preconditions.probes import NEEDS
 from velero_acceptance.preconditions.text import show
 
@@ -67,7 +67,7 @@ LACKING = {"toxiproxy": "no toxiproxy", "flux": "no Flux", "oracle_program": "no
 
 
 def cells(*scenarios: tuple[str, set[str]], refusals: dict[Profile, str] | None = None) -> tuple[list[str], list[str]]:
-    found = runnable.prospects(load(), [feature(*scenarios)], Needs(STEPS, {}), LACKING, refusals or {})
+    found = runnable.runnability(load(), [feature(*scenarios)], Needs(STEPS, {}), LACKING, refusals or {})
     (row,) = [row for row in found if row.criterion == "AC-003-01"]
     return [str(row.profiles[profile]) for profile in Profile], row.reasons
 
@@ -77,7 +77,7 @@ def cells(*scenarios: tuple[str, set[str]], refusals: dict[Profile, str] | None 
     [
         ([("plain", set())], ["–", "all", "all", "all"], []),
         ([("plain", {"observe"})], ["all", "all", "all", "all"], []),
-        ([("plain", set()), ("seen", {"passive"})], ["looks on", "all", "all", "all"], []),
+        ([("plain", set()), ("seen", {"passive"})], ["read-only", "all", "all", "all"], []),
         ([("plain", set()), ("plain", {"disrupt"})], ["–", "1 of 2", "all", "all"], []),
         ([("plain", set()), ("faulty", {"disrupt"})], ["–", "1 of 2", "1 of 2", "1 of 2"], ["no Flux", "no toxiproxy"]),
         ([("faulty", set())], ["–", "no", "no", "no"], ["no Flux", "no toxiproxy"]),
@@ -94,7 +94,7 @@ def test_a_profile_that_is_refused_runs_nothing() -> None:
 
 
 def test_every_row_of_the_register_is_there() -> None:
-    found = runnable.prospects(load(), read_all(), runnable.graph(), {}, {})
+    found = runnable.runnability(load(), read_all(), runnable.suite_needs(), {}, {})
     assert [row.criterion for row in found] == list(load().criteria)
     assert {row.criterion for row in found if row.planned} == {c.id for c in load().criteria.values() if c.planned}
     assert not any(row.reasons for row in found)
@@ -105,12 +105,12 @@ def test_every_row_of_the_register_is_there() -> None:
 
 
 def test_rights_are_those_of_the_files_that_people_apply() -> None:
-    observe, exercise = wanted(Profile.OBSERVE, VELERO), wanted(Profile.EXERCISE, VELERO)
+    observe, exercise = required_permissions(Profile.OBSERVE, VELERO), required_permissions(Profile.EXERCISE, VELERO)
     assert {right.verb for right in observe} == {"get", "list", "watch"}
     assert set(observe) < set(exercise)
-    assert Right("get", "", "secrets", VELERO) in observe and Right("get", "", "secrets") not in exercise
-    assert Right("create", "", "namespaces") in exercise
-    assert wanted(Profile.DISRUPT, VELERO) == [Right("*", "*", "*")]
+    assert Permission("get", "", "secrets", VELERO) in observe and Permission("get", "", "secrets") not in exercise
+    assert Permission("create", "", "namespaces") in exercise
+    assert required_permissions(Profile.DISRUPT, VELERO) == [Permission("*", "*", "*")]
 
 
 @pytest.mark.parametrize("name", ["observe", "exercise"])
@@ -126,8 +126,8 @@ def test_the_files_bind_what_they_define_to_one_account(name: str) -> None:
 
 
 def test_a_right_reads_like_a_sentence() -> None:
-    assert str(Right("get", "apps", "deployments")) == "get deployments.apps"
-    assert str(Right("create", "", "pods/exec", "x")) == "create pods/exec in x"
+    assert str(Permission("get", "apps", "deployments")) == "get deployments.apps"
+    assert str(Permission("create", "", "pods/exec", "x")) == "create pods/exec in x"
 
 
 # -- a whole diagnosis ---------------------------------------------------------------------------
@@ -325,10 +325,10 @@ def test_a_missing_right_takes_its_profile_away(server: ApiServer, tmp_path: Pat
     DENIED.add("resourcequotas")
     found = diagnose(settings(server, tmp_path), Timeouts())
     assert found.permissions[Profile.OBSERVE] == []
-    assert Right("create", "", "resourcequotas") in found.permissions[Profile.EXERCISE]
+    assert Permission("create", "", "resourcequotas") in found.permissions[Profile.EXERCISE]
     row = next(row for row in found.runnable if row.criterion == "AC-003-01")
     assert "the account lacks rights for exercise: get resourcequotas" in row.reasons[0]
-    assert refused(client(server, tmp_path), [Right("list", "", "pods/log")]) == []
+    assert missing_permissions(client(server, tmp_path), [Permission("list", "", "pods/log")]) == []
     assert found.exit_code == 0
 
 

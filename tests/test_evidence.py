@@ -56,16 +56,16 @@ def test_a_name_that_the_register_lacks_is_an_error(make_evidence: MakeEvidence)
 
 def test_a_seeded_fault_must_be_seen(make_evidence: MakeEvidence) -> None:
     evidence = make_evidence(negative=True)
-    evidence.refute("initiation", 31)
-    evidence.refute("initiation", None)
+    evidence.expect_violation("initiation", 31)
+    evidence.expect_violation("initiation", None)
     with pytest.raises(CriterionNotMet, match="the seeded fault was not seen"):
-        evidence.refute("initiation", 3)
+        evidence.expect_violation("initiation", 3)
     assert [m.refuted for m in evidence.record.measurements] == [True, True]
 
 
 def test_only_a_negative_scenario_refutes(make_evidence: MakeEvidence) -> None:
     with pytest.raises(AcceptanceError, match="not tagged @negative"):
-        make_evidence().refute("initiation", 31)
+        make_evidence().expect_violation("initiation", 31)
 
 
 def test_an_accelerator_must_be_allowed(make_evidence: MakeEvidence) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.storage.credentials import Keys
+from fixtures.storage.credentials import S3Keys
 from fixtures.storage.secret_search import _decoded
 from velero_acceptance.checks import secret_exposure
 from velero_acceptance.core.errors import AcceptanceError
@@ -97,8 +97,8 @@ def test_a_secret_is_searched_in_the_clear_and_a_helm_release_unpacked() -> None
 
 
 def test_keys_are_read_and_never_printed() -> None:
-    keys = Keys.parse(CLOUD)
+    keys = S3Keys.parse(CLOUD)
     assert (keys.access_key, keys.secret_key) == ("VELERO-KEY-ID", "a/secret+key=")
     assert "secret" not in repr(keys) and "VELERO" not in str(keys)
     with pytest.raises(AcceptanceError, match="holds no aws_access_key_id"):
-        Keys.parse("[default]\n")
+        S3Keys.parse("[default]\n")

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from fixtures.backups.timed import Stopwatch, TimedRun, patient
 from tests.test_report import report
 from velero_acceptance.checks import resources
-from velero_acceptance.checks.extrapolation import NothingFollows, Point, Prediction, predict
+from velero_acceptance.checks.extrapolation import NoPrediction, Point, Prediction, predict
 from velero_acceptance.core.errors import AcceptanceError, Blocked, CriterionNotMet, Inconclusive, Refusal
 from velero_acceptance.core.settings import Environment, S3Access, Settings, Target
 from velero_acceptance.core.timeouts import Timeouts
@@ -75,7 +75,7 @@ def test_more_scatter_is_less_certain() -> None:
     ],
 )
 def test_what_says_nothing_predicts_nothing(found: list[Point], says: str) -> None:
-    with pytest.raises(NothingFollows, match=says):
+    with pytest.raises(NoPrediction, match=says):
         predict(found, 10)
 
 
@@ -167,7 +167,7 @@ def whole(make_evidence: MakeEvidence) -> list[Record]:
     for scenario in feature.scenarios:
         evidence = make_evidence(PERF, scenario=scenario.name, negative=scenario.negative)
         if scenario.negative:
-            evidence.refute("files_equal", 0)
+            evidence.expect_violation("files_equal", 0)
         else:
             extrapolate(evidence, 200, 300)
             finish(evidence)
@@ -218,7 +218,7 @@ def test_the_highest_limit_counts() -> None:
 
 @pytest.mark.parametrize("agents", [[], [agent("other", cpu="1")], [agent(cpu="1"), agent(memory="1Gi")]])
 def test_an_agent_without_a_limit_is_told(agents: list[Json]) -> None:
-    with pytest.raises(resources.Unlimited):
+    with pytest.raises(resources.LimitMissing):
         resources.highest(agents, "cpu")
 
 

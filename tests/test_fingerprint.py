@@ -14,26 +14,33 @@ from velero_acceptance.drivers.kinds import BACKUP, BACKUP_REPOSITORY, NAMESPACE
 from velero_acceptance.drivers.kubernetes import FIELD_MANAGER, ApiError, Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import SCHEDULE_LABEL
-from velero_acceptance.target.snapshot import Comparison, Fingerprint, Foreign, Place, VeleroState, take
+from velero_acceptance.target.snapshot import (
+    ClusterSnapshot,
+    Comparison,
+    ForeignObject,
+    ObjectKey,
+    VeleroState,
+    take_snapshot,
+)
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LATER, BEFORE = NOW + timedelta(minutes=1), NOW - timedelta(minutes=1)
-PLACE = Place("ConfigMap", "shop", "settings")
+PLACE = ObjectKey("ConfigMap", "shop", "settings")
 OWN = "acc-run-0123abcd"
 
 
 def state(
-    objects: dict[Place, Foreign] | None = None, keys: dict[str, tuple[int, str]] | None = None, **velero: Any
-) -> Fingerprint:
+    objects: dict[ObjectKey, ForeignObject] | None = None, keys: dict[str, tuple[int, str]] | None = None, **velero: Any
+) -> ClusterSnapshot:
     unseen = velero.pop("unseen", {})
-    return Fingerprint(NOW, objects or {}, keys or {}, VeleroState(**velero), unseen)
+    return ClusterSnapshot(NOW, objects or {}, keys or {}, VeleroState(**velero), unseen)
 
 
-def written(by: str | None = None, at: datetime = LATER, uid: str = "1", **parts: str) -> Foreign:
-    return Foreign(uid, parts or {"data": "a"}, {by: at} if by else {})
+def written(by: str | None = None, at: datetime = LATER, uid: str = "1", **parts: str) -> ForeignObject:
+    return ForeignObject(uid, parts or {"data": "a"}, {by: at} if by else {})
 
 
-def differences(before: Fingerprint, after: Fingerprint, **rules: Any) -> tuple[list[str], list[str]]:
+def differences(before: ClusterSnapshot, after: ClusterSnapshot, **rules: Any) -> tuple[list[str], list[str]]:
     found = Comparison(before, after, **rules).changes()
     return found.by_run, found.by_others
 
@@ -58,7 +65,7 @@ def test_nothing_changed() -> None:
         (None, ["is gone"], []),
     ],
 )
-def test_an_object_that_is_not_ours(after: Foreign | None, by_run: list[str], by_others: list[str]) -> None:
+def test_an_object_that_is_not_ours(after: ForeignObject | None, by_run: list[str], by_others: list[str]) -> None:
     found = differences(state({PLACE: written()}), state({PLACE: after} if after else {}))
     assert found == ([f"{PLACE} {text}" for text in by_run], [f"{PLACE} {text}" for text in by_others])
 
@@ -71,8 +78,8 @@ def test_an_object_that_appears(by: str, ours: bool) -> None:
 
 
 def test_what_a_schedule_does_is_its_own() -> None:
-    backup = {Place("Backup", "velero", "daily-1"): written("velero-server")}
-    repository = {Place("BackupRepository", "velero", "shop-default-restic"): written("velero-server")}
+    backup = {ObjectKey("Backup", "velero", "daily-1"): written("velero-server")}
+    repository = {ObjectKey("BackupRepository", "velero", "shop-default-restic"): written("velero-server")}
     keys = {"backups/daily-1/f": (1, "x"), "restic/shop/data/1": (1, "x")}
     after = state({**backup, **repository}, keys, scheduled=frozenset({"daily-1"}))
     assert differences(state(), after)[0] == []
@@ -87,7 +94,7 @@ def test_what_a_schedule_does_is_its_own() -> None:
 
 @pytest.mark.parametrize(("expiration", "ours"), [(BEFORE, False), (LATER + timedelta(days=1), True)])
 def test_only_what_has_expired_may_go(expiration: datetime, ours: bool) -> None:
-    items = {Place("Backup", "velero", "old"): written(), Place("Restore", "velero", "r"): written()}
+    items = {ObjectKey("Backup", "velero", "old"): written(), ObjectKey("Restore", "velero", "r"): written()}
     keys = {"backups/old/f": (1, "x"), "restores/r/f": (1, "x"), "restic/shop/snapshots/s": (1, "x")}
     before = state(items, keys, expirations={"old": expiration}, restores={"r": "old"})
     by_run, by_others = differences(before, state())
@@ -119,8 +126,8 @@ def test_what_disrupt_takes_away_may_come_back_as_it_was() -> None:
     """In Velero's and Flux's namespaces and for the cluster's own objects; nowhere else."""
     rules: dict[str, Any] = {"disrupted": frozenset({"velero"}), "disrupts": True}
     for place, allowed in (
-        (Place("Service", "velero", "velero"), True),
-        (Place("Node", "", "n"), True),
+        (ObjectKey("Service", "velero", "velero"), True),
+        (ObjectKey("Node", "", "n"), True),
         (PLACE, False),
     ):
         remade = differences(state({place: written()}), state({place: written("helm", uid="2")}), **rules)
@@ -184,13 +191,13 @@ def item(name: str, namespace: str = "shop", **more: Any) -> Json:
     return {"metadata": metadata, **more}
 
 
-def taken(items: dict[Kind, list[Json]], *keys: str, prefix: str = "velero") -> Fingerprint:
+def taken(items: dict[Kind, list[Json]], *keys: str, prefix: str = "velero") -> ClusterSnapshot:
     environment = Environment.model_construct(prefix=prefix, velero_namespace="velero")
     whole = {NAMESPACE: [item("shop", "")], **items}
-    return take(cast(Kubernetes, Cluster(whole)), cast(Bucket, Keys(*keys)), environment)
+    return take_snapshot(cast(Kubernetes, Cluster(whole)), cast(Bucket, Keys(*keys)), environment)
 
 
-def places(found: Fingerprint) -> set[str]:
+def places(found: ClusterSnapshot) -> set[str]:
     return {str(place) for place in found.objects} - {"Namespace shop"}
 
 
@@ -212,6 +219,13 @@ def test_what_is_ours_or_somebody_elses_shadow_is_left_out(own: Json) -> None:
     labelled = item("labelled", "", metadata={"labels": {RUN_LABEL: "run"}})
     found = taken({NAMESPACE: [item("shop", ""), labelled], kind("Thing"): [own, item("kept")]})
     assert places(found) == {"Thing shop/kept"}
+
+
+def test_a_definition_that_a_release_of_the_run_wrote_last_stays_somebody_elses() -> None:
+    label = {"labels": {"helm.toolkit.fluxcd.io/namespace": OWN}}
+    assert places(taken({kind("Definition"): [item("backups.velero.io", "", metadata=label)]})) == {
+        "Definition backups.velero.io"
+    }
 
 
 def test_what_never_rests_is_left_out() -> None:
@@ -262,7 +276,7 @@ def test_who_wrote_is_kept_without_the_status() -> None:
         {"manager": "velero-server", "time": "2026-01-01T12:30:00Z", "subresource": "status"},
     ]
     found = taken({kind("Thing"): [item("t", metadata={"managedFields": fields})]})
-    assert found.objects[Place("Thing", "shop", "t")].writers == {"kubectl": datetime(2026, 1, 1, 11, tzinfo=UTC)}
+    assert found.objects[ObjectKey("Thing", "shop", "t")].writers == {"kubectl": datetime(2026, 1, 1, 11, tzinfo=UTC)}
 
 
 def test_keys_are_foreign_below_the_prefix() -> None:

@@ -25,7 +25,7 @@ from velero_acceptance.suite import guard as module
 from velero_acceptance.suite.guard import Guard
 from velero_acceptance.suite.session import TROUBLE, Run
 from velero_acceptance.target.lock import NAME, RunLock
-from velero_acceptance.target.snapshot import Fingerprint, Foreign, Place, VeleroState
+from velero_acceptance.target.snapshot import ClusterSnapshot, ForeignObject, ObjectKey, VeleroState
 
 LOCK = LEASE.path("velero", NAME)
 
@@ -38,7 +38,8 @@ class Scene:
     session: Any
     environment: Environment
     events: list[str] = field(default_factory=list)
-    fingerprints: list[Fingerprint | AcceptanceError] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    fingerprints: list[ClusterSnapshot | AcceptanceError] = field(default_factory=list)
 
     def guard(self, profile: Profile, target: Target = Target.CURRENT) -> Guard:
         settings = Settings(profile=profile, target=target, run_id="mine")
@@ -46,9 +47,9 @@ class Scene:
         return Guard(self.session, Run(settings, Timeouts(), environment=environment), environment)
 
 
-def seen(*names: str) -> Fingerprint:
-    objects = {Place("ConfigMap", "shop", name): Foreign(name, {"data": "x"}) for name in names}
-    return Fingerprint(datetime.now(UTC), objects, {}, VeleroState())
+def seen(*names: str) -> ClusterSnapshot:
+    objects = {ObjectKey("ConfigMap", "shop", name): ForeignObject(name, {"data": "x"}) for name in names}
+    return ClusterSnapshot(datetime.now(UTC), objects, {}, VeleroState())
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         session = SimpleNamespace(config=SimpleNamespace(stash={}, pluginmanager=plugins))
         found = Scene(server, session, environment)
 
-        def take(*_: object) -> Fingerprint:
+        def take(*_: object) -> ClusterSnapshot:
             found.events.append(f"fingerprint, lock {'held' if LOCK in server.objects else 'free'}")
             answer = found.fingerprints.pop(0) if found.fingerprints else seen("a")
             if isinstance(answer, AcceptanceError):
@@ -77,8 +78,9 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
         # A renewal that found the server gone would interrupt whatever test runs by then.
         monkeypatch.setattr(RunLock, "keep", lambda *_: None)
-        monkeypatch.setattr(module, "take", take)
+        monkeypatch.setattr(module, "take_snapshot", take)
         monkeypatch.setattr(module, "sweep", sweep)
+        monkeypatch.setattr(Guard, "_cleaner", lambda _: SimpleNamespace(leftovers=lambda _run: found.left))
         monkeypatch.setattr(module, "Bucket", lambda *_, **__: SimpleNamespace(incomplete_uploads=list))
         server.put(NAMESPACE, {"metadata": {"name": "velero", "labels": {}}})
         yield found
@@ -122,6 +124,14 @@ def test_everything_happens_under_the_lock(scene: Scene) -> None:
     guard.end()
     assert scene.events == ["sweep, lock held", "fingerprint, lock held", "fingerprint, lock held"]
     assert LOCK not in scene.server.objects
+
+
+def test_what_is_left_is_looked_for_once_the_workers_have_ended(scene: Scene) -> None:
+    guard = scene.guard(Profile.EXERCISE)
+    guard.begin(sweeps=False)
+    scene.left = ["Namespace acc-r-1 of a scenario"]
+    guard.end()
+    assert guard.run.leaks == scene.left
 
 
 def test_without_the_namespace_nothing_starts(scene: Scene) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.applications.live_writes import Journal, Ledger, Loss, hooks, lost
+from fixtures.applications.live_writes import AppendLog, BlockFile, Loss, hooks, lost
 from velero_acceptance.core.waiting import poll
 from velero_acceptance.corpus.differences import HarnessError
 
@@ -20,13 +20,13 @@ RECORD = 98  # bytes
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({**WHOLE, "extra": 1}), json.dumps({**WHOLE, "gaps": -1})])
 def test_a_journal_that_cannot_be_trusted_is_an_error_of_the_harness(text: str) -> None:
     with pytest.raises(HarnessError):
-        Journal.parse(text.encode())
+        AppendLog.parse(text.encode())
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"blocks": 2, "generations": {"1": 1}, "damaged": 0}'])
 def test_a_ledger_that_cannot_be_trusted_is_an_error_of_the_harness(text: str) -> None:
     with pytest.raises(HarnessError):
-        Ledger.parse(text.encode())
+        BlockFile.parse(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -41,25 +41,25 @@ def test_a_ledger_that_cannot_be_trusted_is_an_error_of_the_harness(text: str) -
     ],
 )
 def test_a_journal_has_to_be_the_beginning_of_what_was_written(change: dict[str, int], problems: list[str]) -> None:
-    assert Journal(**{**WHOLE, **change}).problems() == problems
+    assert AppendLog(**{**WHOLE, **change}).problems() == problems
 
 
 @pytest.mark.parametrize(
     ("ledger", "problems"),
     [
-        (Ledger(2, {"1": 2}, 0), []),
-        (Ledger(1, {"1": 1}, 0), ["1 blocks of 2"]),
-        (Ledger(2, {"1": 1, "2": 1}, 0), ["blocks of 2 generations"]),
-        (Ledger(2, {"1": 1}, 1), ["1 damaged blocks"]),
-        (Ledger(0, {}, 0), ["0 blocks of 2", "blocks of 0 generations"]),
+        (BlockFile(2, {"1": 2}, 0), []),
+        (BlockFile(1, {"1": 1}, 0), ["1 blocks of 2"]),
+        (BlockFile(2, {"1": 1, "2": 1}, 0), ["blocks of 2 generations"]),
+        (BlockFile(2, {"1": 1}, 1), ["1 damaged blocks"]),
+        (BlockFile(0, {}, 0), ["0 blocks of 2", "blocks of 0 generations"]),
     ],
 )
-def test_a_ledger_has_to_be_one_whole_state(ledger: Ledger, problems: list[str]) -> None:
+def test_a_ledger_has_to_be_one_whole_state(ledger: BlockFile, problems: list[str]) -> None:
     assert ledger.problems(2) == problems
 
 
 def test_a_loss_is_counted_by_the_writers_own_records() -> None:
-    written, copy = Journal(**{**WHOLE, "last": 9, "last_ns": 2_500_000_005}), Journal(**WHOLE)
+    written, copy = AppendLog(**{**WHOLE, "last": 9, "last_ns": 2_500_000_005}), AppendLog(**WHOLE)
     assert lost(written, copy) == Loss(6, 2.5)
     assert lost(copy, written) == Loss(0, 0.0)
 
@@ -85,15 +85,15 @@ def writers(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         writer.wait()
 
 
-def journal(program: Path, path: Path, seed: str = "s") -> Journal:
-    return Journal.parse(subprocess.check_output([program, "journal", "-seed", seed, path]))
+def journal(program: Path, path: Path, seed: str = "s") -> AppendLog:
+    return AppendLog.parse(subprocess.check_output([program, "journal", "-seed", seed, path]))
 
 
-def ledger(program: Path, path: Path) -> Ledger:
-    return Ledger.parse(subprocess.check_output([program, "ledger", "-seed", "s", path]))
+def ledger(program: Path, path: Path) -> BlockFile:
+    return BlockFile.parse(subprocess.check_output([program, "ledger", "-seed", "s", path]))
 
 
-def wait_for_records(program: Path, path: Path, number: int) -> Journal:
+def wait_for_records(program: Path, path: Path, number: int) -> AppendLog:
     return poll(
         lambda: journal(program, path),
         until=lambda found: found.last >= number,

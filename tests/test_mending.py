@@ -15,7 +15,15 @@ from velero_acceptance.drivers.flux import Flux
 from velero_acceptance.drivers.kinds import HELM_RELEASE, NODE, STORAGE_LOCATION, Json, Kind
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero_server import VeleroServer
-from velero_acceptance.target.fault_reverts import attend, give_back_memory, neglect, resume, suspend, taint, untaint
+from velero_acceptance.target.fault_reverts import (
+    pause_validation,
+    restore_memory_limit,
+    resume,
+    resume_validation,
+    suspend,
+    taint,
+    untaint,
+)
 
 FOREIGN = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}
 
@@ -100,11 +108,11 @@ def test_only_a_location_that_we_neglect_is_attended_to(spec: Json) -> None:
     location: Json = {"metadata": {"name": "default", "namespace": "velero"}, "spec": dict(spec)}
     cluster = Objects(location)
     kubernetes = cast(Kubernetes, cluster)
-    assert not attend(kubernetes, location)
-    neglect(kubernetes, copy.deepcopy(location))
+    assert not resume_validation(kubernetes, location)
+    pause_validation(kubernetes, copy.deepcopy(location))
     assert cluster.require(STORAGE_LOCATION, "default")["spec"]["validationFrequency"] == "24h"
-    assert attend(kubernetes, copy.deepcopy(location))
-    assert location["spec"] == spec and not attend(kubernetes, location)
+    assert resume_validation(kubernetes, copy.deepcopy(location))
+    assert location["spec"] == spec and not resume_validation(kubernetes, location)
 
 
 @pytest.mark.parametrize(("limit", "given_back"), [("77", True), ("536870912", False), ("max", False)])
@@ -114,7 +122,7 @@ def test_only_memory_that_is_scarcer_than_its_limit_is_given_back(tmp_path: Path
     container = {"name": "node-agent", "resources": {"limits": {"memory": "512Mi"}}}
     pod = {"metadata": {"name": "a", "uid": "u"}, "spec": {"containers": [container]}}
     place = Environment.model_construct(cgroups={"memory": tmp_path, "cpuacct": tmp_path})
-    assert give_back_memory(pod, place) is given_back
+    assert restore_memory_limit(pod, place) is given_back
     assert (tmp_path / "podu/memory.max").read_text() == ("536870912" if given_back else limit)
-    assert not give_back_memory({**pod, "metadata": {"name": "a", "uid": "elsewhere"}}, place)
-    assert not give_back_memory(pod, Environment.model_construct(cgroups={}))
+    assert not restore_memory_limit({**pod, "metadata": {"name": "a", "uid": "elsewhere"}}, place)
+    assert not restore_memory_limit(pod, Environment.model_construct(cgroups={}))

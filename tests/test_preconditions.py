@@ -34,7 +34,7 @@ from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.gherkin.documents import ScenarioText, StepText, read_all
 from velero_acceptance.gherkin.lint import Definition
 from velero_acceptance.preconditions import needs, probes, runnable
-from velero_acceptance.preconditions.probes import NEEDS, Look, missing
+from velero_acceptance.preconditions.probes import NEEDS, TargetProbe, missing
 from velero_acceptance.target.clocks import Clocks, Skew
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ class Clock:
         return measured.problem()
 
 
-def look(items: dict[Kind, list[Json]] | None = None, *skews: Skew, every: str = "1h0m0s", **place: Any) -> Look:
+def look(items: dict[Kind, list[Json]] | None = None, *skews: Skew, every: str = "1h0m0s", **place: Any) -> TargetProbe:
     """A target that has nothing but *items* and what *place* names."""
     nothing: dict[str, Any] = dict.fromkeys(
         (
@@ -102,7 +102,7 @@ def look(items: dict[Kind, list[Json]] | None = None, *skews: Skew, every: str =
     velero = SimpleNamespace(namespace="backup", argument=lambda *_: every)
     cluster = Cluster({STORAGE_CLASS: [], VOLUME: [], SCHEDULE: [], **(items or {})})
     parts = (environment, cluster, velero, Timeouts(), Clock(*skews))
-    return Look(*cast(tuple[Any, Kubernetes, Velero, Timeouts, Clocks], parts))
+    return TargetProbe(*cast(tuple[Any, Kubernetes, Velero, Timeouts, Clocks], parts))
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -122,7 +122,7 @@ def no_minio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Bucket, "state", raising(AcceptanceError("the versioning of b cannot be read: denied")))
 
 
-LACKING: dict[str, tuple[Look, str]] = {
+LACKING: dict[str, tuple[TargetProbe, str]] = {
     "age_key": (look(), "set current.age_key"),
     "alert_drill": (look(), "with shortened durations: only the lab has one"),
     "audit": (look(audit_log=Path("/nowhere")), "set current.audit_log"),
@@ -159,7 +159,7 @@ def test_the_fixture_of_a_need_says_what_the_doctor_says(need: str) -> None:
     found, says = LACKING[need]
     assert says in missing(need, found)
     (function,) = (function for name, function in fixture_functions() if name == need)
-    known = {"look": found, "request": Request(found)}
+    known = {"probe": found, "request": Request(found)}
     with pytest.raises(Blocked) as blocked:
         set_up(function, {name: known.get(name) for name in inspect.signature(function).parameters})
     assert str(blocked.value) == missing(need, found)
@@ -175,11 +175,11 @@ def set_up(function: Callable[..., Any], arguments: dict[str, Any]) -> None:
 class Request:
     """A running scenario of a criterion with a clock."""
 
-    def __init__(self, found: Look) -> None:
+    def __init__(self, found: TargetProbe) -> None:
         from velero_acceptance.suite.session import EVIDENCE
 
         self.node = SimpleNamespace(stash={EVIDENCE: SimpleNamespace(criterion=load().criteria["AC-003-01"])})
-        self.getfixturevalue = {"look": found}.__getitem__
+        self.getfixturevalue = {"probe": found}.__getitem__
 
 
 def fixture_functions() -> list[tuple[str, Callable[..., Any]]]:
@@ -230,7 +230,7 @@ def test_a_need_is_only_asked_by_the_fixture_of_its_name() -> None:
         ("workloads", look({STORAGE_CLASS: [{"metadata": {"name": "slow"}}]})),
     ],
 )
-def test_a_need_that_is_met_is_no_problem(need: str, found: Look) -> None:
+def test_a_need_that_is_met_is_no_problem(need: str, found: TargetProbe) -> None:
     assert missing(need, found) == ""
 
 
@@ -268,7 +268,7 @@ def test_a_need_that_is_met_is_no_problem(need: str, found: Look) -> None:
         ),
     ],
 )
-def test_what_is_there_and_no_good_is_told(need: str, found: Look, says: str) -> None:
+def test_what_is_there_and_no_good_is_told(need: str, found: TargetProbe, says: str) -> None:
     assert says in missing(need, found)
 
 
@@ -307,14 +307,14 @@ def test_needs_are_followed_through_fixtures() -> None:
     ],
 )
 def test_needs_of_the_suites_own_scenarios(criterion: str, scenario: str, wanted: set[str]) -> None:
-    graph = runnable.graph()
+    graph = runnable.suite_needs()
     feature = next(feature for feature in read_all() if criterion in feature.tag_line)
     (found,) = (entry for entry in feature.scenarios if entry.name == scenario)
     assert set(graph.of(found, load().criteria[criterion])) == wanted
 
 
 def test_no_need_is_idle() -> None:
-    graph, register = runnable.graph(), load()
+    graph, register = runnable.suite_needs(), load()
     used = {
         need
         for feature in read_all()

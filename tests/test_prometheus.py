@@ -13,7 +13,7 @@ import pytest
 
 from tests.serving import served
 from velero_acceptance.checks import metrics
-from velero_acceptance.checks.metrics import Expected, Reading
+from velero_acceptance.checks.metrics import ExpectedMetric, MetricReading
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import WaitTimedOut
 from velero_acceptance.drivers.prometheus import Prometheus, Series, Target, selector
@@ -141,27 +141,27 @@ def test_a_metric_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize(
     ("expected", "before", "after", "holds"),
     [
-        (Expected("m", {}, 1, [0]), [0], [1], True),
-        (Expected("m", {}, 1, [0]), [0], [0], False),
-        (Expected("m", {}, 1, [0]), [0], [2], False),
-        (Expected("m", {}, 1, [0]), [1], [1], False),
-        (Expected("m", {}, 1, [0]), [], [1], False),
-        (Expected("m", {}, 1, [0]), [0], [], False),
-        (Expected("m", {}, 1, [0]), [0], [1, 1], False),
-        (Expected("m", {}, 1), [], [1], True),
-        (Expected("m", {}, 1), [1], [1], False),
-        (Expected("m", {}, 9, within=1), [], [10], True),
-        (Expected("m", {}, 9, within=1), [], [10.5], False),
-        (Expected("m", {}, 3, None), [2], [4], True),
-        (Expected("m", {}, 3, None), [2], [2], False),
+        (ExpectedMetric("m", {}, 1, [0]), [0], [1], True),
+        (ExpectedMetric("m", {}, 1, [0]), [0], [0], False),
+        (ExpectedMetric("m", {}, 1, [0]), [0], [2], False),
+        (ExpectedMetric("m", {}, 1, [0]), [1], [1], False),
+        (ExpectedMetric("m", {}, 1, [0]), [], [1], False),
+        (ExpectedMetric("m", {}, 1, [0]), [0], [], False),
+        (ExpectedMetric("m", {}, 1, [0]), [0], [1, 1], False),
+        (ExpectedMetric("m", {}, 1), [], [1], True),
+        (ExpectedMetric("m", {}, 1), [1], [1], False),
+        (ExpectedMetric("m", {}, 9, within=1), [], [10], True),
+        (ExpectedMetric("m", {}, 9, within=1), [], [10.5], False),
+        (ExpectedMetric("m", {}, 3, None), [2], [4], True),
+        (ExpectedMetric("m", {}, 3, None), [2], [2], False),
     ],
 )
 def test_what_a_series_says_is_compared_before_and_after(
-    expected: Expected, before: list[float], after: list[float], holds: bool
+    expected: ExpectedMetric, before: list[float], after: list[float], holds: bool
 ) -> None:
-    reading = Reading(expected, series(*before), series(*after))
+    reading = MetricReading(expected, series(*before), series(*after))
     assert reading.true is holds
-    assert metrics.untrue([reading]) == ([] if holds else [reading])
+    assert metrics.incorrect([reading]) == ([] if holds else [reading])
     assert str(reading).endswith("✗") is not holds
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from velero_acceptance.checks.reliability import run_history
-from velero_acceptance.checks.reliability.rates import Rate, Run, allowed_failures, due_count, table, trials
-from velero_acceptance.checks.reliability.run_history import Observation
+from velero_acceptance.checks.reliability.rates import Rate, ScheduleRun, allowed_failures, due_count, table, trials
+from velero_acceptance.checks.reliability.run_history import ScheduleObservation
 from velero_acceptance.core.errors import Refusal
 
 DAILY = "0 2 * * *"
@@ -17,17 +17,17 @@ MONTH = timedelta(days=30)
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 
 
-def run(day: int, phase: str = "Completed", *, seconds: int = 20, uid: str = "") -> Run:
+def run(day: int, phase: str = "Completed", *, seconds: int = 20, uid: str = "") -> ScheduleRun:
     made = datetime(2026, 11, day, 2, 0, tzinfo=UTC) + timedelta(seconds=seconds)
-    return Run(uid=uid or f"u{day}", name=f"daily-{made:%Y%m%d%H%M%S}", created=made, phase=phase)
+    return ScheduleRun(uid=uid or f"u{day}", name=f"daily-{made:%Y%m%d%H%M%S}", created=made, phase=phase)
 
 
-def month(**changes: str) -> list[Run]:
+def month(**changes: str) -> list[ScheduleRun]:
     """A run for each day of the month, with other phases for the days named d1, d2, …"""
     return [run(day, changes.get(f"d{day}", "Completed")) for day in range(1, 31)]
 
 
-def judged(runs: list[Run]) -> Rate:
+def judged(runs: list[ScheduleRun]) -> Rate:
     return Rate.of(trials(DAILY, runs, since=NOW - MONTH, until=NOW))
 
 
@@ -119,8 +119,10 @@ def test_how_many_of_the_runs_may_fail(count: int, allowed: int) -> None:
 # -- the ledger -----------------------------------------------------------------------------
 
 
-def look(*runs: Run, since: datetime = NOW - MONTH, at: datetime = NOW, cluster: str = "c1") -> Observation:
-    return Observation(cluster, "daily", since, at, runs)
+def look(
+    *runs: ScheduleRun, since: datetime = NOW - MONTH, at: datetime = NOW, cluster: str = "c1"
+) -> ScheduleObservation:
+    return ScheduleObservation(cluster, "daily", since, at, runs)
 
 
 def test_runs_stay_when_the_cluster_has_forgotten_them(tmp_path: Path) -> None:

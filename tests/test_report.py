@@ -12,11 +12,11 @@ from velero_acceptance.criteria.load import load
 from velero_acceptance.evidence.records import Outcome, Record
 from velero_acceptance.evidence.verdicts import Verdict
 from velero_acceptance.gherkin.documents import read_all
-from velero_acceptance.report.build import SCHEMA_FILE, Report, Run, build, schema_text, write_json
+from velero_acceptance.report.build import SCHEMA_FILE, Report, RunInfo, build, schema_text, write_json
 from velero_acceptance.report.text import console_table, markdown, proof
 
 MakeRecord = Callable[..., Record]
-RUN = Run(
+RUN = RunInfo(
     id="r", started="2026-11-23T00:00:00+00:00", seconds=1, target="lab", profile="disrupt", command="pytest features",
     commit="c", exit_status=0, interrupted=False,
 )  # fmt: skip

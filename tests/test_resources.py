@@ -10,7 +10,7 @@ from fixtures.observability.agent_resources import STRAIN_SECONDS, straining
 from velero_acceptance.checks import resources
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import poll
-from velero_acceptance.drivers.cgroups import UNLIMITED, Groups, Use, UseWatch
+from velero_acceptance.drivers.cgroups import UNLIMITED, PodCgroups, ResourceUse, ResourceUseWatch
 from velero_acceptance.drivers.prometheus import Series
 
 V1 = {
@@ -33,11 +33,11 @@ ROOTS = {"v1": {"memory": "memory/lab", "cpuacct": "cpuacct/lab"}, "v2": {"memor
 FILES = {"v1": V1, "v2": V2}
 
 
-def groups(folder: Path, version: str) -> Groups:
+def groups(folder: Path, version: str) -> PodCgroups:
     for path, text in FILES[version].items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
-    return Groups.of({name: folder / root for name, root in ROOTS[version].items()}, "u")
+    return PodCgroups.of({name: folder / root for name, root in ROOTS[version].items()}, "u")
 
 
 # -- reading --------------------------------------------------------------------------------
@@ -61,11 +61,11 @@ def test_its_limit_can_be_changed(tmp_path: Path, version: str, limit: int) -> N
 
 def test_a_pod_that_is_elsewhere_is_named(tmp_path: Path) -> None:
     with pytest.raises(AcceptanceError, match="the pod x has no control group on this machine"):
-        Groups.of({"memory": tmp_path, "cpuacct": tmp_path}, "x")
+        PodCgroups.of({"memory": tmp_path, "cpuacct": tmp_path}, "x")
 
 
 def test_a_watch_has_a_sample_of_each_pod_and_ends(tmp_path: Path) -> None:
-    with UseWatch({"a": groups(tmp_path, "v1")}, seconds=30) as watch:
+    with ResourceUseWatch({"a": groups(tmp_path, "v1")}, seconds=30) as watch:
         poll(lambda: len(watch.samples["a"]), until=lambda n: n >= 2, event="two samples", timeout=10, interval=0.05)
     assert {use.working_set for use in watch.samples["a"]} == {400}
 
@@ -73,25 +73,28 @@ def test_a_watch_has_a_sample_of_each_pod_and_ends(tmp_path: Path) -> None:
 def test_a_group_that_goes_is_an_error(tmp_path: Path) -> None:
     watched = groups(tmp_path, "v1")
     (watched.memory / "memory.usage_in_bytes").unlink()
-    with pytest.raises(AcceptanceError, match="could not be read"), UseWatch({"a": watched}, seconds=30) as watch:
+    with (
+        pytest.raises(AcceptanceError, match="could not be read"),
+        ResourceUseWatch({"a": watched}, seconds=30) as watch,
+    ):
         watch._thread.join(10)
 
 
 # -- peaks ----------------------------------------------------------------------------------
 
 
-def uses(*rates: float, step: float = 0.25, seconds: float = 5.0, memory: int = 100) -> list[Use]:
+def uses(*rates: float, step: float = 0.25, seconds: float = 5.0, memory: int = 100) -> list[ResourceUse]:
     """Readings of a pod that used so many CPUs, each rate for so many seconds."""
-    found, cpu, at = [Use(0.0, memory, 0, 0.0)], 0.0, 0.0
+    found, cpu, at = [ResourceUse(0.0, memory, 0, 0.0)], 0.0, 0.0
     for rate in rates:
         for _ in range(int(seconds / step)):
             at, cpu = at + step, cpu + rate * step
-            found.append(Use(at, memory, 0, cpu))
+            found.append(ResourceUse(at, memory, 0, cpu))
     return found
 
 
 def test_the_highest_memory_counts() -> None:
-    assert resources.highest_memory([Use(0, 5, 0, 0), Use(1, 9, 0, 0), Use(2, 7, 0, 0)]) == 9
+    assert resources.highest_memory([ResourceUse(0, 5, 0, 0), ResourceUse(1, 9, 0, 0), ResourceUse(2, 7, 0, 0)]) == 9
 
 
 @pytest.mark.parametrize(
@@ -110,12 +113,12 @@ def test_the_busiest_window_counts(rates: tuple[float, ...], cpus: float) -> Non
 
 def test_a_limit_that_is_kept_in_every_period_is_kept_in_every_window() -> None:
     """The worst case: the allowance is used at the end of the first period and at the start of the last."""
-    allowed = [Use(0.0, 0, 0, 0.0), *(Use(0.01 + i * 0.1, 0, 0, 0.05 * (i + 1)) for i in range(102))]
+    allowed = [ResourceUse(0.0, 0, 0, 0.0), *(ResourceUse(0.01 + i * 0.1, 0, 0, 0.05 * (i + 1)) for i in range(102))]
     assert resources.highest_cpu(allowed) <= 0.5
 
 
 def test_one_reading_is_no_use() -> None:
-    assert resources.highest_cpu([Use(0, 1, 1, 1)]) == 0.0
+    assert resources.highest_cpu([ResourceUse(0, 1, 1, 1)]) == 0.0
 
 
 def test_a_pod_that_is_to_use_too_much_is_judged_by_when_it_did() -> None:
@@ -141,7 +144,11 @@ def test_memory_agrees_within_its_tolerance(value: float, agrees: bool) -> None:
 
 
 def test_memory_that_changes_agrees_with_any_reading_of_that_second() -> None:
-    samples = [Use(0.0, 10_000_000, 0, 0), Use(1.0, 90_000_000, 0, 0), Use(9.0, 10_000_000, 0, 0)]
+    samples = [
+        ResourceUse(0.0, 10_000_000, 0, 0),
+        ResourceUse(1.0, 90_000_000, 0, 0),
+        ResourceUse(9.0, 10_000_000, 0, 0),
+    ]
     assert resources.memory_disagreeing(samples, seen((0.5, 50e6))) == []
     assert len(resources.memory_disagreeing(samples, seen((5.0, 50e6)))) == 1
 
@@ -172,7 +179,7 @@ def test_cpu_time_agrees_within_its_tolerance(after: float, agrees: bool) -> Non
     ],
 )
 def test_a_kill_has_to_be_told(phase: str, words: list[str], told: bool) -> None:
-    assert resources.kill_told(phase, words) is told
+    assert resources.kill_reported(phase, words) is told
 
 
 def test_another_quality_of_service_is_named() -> None:

@@ -44,7 +44,7 @@ def green(tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 @pytest.fixture(scope="module")
 def parallel(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    return ended(tmp_path_factory.mktemp("parallel"), "-n", "2")
+    return ended(tmp_path_factory.mktemp("parallel"), "-n", "2", "--labs", "2")
 
 
 def test_a_green_run(green: Ended) -> None:
@@ -215,7 +215,7 @@ def test_nothing_selected_is_no_success(suite: Suite) -> None:
 def test_parallel_workers_make_one_report(parallel: Ended) -> None:
     assert parallel.done.returncode == 0, parallel.done.stdout + parallel.done.stderr
     assert parallel.row()["verdict"] == "VERIFIED"
-    labs = "2 side by side on one machine, of which each worker has one"
+    labs = "2 side by side on one machine, shared by the workers"
     assert parallel.report()["environment"] == {"velero": "v0", "labs": labs}
 
 

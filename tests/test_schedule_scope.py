@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from velero_acceptance.checks.schedule import foreign, missing, namespaces_archived, namespaces_in
+from velero_acceptance.checks.schedule import missing, namespaces_archived, namespaces_in, unexpected
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.drivers.audit_log import AuditLog, Request
 from velero_acceptance.drivers.kinds import BACKUP
@@ -28,7 +28,7 @@ def test_namespaces_are_those_of_objects_and_those_that_are_objects() -> None:
 def test_what_is_missing_and_what_is_too_much() -> None:
     held = {"database", "kube-system"}
     assert missing(["database", "monitoring"], held) == ["monitoring"]
-    assert foreign(["database", "monitoring"], held) == ["kube-system"]
+    assert unexpected(["database", "monitoring"], held) == ["kube-system"]
 
 
 def entry(**changes: Any) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from fixtures.gitops.secrets import DAMAGES, PLANTS, Hook, Repository, damage, plant
+from fixtures.gitops.secrets import DAMAGES, PLANTS, PreCommitHook, SecretsRepository, damage, plant
 from velero_acceptance.checks import git_secrets
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.drivers.git import ENVIRONMENT, Checkout
 from velero_acceptance.drivers.kinds import Json
-from velero_acceptance.drivers.sops import Sops, Tampered
+from velero_acceptance.drivers.sops import MacMismatch, Sops
 
 ALL = "^(data|stringData)$"
 KEY = "S3cr3t-K3y-0f-Velero/+x="
@@ -119,7 +119,7 @@ def test_what_only_looks_encrypted_is_open(value: str) -> None:
 def test_a_missing_mac_is_a_problem(encrypted: str, sops: Sops) -> None:
     without = "".join(line for line in encrypted.splitlines(True) if not line.startswith("    mac:"))
     assert "there is no MAC" in git_secrets.problems("x.sops.yaml", without)[0]
-    with pytest.raises(Tampered, match="x: its MAC does not match"):
+    with pytest.raises(MacMismatch, match="x: its MAC does not match"):
         sops.decrypt("x", without)
 
 
@@ -149,7 +149,7 @@ def test_what_was_encrypted_is_decrypted_and_not_printed(sops: Sops, encrypted: 
 def test_no_damage_passes(sops: Sops, encrypted: str, how: str) -> None:
     damaged = damage(how, encrypted)
     assert abs(len(damaged.splitlines()) - len(encrypted.splitlines())) <= 1 and damaged != encrypted
-    with pytest.raises(Tampered):
+    with pytest.raises(MacMismatch):
         sops.decrypt("x", damaged)
 
 
@@ -157,18 +157,18 @@ def test_damage_is_not_done_to_a_comment_which_sops_lets_pass(sops: Sops) -> Non
     text = sops.encrypt("x", PLAIN.replace("  cloud:", "  # a note\n  cloud:"), ALL)
     assert "#ENC[" in text
     for how in DAMAGES:
-        with pytest.raises(Tampered):
+        with pytest.raises(MacMismatch):
             sops.decrypt("x", damage(how, text))
 
 
 def test_a_plaintext_value_that_was_added_is_not_shown(sops: Sops, encrypted: str) -> None:
-    with pytest.raises(Tampered) as caught:
+    with pytest.raises(MacMismatch) as caught:
         sops.decrypt("x", encrypted.replace("    other:", f"    added: {KEY}\n    other:"))
     assert str(caught.value) == "x: a value cannot be decrypted"
 
 
 def test_a_changed_name_breaks_the_mac(sops: Sops, encrypted: str) -> None:
-    with pytest.raises(Tampered, match="MAC does not match"):
+    with pytest.raises(MacMismatch, match="MAC does not match"):
         sops.decrypt("x", encrypted.replace("name: velero-s3-secret", "name: other"))
 
 
@@ -180,7 +180,7 @@ def test_another_key_and_a_plain_file_are_told_apart_from_damage(encrypted: str,
     ):
         with pytest.raises(AcceptanceError) as caught:
             who.decrypt("x", text)
-        assert not isinstance(caught.value, Tampered) and str(caught.value) == says
+        assert not isinstance(caught.value, MacMismatch) and str(caught.value) == says
 
 
 def test_a_key_file_without_a_key_is_one_sentence(tmp_path: Path) -> None:
@@ -330,28 +330,28 @@ def test_a_key_that_was_taken_out_again_is_found_in_the_copy_alone(checkout: Che
     planted = plant(tmp_path, "a Secret in base64")
     assert git_secrets.found_in(copy.history(), planted.keys) == []
     copy.change({"planted.yaml": planted.path.read_text()}, "plaintext")
-    assert found(Repository.of(copy).texts["planted.yaml"])
+    assert found(SecretsRepository.of(copy).texts["planted.yaml"])
     copy.take_back()
-    assert "planted.yaml" not in Repository.of(copy).texts
+    assert "planted.yaml" not in SecretsRepository.of(copy).texts
     assert len(git_secrets.found_in(copy.history(), planted.keys)) == 2
     assert git_secrets.found_in(checkout.history(), planted.keys) == []
 
 
 def test_a_key_changed_in_git_alone_is_noticed(checkout: Checkout, sops: Sops) -> None:
-    before = Repository.of(checkout).decrypted(sops, "velero")["velero-s3-secret"]
+    before = SecretsRepository.of(checkout).decrypted(sops, "velero")["velero-s3-secret"]
     sops.change(checkout.folder / "velero-s3-secret.sops.yaml", ("stringData", "cloud"), "[default]")
-    after = Repository.of(checkout).decrypted(sops, "velero")["velero-s3-secret"]
+    after = SecretsRepository.of(checkout).decrypted(sops, "velero")["velero-s3-secret"]
     data = {key: base64.b64encode(value).decode() for key, value in git_secrets.contents(before).items()}
     assert git_secrets.differences(after, {"metadata": before["metadata"], "data": data}) == ["cloud differs"]
 
 
 def test_a_repository_knows_its_files_and_shows_none(checkout: Checkout) -> None:
-    repository = Repository.of(checkout)
+    repository = SecretsRepository.of(checkout)
     assert repository.encrypted_files() == ["velero-s3-secret.sops.yaml"] and "ä.yaml" in repository.texts
     assert "ä.yaml" not in repr(repository) and repository.velero_secrets("elsewhere") == {}
     (checkout.folder / "ä.yaml").unlink()
     with pytest.raises(AcceptanceError, match="cannot be read"):
-        Repository.of(checkout)
+        SecretsRepository.of(checkout)
 
 
 # -- the lint and the hook -----------------------------------------------------------------
@@ -365,19 +365,22 @@ def lint(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("what", PLANTS)
 def test_the_hook_refuses_plaintext_and_shows_none(tmp_path: Path, what: str) -> None:
     planted = plant(tmp_path, what)
-    lines = Hook.of_this_project().refused(tmp_path, ["planted.yaml"])
+    lines = PreCommitHook.of_this_project().refused(tmp_path, ["planted.yaml"])
     assert lines and all(line.startswith("planted.yaml: Secret") for line in lines)
     assert git_secrets.found_in("\n".join(lines), planted.keys) == []
 
 
 def test_the_hook_lets_encrypted_files_and_examples_pass(checkout: Checkout) -> None:
     (checkout.folder / "x.example.yaml").write_text(PLAIN)
-    assert Hook.of_this_project().refused(checkout.folder, [*checkout.files(), "x.example.yaml", "README.md"]) == []
+    assert (
+        PreCommitHook.of_this_project().refused(checkout.folder, [*checkout.files(), "x.example.yaml", "README.md"])
+        == []
+    )
 
 
 def test_the_hook_that_does_not_work_is_no_refusal(tmp_path: Path) -> None:
     with pytest.raises(AcceptanceError, match=r"exit code 2: acceptance: missing\.yaml cannot be read"):
-        Hook.of_this_project().refused(tmp_path, ["missing.yaml"])
+        PreCommitHook.of_this_project().refused(tmp_path, ["missing.yaml"])
 
 
 def test_the_lint_says_it_in_one_sentence(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.target import sweep as module
 from velero_acceptance.target.lock import NAME as LOCK
 from velero_acceptance.target.lock import STAMP
-from velero_acceptance.target.namespace_isolation import NAME, STORAGE, fence, storage_for
+from velero_acceptance.target.namespace_isolation import NAME, STORAGE, isolate, storage_for
 from velero_acceptance.target.sweep import sweep
 
 
@@ -45,7 +45,7 @@ def counted(server: ApiServer, counts: bool = True) -> None:
 
 def test_a_namespace_is_fenced_in(server: ApiServer, tmp_path: Path) -> None:
     counted(server)
-    fence(client(server, tmp_path), "ours", STORAGE, timeout=5)
+    isolate(client(server, tmp_path), "ours", STORAGE, timeout=5)
     policy = server.objects[NETWORK_POLICY.path("ours", NAME)]["spec"]
     assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     hard = server.objects[RESOURCE_QUOTA.path("ours", NAME)]["spec"]["hard"]
@@ -60,7 +60,7 @@ def test_a_quota_that_is_never_counted_is_a_timeout(server: ApiServer, tmp_path:
     """Until then Kubernetes refuses every pod."""
     counted(server, counts=False)
     with pytest.raises(WaitTimedOut, match="the quota of ours is in effect"):
-        fence(client(server, tmp_path), "ours", STORAGE, timeout=0.3)
+        isolate(client(server, tmp_path), "ours", STORAGE, timeout=0.3)
 
 
 def test_the_quota_has_room_for_the_data() -> None:
@@ -86,7 +86,7 @@ def swept(
     monkeypatch.setattr(Bucket, "__init__", lambda self, *_, **__: setattr(self, "name", "b"))
     monkeypatch.setattr(Bucket, "listing", lambda *_: {})
     monkeypatch.setattr(Bucket, "incomplete_uploads", lambda _: [])
-    monkeypatch.setattr(module, "mend", lambda *_: iter(["the taint of node n"]))
+    monkeypatch.setattr(module, "revert_faults", lambda *_: iter(["the taint of node n"]))
     access = S3Access(endpoint="e", access_key=SecretStr("a"), secret_key=SecretStr("b"))
     kubeconfig = client(server, folder).kubeconfig
     kept = folder / "kept"

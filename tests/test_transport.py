@@ -97,7 +97,7 @@ def judged(folder: Path, *packets: Packet) -> transport.Transport:
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_safe_handshake_is_tls(tmp_path: Path, certificate: Path, version: ssl.TLSVersion) -> None:
     seen = judged(tmp_path, *stream(*handshake(certificate, version)))
-    assert (len(seen.tls), seen.outdated, seen.plaintext, seen.readable_bytes) == (1, [], [], 0)
+    assert (len(seen.tls), seen.outdated, seen.plaintext, seen.plaintext_bytes) == (1, [], [], 0)
     assert seen.tls[0].version == version
     assert {0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}[version] in seen.table()
 
@@ -118,14 +118,14 @@ def test_a_plain_request_is_red(tmp_path: Path, certificate: Path) -> None:
                 setattr(packet[TCP], field, CLIENT[1] + 1)
     seen = judged(tmp_path, *safe, *plain)
     assert (len(seen.tls), len(seen.plaintext)) == (1, 1)
-    assert seen.readable_bytes >= len(PLAIN)
+    assert seen.plaintext_bytes >= len(PLAIN)
 
 
 @pytest.mark.parametrize("opened", [True, False])
 def test_a_signature_on_any_other_port_is_red(tmp_path: Path, opened: bool) -> None:
     seen = judged(tmp_path, *stream(PLAIN, b"", port=8080, opened=opened))
     assert (seen.tls, seen.plaintext) == ([], [])
-    assert seen.readable_bytes >= len(PLAIN)
+    assert seen.plaintext_bytes >= len(PLAIN)
 
 
 def test_a_handshake_that_comes_to_nothing_is_not_plain(tmp_path: Path, certificate: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from fixtures.applications.repository_oracle import COMMANDS
-from fixtures.backups.data_movers import MoverWatch
+from fixtures.backups.data_movers import DataMoverWatch
 from fixtures.gitops.upgrade import Upgrade, _is_up_to_date
 from lab.programs import RELEASES
 from velero_acceptance.checks import bucket
@@ -186,7 +186,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
 def test_of_node_agent_the_difference_counts(readings: dict[str, list[int]]) -> None:
     readings |= {"a": [5, 9], "b": [0, 1]}
     velero = cast(Velero, SimpleNamespace(agent_pods=lambda: [pod("a"), pod("b")]))
-    watch = MoverWatch(cast(Kubernetes, None), velero, RESTIC, None)
+    watch = DataMoverWatch(cast(Kubernetes, None), velero, RESTIC, None)
     watch.note(sample("InProgress"))
     assert watch.throttling() == Throttling(50, 5, 0.0) and set(watch.pods) == {"a", "b"}
 
@@ -194,7 +194,7 @@ def test_of_node_agent_the_difference_counts(readings: dict[str, list[int]]) -> 
 def test_of_a_volumes_own_pod_the_last_look_counts(readings: dict[str, list[int]]) -> None:
     readings |= {"u": [2, 7]}
     velero = cast(Velero, SimpleNamespace(namespace="velero"))
-    watch = MoverWatch(cast(Kubernetes, Cluster(pod("u"), pod("u"), None)), velero, KOPIA, None)
+    watch = DataMoverWatch(cast(Kubernetes, Cluster(pod("u"), pod("u"), None)), velero, KOPIA, None)
     for phase in ("Accepted", "InProgress", "InProgress", "InProgress", "Completed"):
         watch.note(sample(phase))
     assert watch.throttling() == Throttling(70, 7, 0.0) and set(watch.pods) == {"u"}
@@ -203,7 +203,7 @@ def test_of_a_volumes_own_pod_the_last_look_counts(readings: dict[str, list[int]
 @pytest.mark.usefixtures("readings")
 def test_where_nothing_can_be_read_it_is_not_known() -> None:
     velero = cast(Velero, SimpleNamespace(agent_pods=lambda: [pod("a")]))
-    assert MoverWatch(cast(Kubernetes, None), velero, RESTIC, None).throttling() is None
+    assert DataMoverWatch(cast(Kubernetes, None), velero, RESTIC, None).throttling() is None
 
 
 # -- the upgrade ----------------------------------------------------------------------------

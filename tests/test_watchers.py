@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import VeleroDisturbed, Vigil
+from fixtures.environment.velero_health import VeleroHealth, VeleroUnhealthy
 from velero_acceptance.core.errors import AcceptanceError
-from velero_acceptance.core.naming import RUN_LABEL, belongs, labels, unique
+from velero_acceptance.core.naming import RUN_LABEL, belongs_to_run, labels, unique
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.corpus.uploaders import RESTIC
 from velero_acceptance.drivers.kinds import (
@@ -29,7 +29,7 @@ from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.evidence.failure_bundle import LEVEL_ERROR, LogLine, LogStreams
-from velero_acceptance.target.created_resources import Housekeeper, Ledger
+from velero_acceptance.target.created_resources import CreatedResources, ResourceCleaner
 
 RUN = "20261123-1200-abcd"
 OWN, FOREIGN = f"acc-{RUN}-00000001", f"acc-{RUN}-00000002"
@@ -73,58 +73,58 @@ def lines() -> Lines:
 
 
 @pytest.fixture
-def vigil(pods: Pods, lines: Lines) -> Vigil:
-    scope = Scope(RUN, "scenario", cast(Kubernetes, None), Ledger(backups={OWN}))
-    return Vigil(cast(Velero, pods), cast(LogStreams, lines), scope, RESTIC)
+def velero_health(pods: Pods, lines: Lines) -> VeleroHealth:
+    scope = Scope(RUN, "scenario", cast(Kubernetes, None), CreatedResources(backups={OWN}))
+    return VeleroHealth(cast(Velero, pods), cast(LogStreams, lines), scope, RESTIC)
 
 
-def test_a_quiet_velero_is_fine(vigil: Vigil) -> None:
-    vigil.verify()
+def test_a_quiet_velero_is_fine(velero_health: VeleroHealth) -> None:
+    velero_health.verify()
 
 
 @pytest.mark.parametrize("change", [{"restarts": 1}, {"name": "velero-2"}])
-def test_a_restart_is_red_unless_announced(vigil: Vigil, pods: Pods, change: dict[str, Any]) -> None:
+def test_a_restart_is_red_unless_announced(velero_health: VeleroHealth, pods: Pods, change: dict[str, Any]) -> None:
     for name, value in change.items():
         setattr(pods, name, value)
-    with pytest.raises(VeleroDisturbed, match="restarted or replaced"):
-        vigil.verify()
-    vigil.expect_restart()
-    vigil.verify()
+    with pytest.raises(VeleroUnhealthy, match="restarted or replaced"):
+        velero_health.verify()
+    velero_health.expect_restart()
+    velero_health.verify()
 
 
-def test_an_error_line_is_red_unless_allowed(vigil: Vigil, lines: Lines) -> None:
+def test_an_error_line_is_red_unless_allowed(velero_health: VeleroHealth, lines: Lines) -> None:
     lines.add('level=error msg="disk on fire"')
-    with pytest.raises(VeleroDisturbed, match=r"1 unexpected errors:\nvelero-1: .*disk on fire"):
-        vigil.verify()
-    vigil.allow_errors("on fire")
-    vigil.verify()
+    with pytest.raises(VeleroUnhealthy, match=r"1 unexpected errors:\nvelero-1: .*disk on fire"):
+        velero_health.verify()
+    velero_health.allow_errors("on fire")
+    velero_health.verify()
 
 
-def test_calls_cut_short_by_an_announced_restart_are_fine(vigil: Vigil, lines: Lines) -> None:
+def test_calls_cut_short_by_an_announced_restart_are_fine(velero_health: VeleroHealth, lines: Lines) -> None:
     lines.add('level=error msg="Error updating the phase" error="client rate limiter: context canceled"')
-    with pytest.raises(VeleroDisturbed, match="context canceled"):
-        vigil.verify()
-    vigil.expect_restart()
-    vigil.verify()
+    with pytest.raises(VeleroUnhealthy, match="context canceled"):
+        velero_health.verify()
+    velero_health.expect_restart()
+    velero_health.verify()
     lines.add('level=error msg="disk on fire"')
-    with pytest.raises(VeleroDisturbed, match="disk on fire"):
-        vigil.verify()
+    with pytest.raises(VeleroUnhealthy, match="disk on fire"):
+        velero_health.verify()
 
 
-def test_what_a_pod_said_is_told_from_what_others_did(vigil: Vigil, lines: Lines) -> None:
+def test_what_a_pod_said_is_told_from_what_others_did(velero_health: VeleroHealth, lines: Lines) -> None:
     lines.add("level=error Access Denied")
-    assert vigil.error_lines_of(["velero-1"]) == ["level=error Access Denied"]
-    assert vigil.error_lines_of(["another"]) == []
+    assert velero_health.error_lines_of(["velero-1"]) == ["level=error Access Denied"]
+    assert velero_health.error_lines_of(["another"]) == []
 
 
-def test_only_own_and_unnamed_errors_count(vigil: Vigil, lines: Lines) -> None:
+def test_only_own_and_unnamed_errors_count(velero_health: VeleroHealth, lines: Lines) -> None:
     lines.add(f'level=error msg="cannot delete {FOREIGN}"')
     lines.add('level=error msg="cannot delete acc-20260101-0000-abcd-0123abcd"')
     lines.add('level=error msg="from before"', seconds=-60)
-    vigil.verify()
+    velero_health.verify()
     lines.add(f'level=error msg="cannot back up {OWN}"')
-    with pytest.raises(VeleroDisturbed, match="cannot back up"):
-        vigil.verify()
+    with pytest.raises(VeleroUnhealthy, match="cannot back up"):
+        velero_health.verify()
 
 
 @pytest.mark.parametrize(
@@ -201,17 +201,17 @@ def objects() -> Objects:
 
 
 @pytest.fixture
-def keeper(objects: Objects) -> Housekeeper:
+def keeper(objects: Objects) -> ResourceCleaner:
     timeouts = Timeouts({"object_gone": 0.1})
     handles = (cast(Kubernetes, objects), cast(Velero, objects), cast(Bucket, objects))
-    return Housekeeper(*handles, "velero", timeouts)
+    return ResourceCleaner(*handles, "velero", timeouts)
 
 
 def labelled(name: str, run: str = RUN, **more: str) -> Json:
     return {"metadata": {"name": name, "labels": {RUN_LABEL: run, **more}}}
 
 
-def test_a_clean_cluster_has_no_leftovers(keeper: Housekeeper, objects: Objects) -> None:
+def test_a_clean_cluster_has_no_leftovers(keeper: ResourceCleaner, objects: Objects) -> None:
     objects.items[NAMESPACE] = [labelled("other", "another-run"), {"metadata": {"name": "default"}}]
     objects.stored = ["velero/backups/mine/mine.tar.gz", "velero/backups/acc-another-run-00000001/x"]
     assert keeper.leftovers(RUN) == []
@@ -247,13 +247,15 @@ def test_a_clean_cluster_has_no_leftovers(keeper: Housekeeper, objects: Objects)
         ),
     ],
 )
-def test_every_object_left_is_a_leak(keeper: Housekeeper, objects: Objects, kind: Kind, item: Json, says: str) -> None:
+def test_every_object_left_is_a_leak(
+    keeper: ResourceCleaner, objects: Objects, kind: Kind, item: Json, says: str
+) -> None:
     objects.items[kind] = [item]
     (found,) = keeper.leftovers(RUN)
     assert found.startswith(says)
 
 
-def test_every_key_and_upload_left_is_a_leak(keeper: Housekeeper, objects: Objects) -> None:
+def test_every_key_and_upload_left_is_a_leak(keeper: ResourceCleaner, objects: Objects) -> None:
     objects.stored = [f"velero/restic/{OWN}/config"]
     objects.uploads = [f"velero/restic/{OWN}/data/x"]
     assert keeper.leftovers(RUN) == [
@@ -262,7 +264,7 @@ def test_every_key_and_upload_left_is_a_leak(keeper: Housekeeper, objects: Objec
     ]
 
 
-def test_runs_are_found_by_their_label(keeper: Housekeeper, objects: Objects) -> None:
+def test_runs_are_found_by_their_label(keeper: ResourceCleaner, objects: Objects) -> None:
     objects.items[NAMESPACE] = [labelled(OWN), labelled("x", "another")]
     objects.items[BACKUP] = [labelled("b")]
     found = keeper.runs()
@@ -270,19 +272,19 @@ def test_runs_are_found_by_their_label(keeper: Housekeeper, objects: Objects) ->
     assert (found[RUN].namespaces, found[RUN].backups) == ({OWN}, {"b"})
 
 
-def test_guests_in_namespaces_of_others_are_found_and_removed(keeper: Housekeeper, objects: Objects) -> None:
+def test_guests_in_namespaces_of_others_are_found_and_removed(keeper: ResourceCleaner, objects: Objects) -> None:
     guest = labelled(OWN)
     guest["metadata"]["namespace"] = "monitoring"
     objects.items[DEPLOYMENT] = [guest]
     made = keeper.runs()[RUN]
-    assert made.guests == {f"monitoring/{OWN}"}
+    assert made.workloads == {f"monitoring/{OWN}"}
     keeper.start(made)
     assert objects.deleted == [("Deployment", OWN, "monitoring"), ("PersistentVolumeClaim", OWN, "monitoring")]
 
 
-def test_runs_of_a_schedule_go_with_it(keeper: Housekeeper, objects: Objects) -> None:
+def test_runs_of_a_schedule_go_with_it(keeper: ResourceCleaner, objects: Objects) -> None:
     objects.scheduled = [{"metadata": {"name": f"{OWN}-20261123020000"}}]
-    made = Ledger(schedules={OWN})
+    made = CreatedResources(schedules={OWN})
     keeper.start(made)
     assert made.backups == {f"{OWN}-20261123020000"}
     assert ("Schedule", OWN, "velero") in objects.deleted
@@ -290,17 +292,17 @@ def test_runs_of_a_schedule_go_with_it(keeper: Housekeeper, objects: Objects) ->
 
 
 def test_a_repository_of_others_goes_only_when_it_was_made_for_us_and_holds_nothing(
-    keeper: Housekeeper, objects: Objects
+    keeper: ResourceCleaner, objects: Objects
 ) -> None:
     backup = {"metadata": {"name": "v"}, "spec": {"pod": {"namespace": "database"}}}
     objects.items[POD_VOLUME_BACKUP] = [backup]
-    keeper.finish(Ledger(borrowed={"monitoring", "database"}))
+    keeper.finish(CreatedResources(borrowed={"monitoring", "database"}))
     assert objects.deleted == [("below", "velero/restic/monitoring/", ""), ("below", "velero/kopia/monitoring/", "")]
 
 
 def test_names_are_unique_and_belong_to_their_run() -> None:
     first, second = unique(RUN), unique(RUN)
-    assert first != second and belongs(first, RUN) and not belongs(first, "20261123-1200")
+    assert first != second and belongs_to_run(first, RUN) and not belongs_to_run(first, "20261123-1200")
     assert len(first) <= 63
 
 
@@ -313,7 +315,7 @@ def test_labels_are_valid_for_any_scenario(scenario: str) -> None:
 
 
 def test_what_cannot_be_removed_keeps_nothing_else(
-    keeper: Housekeeper, objects: Objects, monkeypatch: pytest.MonkeyPatch
+    keeper: ResourceCleaner, objects: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delete = objects.delete
 
@@ -324,5 +326,5 @@ def test_what_cannot_be_removed_keeps_nothing_else(
 
     monkeypatch.setattr(objects, "delete", refusing)
     with pytest.raises(AcceptanceError, match="did not answer"):
-        keeper.start(Ledger(schedules={"one"}, namespaces={OWN}))
+        keeper.start(CreatedResources(schedules={"one"}, namespaces={OWN}))
     assert OWN in [name for _, name, *_ in objects.deleted]

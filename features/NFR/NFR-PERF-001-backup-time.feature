@@ -1,4 +1,5 @@
-@NFR-PERF-001 @shares-timed-run
+@shares-timed-run
+@NFR-PERF-001
 Feature: A backup takes no longer than the design allows
 
   With less data than the register asks for (--data-size) this is a prediction, shown with its interval.

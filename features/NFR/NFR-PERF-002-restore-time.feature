@@ -1,4 +1,5 @@
-@NFR-PERF-002 @shares-timed-run
+@shares-timed-run
+@NFR-PERF-002
 Feature: A restore takes no longer than the design allows
 
   With less data than the register asks for (--data-size) this is a prediction, shown with its interval.

@@ -1,4 +1,5 @@
-@AC-003-02 @shares-slow-link
+@shares-slow-link
+@AC-003-02
 Feature: A backup tells how far it is while it uploads
 
   Velero looks at its uploader every ten seconds; the link is slowed down, so that there is something to see.

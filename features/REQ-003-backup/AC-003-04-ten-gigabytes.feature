@@ -1,4 +1,5 @@
-@AC-003-04 @shares-timed-run
+@shares-timed-run
+@AC-003-04
 Feature: A large volume is backed up in time
 
   With less data than the register asks for (--data-size) this is a prediction, shown with its interval.

@@ -1,4 +1,5 @@
-@AC-004-02 @shares-slow-link
+@shares-slow-link
+@AC-004-02
 Feature: A restore downloads its data from S3, and tells how far it is
 
   Velero looks at its uploader every ten seconds; the link is slowed down, so that there is something to see.

@@ -1,4 +1,5 @@
-@AC-005-01 @shares-schedule-run
+@shares-schedule-run
+@AC-005-01
 Feature: The daily backup starts by itself
 
   @disrupt

@@ -1,4 +1,5 @@
-@AC-005-02 @shares-schedule-run
+@shares-schedule-run
+@AC-005-02
 Feature: Nobody has to make the daily backup
 
   @disrupt

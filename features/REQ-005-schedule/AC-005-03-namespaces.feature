@@ -1,4 +1,5 @@
-@AC-005-03 @shares-schedule-run
+@shares-schedule-run
+@AC-005-03
 Feature: The daily backup holds the namespaces of the design, and no other
 
   What a backup was asked to hold and what it holds are two things: the second is read from the

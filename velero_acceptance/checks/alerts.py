@@ -9,7 +9,7 @@ from velero_acceptance.drivers.prometheus import Series, selector
 
 
 @dataclass(frozen=True)
-class Course:
+class AlertTimeline:
     """How an alert went while its fault was there.
 
     *seeded* and *over* are Unix times in seconds: the fault was made; the alert, if it had come, had gone.
@@ -36,29 +36,29 @@ class Course:
         return wanted.items() <= series.labels.items() and self.seeded <= moment <= self.over
 
 
-def not_fired(courses: Iterable[Course]) -> list[Course]:
+def not_fired(courses: Iterable[AlertTimeline]) -> list[AlertTimeline]:
     """Faults whose alert did not come."""
     return [course for course in courses if course.fired is None]
 
 
-def not_resolved(courses: Iterable[Course]) -> list[Course]:
+def not_resolved(courses: Iterable[AlertTimeline]) -> list[AlertTimeline]:
     """Faults whose alert came and did not go."""
     return [course for course in courses if course.fired is not None and course.resolved is None]
 
 
-def as_seen(course: Course, history: Iterable[Series]) -> Course:
+def as_seen(course: AlertTimeline, history: Iterable[Series]) -> AlertTimeline:
     """The course with what a history of firing alerts tells of it, from the fault to its end."""
     points = [at for series in history for at, _ in series.points if course.explains(series, at)]
     fired = min(points) - course.seeded if points else None
     return replace(course, fired=fired, resolved=max(points) - course.seeded if points else None)
 
 
-def unfounded(history: Iterable[Series], courses: Sequence[Course]) -> list[str]:
+def false_positives(history: Iterable[Series], courses: Sequence[AlertTimeline]) -> list[str]:
     """Alerts that fired at a time at which none of the faults was there, each with the first such time."""
     return list(_unfounded(history, courses))
 
 
-def _unfounded(history: Iterable[Series], courses: Sequence[Course]) -> Iterator[str]:
+def _unfounded(history: Iterable[Series], courses: Sequence[AlertTimeline]) -> Iterator[str]:
     for series in history:
         for moment, _ in series.points:
             if not any(course.explains(series, moment) for course in courses):

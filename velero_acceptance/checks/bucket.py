@@ -50,7 +50,7 @@ class LayoutFindings:
 
 def backup_keys(prefix: str, name: str, uploader: Uploader) -> set[str]:
     """Every key of a backup; *prefix* ends with a slash or is empty."""
-    files = (*BACKUP_FILES, *uploader.more_files)
+    files = (*BACKUP_FILES, *uploader.extra_files)
     return {f"{prefix}backups/{name}/{file.format(name=name)}" for file in files}
 
 

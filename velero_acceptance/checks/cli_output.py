@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from velero_acceptance.drivers.command_line import Called
+from velero_acceptance.drivers.command_line import CommandResult
 from velero_acceptance.drivers.kinds import Json, name_of, phase_of
 
 # How velero (1.16, and 1.18), kubectl and the API server behind it begin what went wrong.
@@ -24,22 +24,22 @@ ITEM = re.compile(r"    - (\S+)")
 FORBIDDEN = "forbidden"
 
 
-def created(called: Called, kind: str, name: str) -> list[str]:
+def created(called: CommandResult, kind: str, name: str) -> list[str]:
     """Problems of ``velero backup create`` and ``velero restore create``; *kind* is Backup or Restore."""
     return [*_failure(called), *_unsaid(called, f'{kind} request "{name}" submitted successfully.')]
 
 
-def deleted(called: Called, name: str) -> list[str]:
+def deleted(called: CommandResult, name: str) -> list[str]:
     """Problems of ``velero backup delete``."""
     return [*_failure(called), *_unsaid(called, f'Request to delete backup "{name}" submitted successfully.')]
 
 
-def applied(called: Called, name: str) -> list[str]:
+def applied(called: CommandResult, name: str) -> list[str]:
     """Problems of ``kubectl apply`` of a new Schedule."""
     return [*_failure(called), *_unsaid(called, f"schedule.velero.io/{name} created")]
 
 
-def listed(called: Called, backups: Iterable[Json], stored: Collection[str]) -> list[str]:
+def listed(called: CommandResult, backups: Iterable[Json], stored: Collection[str]) -> list[str]:
     """Problems of ``velero backup get``: rows of *backups* that are missing or wrong, and names in S3 without a row."""
     rows = table(called.stdout)
     found = list(_failure(called))
@@ -63,7 +63,7 @@ def listed(called: Called, backups: Iterable[Json], stored: Collection[str]) -> 
 
 
 def described(
-    called: Called,
+    called: CommandResult,
     backup: Json,
     *,
     volumes: Sequence[Json],
@@ -101,7 +101,7 @@ def described(
     return found + [f"{kind} {name} is not in the list of resources" for kind, name in missing]
 
 
-def logged(called: Called, stored: str, backup: str, namespace: str) -> list[str]:
+def logged(called: CommandResult, stored: str, backup: str, namespace: str) -> list[str]:
     """Problems of ``velero backup logs`` against the log that S3 holds."""
     found = list(_failure(called))
     own = [line for line in called.stdout.splitlines() if f"backup={namespace}/{backup}" in line]
@@ -113,7 +113,7 @@ def logged(called: Called, stored: str, backup: str, namespace: str) -> list[str
     return found
 
 
-def unclear(called: Called, reason: str) -> list[str]:
+def unclear(called: CommandResult, reason: str) -> list[str]:
     """What is wrong with the way a command fails: it has to end with a code, one error, and *reason* in it."""
     errors = len(ERROR.findall(called.stderr))
     found = [] if called.code != 0 else ["exit code 0"]
@@ -128,7 +128,7 @@ def unclear(called: Called, reason: str) -> list[str]:
     return found
 
 
-def refused(called: Called) -> bool:
+def refused(called: CommandResult) -> bool:
     """Whether the API server refused the account what it asked for."""
     return called.code != 0 and FORBIDDEN in called.stderr
 
@@ -164,13 +164,13 @@ def items(text: str) -> Iterator[tuple[str, str]]:
             yield kind, match[1]
 
 
-def _failure(called: Called) -> Iterator[str]:
+def _failure(called: CommandResult) -> Iterator[str]:
     if called.code != 0:
         yield f"exit code {called.code}"
     yield from (f"it complains: {line}" for line in called.stderr.splitlines() if "error" in line.lower())
 
 
-def _unsaid(called: Called, sentence: str) -> list[str]:
+def _unsaid(called: CommandResult, sentence: str) -> list[str]:
     return [] if sentence in called.stdout.splitlines() else [f"it does not say: {sentence}"]
 
 

@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 LEAST_SIZES = 3
 
 
-class NothingFollows(Exception):
+class NoPrediction(Exception):
     """No prediction can be made from these points; says why."""
 
 
@@ -56,10 +56,10 @@ def predict(points: Sequence[Point], gigabytes: float) -> Prediction:
 
     sizes, times = [p.gigabytes for p in points], [p.moving for p in points]
     if len(set(sizes)) < LEAST_SIZES:
-        raise NothingFollows(f"a line needs {LEAST_SIZES} sizes, there are {len(set(sizes))}")
+        raise NoPrediction(f"a line needs {LEAST_SIZES} sizes, there are {len(set(sizes))}")
     line = stats.linregress(sizes, times)
     if line.slope <= 0:
-        raise NothingFollows("more data took no longer, so the times say nothing of the data")
+        raise NoPrediction("more data took no longer, so the times say nothing of the data")
     count, mean = len(sizes), sum(sizes) / len(sizes)
     spread = sum((size - mean) ** 2 for size in sizes)
     residual = sum((t - line.intercept - line.slope * s) ** 2 for s, t in zip(sizes, times, strict=True))

@@ -55,7 +55,7 @@ def missing(wanted: Iterable[str], known: set[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedMetric:
     """What a series has to say once something has happened, and what it said before.
 
     *before*: the values of the series; empty when it must not be there yet, None when others count it up too.
@@ -83,10 +83,10 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Reading:
+class MetricReading:
     """What was expected of a series, and what was seen of it before and after."""
 
-    expected: Expected
+    expected: ExpectedMetric
     before: list[Series]
     after: list[Series]
 
@@ -102,7 +102,7 @@ class Reading:
         return f"{wanted.expression}: {before} became {after}, expected {limit}{'' if self.true else '  ✗'}"
 
 
-def untrue(readings: Iterable[Reading]) -> list[Reading]:
+def incorrect(readings: Iterable[MetricReading]) -> list[MetricReading]:
     """The readings that are not as expected."""
     return [reading for reading in readings if not reading.true]
 

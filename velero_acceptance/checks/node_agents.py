@@ -37,7 +37,7 @@ def without_agent(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterab
     return {node: volume for node, volume in needed.items() if node not in ready}
 
 
-def left_out(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterable[Json]) -> dict[str, list[str]]:
+def unreachable_nodes(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterable[Json]) -> dict[str, list[str]]:
     """What a missing agent costs: every node without a ready one that carries some of *volumes*, with all of these."""
     nodes, found = list(nodes), list(volumes)
     lacking = without_agent(found, nodes, agents)

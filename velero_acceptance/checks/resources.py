@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from kubernetes.utils.quantity import parse_quantity
 
-from velero_acceptance.drivers.cgroups import Use
+from velero_acceptance.drivers.cgroups import ResourceUse
 from velero_acceptance.drivers.kinds import Json, name_of
 from velero_acceptance.drivers.prometheus import Series
 
@@ -26,7 +26,7 @@ CPU_SHARE, CPU_SECONDS = 0.05, 0.15
 KILLED = re.compile(r"signal: killed|server starting")
 
 
-def kill_told(phase: str, words: Sequence[str]) -> bool:
+def kill_reported(phase: str, words: Sequence[str]) -> bool:
     """Whether a backup whose uploader was killed is called a failure, and the kill named."""
     return phase in ("Failed", "PartiallyFailed") and any(map(KILLED.search, words))
 
@@ -37,12 +37,12 @@ def not_burstable(pods: Sequence[Json]) -> list[str]:
     return [f"{name} is {found}" for name, found in classes.items() if found != "Burstable"]
 
 
-def highest_memory(samples: Sequence[Use]) -> int:
+def highest_memory(samples: Sequence[ResourceUse]) -> int:
     """The largest working set, in bytes."""
     return max(use.working_set for use in samples)
 
 
-def highest_cpu(samples: Sequence[Use]) -> float:
+def highest_cpu(samples: Sequence[ResourceUse]) -> float:
     """The most CPUs in use on average over any window of ten seconds, or over all of a shorter time."""
     times = [use.at for use in samples]
     span = min(WINDOW, times[-1] - times[0])
@@ -51,14 +51,14 @@ def highest_cpu(samples: Sequence[Use]) -> float:
     return max(_mean(samples, start, bisect.bisect_left(times, times[start] + span)) for start in range(len(times)))
 
 
-def _mean(samples: Sequence[Use], start: int, end: int) -> float:
+def _mean(samples: Sequence[ResourceUse], start: int, end: int) -> float:
     if end >= len(samples):
         return 0.0
     first, last = samples[start], samples[end]
     return max(0.0, last.cpu - first.cpu - ALLOWANCE) / (last.at - first.at)
 
 
-def memory_disagreeing(samples: Sequence[Use], seen: Series) -> list[str]:
+def memory_disagreeing(samples: Sequence[ResourceUse], seen: Series) -> list[str]:
     """Points of Prometheus's series of the working set that no reading about that time agrees with."""
     return [
         f"{at:.1f}: Prometheus {value / 1e6:.1f} MB, control group {low / 1e6:.1f} to {high / 1e6:.1f} MB"
@@ -68,24 +68,24 @@ def memory_disagreeing(samples: Sequence[Use], seen: Series) -> list[str]:
     ]
 
 
-def cpu_disagreeing(samples: Sequence[Use], seen: Series) -> list[str]:
+def cpu_disagreeing(samples: Sequence[ResourceUse], seen: Series) -> list[str]:
     """Pairs of points of Prometheus's counter of CPU time between which the control group counted otherwise."""
     return list(_cpu_disagreeing(samples, seen))
 
 
-def _cpu_disagreeing(samples: Sequence[Use], seen: Series) -> Iterator[str]:
+def _cpu_disagreeing(samples: Sequence[ResourceUse], seen: Series) -> Iterator[str]:
     for (start, before), (end, after) in itertools.pairwise(within(seen, samples)):
         counted, told = _at(samples, end) - _at(samples, start), after - before
         if abs(counted - told) > CPU_SECONDS + CPU_SHARE * counted:
             yield f"{start:.1f} to {end:.1f}: Prometheus {told:.2f} s, control group {counted:.2f} s"
 
 
-def within(seen: Series, samples: Sequence[Use]) -> list[tuple[float, float]]:
+def within(seen: Series, samples: Sequence[ResourceUse]) -> list[tuple[float, float]]:
     """The points of a series that lie between the first and the last of *samples*."""
     return [(at, value) for at, value in seen.points if samples[0].at <= at <= samples[-1].at]
 
 
-def _about(samples: Sequence[Use], moment: float) -> tuple[int, int]:
+def _about(samples: Sequence[ResourceUse], moment: float) -> tuple[int, int]:
     near = [use.working_set for use in samples if abs(use.at - moment) <= SECONDS_BESIDE]
     near = near or [min(samples, key=lambda use: abs(use.at - moment)).working_set]
     return min(near), max(near)
@@ -95,7 +95,7 @@ def _slack(size: float) -> float:
     return MEMORY_BYTES + MEMORY_SHARE * size
 
 
-def _at(samples: Sequence[Use], moment: float) -> float:
+def _at(samples: Sequence[ResourceUse], moment: float) -> float:
     """CPU seconds at a moment between two readings."""
     end = max(1, min(len(samples) - 1, bisect.bisect_left([use.at for use in samples], moment)))
     before, after = samples[end - 1], samples[end]
@@ -111,7 +111,7 @@ CONTAINER = "node-agent"
 MEBIBYTE = 2**20
 
 
-class Unlimited(Exception):
+class LimitMissing(Exception):
     """A container has no such limit; says which."""
 
 
@@ -122,12 +122,12 @@ def highest(pods: Sequence[Json], resource: str) -> float:
     """
     containers = [(name_of(pod), container) for pod in pods for container in _movers(pod)]
     if not containers:
-        raise Unlimited("there is no pod that moved data")
+        raise LimitMissing("there is no pod that moved data")
     found = []
     for pod, container in containers:
         limit = ((container.get("resources") or {}).get("limits") or {}).get(resource)
         if limit is None:
-            raise Unlimited(f"{pod} has no limit of {resource}")
+            raise LimitMissing(f"{pod} has no limit of {resource}")
         found.append(float(parse_quantity(limit)))
     return max(found)
 

@@ -31,7 +31,7 @@ def missing(wanted: Collection[str], held: Collection[str]) -> list[str]:
     return sorted(set(wanted) - set(held))
 
 
-def foreign(wanted: Collection[str], held: Collection[str]) -> list[str]:
+def unexpected(wanted: Collection[str], held: Collection[str]) -> list[str]:
     """Namespaces that the backup holds and was not to."""
     return sorted(set(held) - set(wanted))
 

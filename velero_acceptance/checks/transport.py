@@ -26,7 +26,7 @@ class Stream:
     server: Endpoint
     asked: bytes = b""
     answered: bytes = b""
-    readable_bytes: int = 0
+    plaintext_bytes: int = 0
     whole: bool = True  # its first packet is in the capture
 
     @property
@@ -69,12 +69,12 @@ class Transport:
     tls: list[Stream]
     outdated: list[Stream]
     plaintext: list[Stream]
-    readable_bytes: int
+    plaintext_bytes: int
 
     def table(self) -> str:
         """Every connection to S3, and the total of S3 bytes in the clear."""
         lines = [str(stream) for stream in [*self.plaintext, *self.outdated, *self.tls]]
-        return "\n".join([*lines, f"S3 requests in the clear on any connection: {self.readable_bytes} bytes"])
+        return "\n".join([*lines, f"S3 requests in the clear on any connection: {self.plaintext_bytes} bytes"])
 
 
 def judge(streams: Iterable[Stream], ports: Collection[int]) -> Transport:
@@ -86,7 +86,7 @@ def judge(streams: Iterable[Stream], ports: Collection[int]) -> Transport:
         tls=[stream for stream in to_s3 if stream.is_tls and stream not in outdated],
         outdated=outdated,
         plaintext=[stream for stream in to_s3 if not stream.is_tls],
-        readable_bytes=sum(stream.readable_bytes for stream in known),
+        plaintext_bytes=sum(stream.plaintext_bytes for stream in known),
     )
 
 
@@ -117,7 +117,7 @@ def _read(file: Path) -> Iterator[Stream]:
             server,
             asked.head(),
             answered.head(),
-            readable_bytes=sum(_readable(side) for side in (asked, answered)),
+            plaintext_bytes=sum(_readable(side) for side in (asked, answered)),
             whole=asked.start is not None,
         )
 

@@ -29,7 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON, sizes in bytes.")
 
 
 @dataclass(frozen=True)
-class Place:
+class TargetClients:
     """The target and the drivers of its systems."""
 
     environment: Environment
@@ -49,7 +49,7 @@ class Place:
         return found
 
 
-def _place() -> Place:
+def _place() -> TargetClients:
     from velero_acceptance.core.settings import Settings
     from velero_acceptance.core.timeouts import Timeouts
     from velero_acceptance.target.selection import environment
@@ -64,7 +64,7 @@ def _place() -> Place:
     kubernetes = Kubernetes(found.kubeconfig, found.context, call_seconds=timeouts["api_call"])
     velero = Velero(kubernetes, found.velero_namespace, found.location, timeouts)
     bucket = Bucket(found.s3, found.bucket, call_seconds=timeouts["s3_call"])
-    return Place(found, kubernetes, velero, bucket, Sizes(kubernetes, velero, bucket, found, timeouts))
+    return TargetClients(found, kubernetes, velero, bucket, Sizes(kubernetes, velero, bucket, found, timeouts))
 
 
 def estimate(

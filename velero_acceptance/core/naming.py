@@ -25,17 +25,17 @@ def unique(run: str) -> str:
     return f"{PREFIX}{run}-{secrets.token_hex(4)}"
 
 
-def is_made(name: str) -> bool:
+def is_generated_name(name: str) -> bool:
     """Whether *name* was made by :func:`unique`, for whatever run."""
     return name.startswith(PREFIX)
 
 
-def belongs(name: str, run: str) -> bool:
+def belongs_to_run(name: str, run: str) -> bool:
     """Whether *name* was made by :func:`unique` for *run*, or from such a name by Velero."""
     return re.match(rf"{PREFIX}{re.escape(run)}-[0-9a-f]{{8}}(-|$)", name) is not None
 
 
-def is_own(name: str) -> bool:
+def is_suite_object(name: str) -> bool:
     """Whether *name* was made by :func:`unique` for any run, or from such a name by Velero."""
     return re.match(rf"{PREFIX}[a-z0-9-]+-[0-9a-f]{{8}}(-|$)", name) is not None
 

@@ -25,7 +25,7 @@ LIMITS = {
 }
 
 
-class Figure(BaseModel):
+class Timing(BaseModel):
     """A duration in seconds, and when it was measured."""
 
     seconds: float
@@ -37,18 +37,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "velero-acceptance"
 
 
-def read() -> dict[str, Figure]:
+def read() -> dict[str, Timing]:
     """Every figure that was recorded; an unreadable file counts as none."""
     try:
         content = json.loads(_path().read_text())
-        return {name: Figure.model_validate(value) for name, value in content.items()}
+        return {name: Timing.model_validate(value) for name, value in content.items()}
     except (OSError, ValueError):
         return {}
 
 
 def record(name: str, seconds: float) -> None:
     """Keep a figure; only the last one of each name stays."""
-    figures = {**read(), name: Figure(seconds=seconds, at=datetime.now(UTC))}
+    figures = {**read(), name: Timing(seconds=seconds, at=datetime.now(UTC))}
     content = {known: figure.model_dump(mode="json") for known, figure in figures.items()}
     _path().parent.mkdir(parents=True, exist_ok=True)
     partial = _path().with_suffix(".partial")

@@ -55,7 +55,7 @@ ATTRIBUTES = tuple(attribute.name for attribute in fields(Entry) if attribute.co
 
 
 @dataclass(frozen=True)
-class KnownLoss:
+class KnownDeviation:
     """Something that the uploader, or Velero, is known to change. The erratum in the register has the evidence.
 
     *covers* is asked with what has changed, the entry as it was and as it is, and all entries as they were.
@@ -74,7 +74,7 @@ class Finding:
     what: str
     expected: object = None
     actual: object = None
-    known: KnownLoss | None = None
+    known: KnownDeviation | None = None
 
     def __str__(self) -> str:
         reason = f"  ({self.known.erratum}, {self.known.name})" if self.known else ""
@@ -92,7 +92,7 @@ class Difference:
 
     total: int
     findings: tuple[Finding, ...]
-    exceptions: tuple[KnownLoss, ...] = ()
+    exceptions: tuple[KnownDeviation, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -106,7 +106,7 @@ class Difference:
         return 100.0 * (self.total - len({finding.path for finding in self._wrong()})) / self.total
 
     @property
-    def known(self) -> dict[KnownLoss, int]:
+    def known(self) -> dict[KnownDeviation, int]:
         """How many paths each documented exception covers here; every exception is named, also with 0."""
         counts = Counter(known for _, known in {(f.path, f.known) for f in self.findings})
         return {loss: counts[loss] for loss in self.exceptions}
@@ -128,7 +128,7 @@ class Difference:
         return [finding for finding in self.findings if finding.known is None]
 
 
-def compare(expected: Entries, found: Entries, exceptions: tuple[KnownLoss, ...] = ()) -> Difference:
+def compare(expected: Entries, found: Entries, exceptions: tuple[KnownDeviation, ...] = ()) -> Difference:
     """How *found* differs from *expected*, both ways; *exceptions* are what may have been lost."""
     renamed = _renamed(expected, found)
     paths = sorted(expected.keys() | (found.keys() - set(renamed.values())))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from velero_acceptance.corpus.differences import EXTRA, MISSING, NAME, Entries, Entry, KnownLoss, as_utf8
+from velero_acceptance.corpus.differences import EXTRA, MISSING, NAME, Entries, Entry, KnownDeviation, as_utf8
 
 # What Velero leaves in a restored volume: a folder with one empty file, named after the restore's uid.
 RESTORE_MARKER = re.compile(r"\.velero(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?")
@@ -73,16 +73,18 @@ def _holes_filled(what: str, *_: object) -> bool:
 
 
 # Velero's own.
-MARKER = KnownLoss("mark that a restore leaves", "E-16", _marks_a_restore)
+MARKER = KnownDeviation("mark that a restore leaves", "E-16", _marks_a_restore)
 # restic's, and the last one also kopia's.
-SOCKETS = KnownLoss("sockets are not restored", "E-28", _is_socket)
-LINK_TARGETS = KnownLoss("link targets that are not UTF-8 are altered", "E-24", _target_became_utf8)
-LINKED_LINKS = KnownLoss("symbolic links of several names become several links", "E-25", _link_lost_its_names)
-HOLES = KnownLoss("holes of sparse files are filled", "E-26", _holes_filled)
+SOCKETS = KnownDeviation("sockets are not restored", "E-28", _is_socket)
+LINK_TARGETS = KnownDeviation("link targets that are not UTF-8 are altered", "E-24", _target_became_utf8)
+LINKED_LINKS = KnownDeviation("symbolic links of several names become several links", "E-25", _link_lost_its_names)
+HOLES = KnownDeviation("holes of sparse files are filled", "E-26", _holes_filled)
 # kopia's.
-ATTRIBUTES = KnownLoss("extended attributes are not kept", "E-41", _lost_all_attributes)
-HARD_LINKS = KnownLoss("files and links of several names become several", "E-42", _lost_its_names)
-SPECIALS = KnownLoss("pipes and sockets are left out", "E-43", _is_special)
-NAMES = KnownLoss("names that are not UTF-8 are altered", "E-44", _name_became_utf8)
-FOLDER_TIMES = KnownLoss("a folder gets the time of what is newest in it", "E-45", _folder_as_new_as_its_content)
-LINK_TIMES = KnownLoss("the time of a symbolic link is rounded up to a microsecond", "E-46", _link_to_the_microsecond)
+ATTRIBUTES = KnownDeviation("extended attributes are not kept", "E-41", _lost_all_attributes)
+HARD_LINKS = KnownDeviation("files and links of several names become several", "E-42", _lost_its_names)
+SPECIALS = KnownDeviation("pipes and sockets are left out", "E-43", _is_special)
+NAMES = KnownDeviation("names that are not UTF-8 are altered", "E-44", _name_became_utf8)
+FOLDER_TIMES = KnownDeviation("a folder gets the time of what is newest in it", "E-45", _folder_as_new_as_its_content)
+LINK_TIMES = KnownDeviation(
+    "the time of a symbolic link is rounded up to a microsecond", "E-46", _link_to_the_microsecond
+)

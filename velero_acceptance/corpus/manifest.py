@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from velero_acceptance.corpus import differences
-from velero_acceptance.corpus.differences import Difference, Entry, HarnessError, KnownLoss
+from velero_acceptance.corpus.differences import Difference, Entry, HarnessError, KnownDeviation
 from velero_acceptance.corpus.known_deviations import MARKER
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -24,7 +24,7 @@ class Manifest:
     """All entries of a volume by path, and what a backup of it may lose."""
 
     entries: dict[str, Entry]
-    losses: tuple[KnownLoss, ...] = (MARKER,)
+    losses: tuple[KnownDeviation, ...] = (MARKER,)
 
     @staticmethod
     def parse(output: bytes) -> Manifest:
@@ -78,7 +78,7 @@ class Corpus:
     program: Path
     seed: str
     options: tuple[str, ...] = ()
-    losses: tuple[KnownLoss, ...] = (MARKER,)
+    losses: tuple[KnownDeviation, ...] = (MARKER,)
 
     @property
     def recipe(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.corpus import known_deviations
-from velero_acceptance.corpus.differences import KnownLoss
+from velero_acceptance.corpus.differences import KnownDeviation
 
 VERSION = re.compile(r":v?(\d+)\.(\d+)")
 # From this minor of Velero 1 on kopia is what the server takes when it is told nothing, and all it takes.
@@ -34,19 +34,19 @@ class Uploader:
     parts: tuple[str, ...]
     packs: str
     snapshots: str | None
-    more_files: tuple[str, ...]
+    extra_files: tuple[str, ...]
     # What a BackupRepository names as its address begins with this; kopia's is made from the location alone.
     address: str
     # Whether a pod of its own moves each volume, named like the volume's object. Else node-agent does.
-    own_pods: bool
+    data_mover_pods: bool
     # What a backup names as the cause when node-agent ended during its upload; None where it survives that.
-    agent_lost: str | None
+    agent_lost_error: str | None
     # Whether a volume that S3 fails says why; else only the log of the pod that moved it does (E-49).
-    says_why: bool
+    reports_cause: bool
     # Kilobytes a second of one connection at which a volume of half a gigabyte takes more than 40 s: by how
     # many connections it uses at once.
     slow: int
-    known_deviations: tuple[KnownLoss, ...]
+    known_deviations: tuple[KnownDeviation, ...]
     # What is in the errors that follow from a fault (a regular expression).
     fault_words: str
     # Errors that a healthy Velero logs with it.
@@ -62,11 +62,11 @@ RESTIC = Uploader(
     packs="data/",
     snapshots="snapshots/",
     # Of volumes that are no file system backups; 1.18 writes them no more.
-    more_files=tuple(f"{{name}}-csi-volumesnapshot{part}.json.gz" for part in ("s", "contents", "classes")),
+    extra_files=tuple(f"{{name}}-csi-volumesnapshot{part}.json.gz" for part in ("s", "contents", "classes")),
     address="s3:https://",
-    own_pods=False,
-    agent_lost="found a podvolumebackup",
-    says_why=True,
+    data_mover_pods=False,
+    agent_lost_error="found a podvolumebackup",
+    reports_cause=True,
     slow=2500,
     known_deviations=(
         known_deviations.MARKER,
@@ -89,11 +89,11 @@ KOPIA = Uploader(
     parts=("kopia.repository", "kopia.blobcfg", "udmrepo.Repository", "p", "q", "x"),
     packs="p",
     snapshots=None,
-    more_files=(),
+    extra_files=(),
     address="",
-    own_pods=True,
-    agent_lost=None,
-    says_why=False,
+    data_mover_pods=True,
+    agent_lost_error=None,
+    reports_cause=False,
     slow=5000,
     known_deviations=(
         known_deviations.MARKER,

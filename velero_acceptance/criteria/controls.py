@@ -11,10 +11,10 @@ from pydantic import Field
 
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.criteria.load import CONTROLS, FOLDER, Register, parse, read_yaml
-from velero_acceptance.criteria.models import CriterionId, Strict
+from velero_acceptance.criteria.models import CriterionId, StrictModel
 
 
-class Control(Strict):
+class Control(StrictModel):
     """One control: what it asks for, in our words, what gives evidence for it, and what no criterion shows."""
 
     id: str
@@ -25,18 +25,18 @@ class Control(Strict):
     open: str
 
 
-class Unmapped(Strict):
+class UnmappedCriterion(StrictModel):
     """Criteria that no control asks for, and why."""
 
     criteria: Annotated[tuple[CriterionId, ...], Field(min_length=1)]
     why: str
 
 
-class Mapping(Strict):
+class Mapping(StrictModel):
     """criteria/controls.yaml."""
 
     controls: tuple[Control, ...]
-    unmapped: tuple[Unmapped, ...] = ()
+    unmapped: tuple[UnmappedCriterion, ...] = ()
 
 
 def load(register: Register, folder: Path = FOLDER) -> Mapping:

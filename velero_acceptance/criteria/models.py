@@ -30,7 +30,7 @@ COMPARATORS: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A model that refuses unknown keys: a misspelt one would silently weaken a criterion."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,21 +46,21 @@ class Pattern(StrEnum):
     UNWANTED = "unwanted"
 
 
-class Ears(Strict):
+class Ears(StrictModel):
     """The criterion in the design's words, completed to an EARS sentence."""
 
     pattern: Pattern
     text: str
 
 
-class Clock(Strict):
+class Clock(StrictModel):
     """What starts and what stops the measurement of a time."""
 
     start: str
     stop: str
 
 
-class Threshold(Strict):
+class Threshold(StrictModel):
     """One measured quantity and its limit. ``decides: false`` is reported and fails nothing."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -87,7 +87,7 @@ class Threshold(Strict):
         return self.value - value if self.comparator.startswith("<") else value - self.value
 
 
-class Verification(Strict):
+class Verification(StrictModel):
     """How the criterion is verified; *accelerators* are the shortcuts in time it may use."""
 
     method: Literal["test", "inspection", "demonstration", "analysis"]
@@ -95,7 +95,7 @@ class Verification(Strict):
     accelerators: tuple[str, ...] = ()
 
 
-class Criterion(Strict):
+class Criterion(StrictModel):
     """One row of the report."""
 
     id: CriterionId
@@ -118,7 +118,7 @@ class Criterion(Strict):
         raise KeyError(f"{self.id} has no threshold {name!r} in the register, only {known}")
 
 
-class Requirement(Strict):
+class Requirement(StrictModel):
     """One file of the register: a requirement of the design with its criteria."""
 
     id: Annotated[str, StringConstraints(pattern=r"^(REQ-\d{3}|NFR|CLI)$")]
@@ -127,7 +127,7 @@ class Requirement(Strict):
     criteria: Annotated[tuple[Criterion, ...], Field(min_length=1)]
 
 
-class Erratum(Strict):
+class Erratum(StrictModel):
     """Where the design cannot be taken as written, and what the suite does instead."""
 
     id: Annotated[str, StringConstraints(pattern=r"^E-\d{2}$")]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.criteria.load import FOLDER, WAIVERS, Register, parse, read_yaml
-from velero_acceptance.criteria.models import CriterionId, Strict
+from velero_acceptance.criteria.models import CriterionId, StrictModel
 
 
-class Waiver(Strict):
+class Waiver(StrictModel):
     """One waiver: honoured up to and including the day *until* (UTC)."""
 
     criterion: CriterionId

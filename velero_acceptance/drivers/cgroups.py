@@ -26,7 +26,7 @@ UNLIMITED = 1 << 62
 
 
 @dataclass(frozen=True)
-class Use:
+class ResourceUse:
     """What a pod used at a moment, in Unix time.
 
     *working_set*: bytes, all that its group holds, file cache that was not used lately excepted; as kubelet and
@@ -40,26 +40,26 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Groups:
+class PodCgroups:
     """The control groups of one pod: of memory, and of CPU time used."""
 
     memory: Path
     cpu: Path
 
     @staticmethod
-    def of(accounts: Mapping[str, Path], uid: str) -> Groups:
+    def of(accounts: Mapping[str, Path], uid: str) -> PodCgroups:
         """The groups of the pod *uid*; *accounts* are the folders below which the kubelets make theirs."""
         found = [next(folders(accounts[name], uid), None) for name in ("memory", "cpuacct")]
         memory, cpu = found
         if memory is None or cpu is None:
             raise AcceptanceError(f"the pod {uid} has no control group on this machine")
-        return Groups(memory, cpu)
+        return PodCgroups(memory, cpu)
 
-    def read(self) -> Use:
+    def read(self) -> ResourceUse:
         """What the pod uses now."""
         stat = _pairs(self.memory / "memory.stat")
         usage = int(_either(self.memory, USAGE).read_text())
-        return Use(time.time(), usage - _value(stat, INACTIVE), _value(stat, RESIDENT), self._seconds())
+        return ResourceUse(time.time(), usage - _value(stat, INACTIVE), _value(stat, RESIDENT), self._seconds())
 
     def kills(self) -> int:
         """How many of the pod's processes the kernel ended for want of memory."""
@@ -83,16 +83,16 @@ class Groups:
         return int(stat.read_text()) / 1e9 if stat.exists() else _pairs(self.cpu / "cpu.stat")["usage_usec"] / 1e6
 
 
-class UseWatch:
+class ResourceUseWatch:
     """Reads what pods use, again and again, while the body of ``with`` runs; *samples* by the name of the pod."""
 
-    def __init__(self, groups: Mapping[str, Groups], *, seconds: float) -> None:
+    def __init__(self, groups: Mapping[str, PodCgroups], *, seconds: float) -> None:
         self._groups, self._seconds = dict(groups), seconds
         self._stopped = threading.Event()
         self._failure: Exception | None = None
-        self.samples: dict[str, list[Use]] = {name: [] for name in groups}
+        self.samples: dict[str, list[ResourceUse]] = {name: [] for name in groups}
 
-    def __enter__(self) -> UseWatch:
+    def __enter__(self) -> ResourceUseWatch:
         self._thread = threading.Thread(target=self._collect, daemon=True, name="use of pods")
         self._thread.start()
         return self

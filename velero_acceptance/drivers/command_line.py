@@ -34,7 +34,7 @@ ABOUT_SERVER = (
 
 
 @dataclass(frozen=True)
-class Called:
+class CommandResult:
     """What a command printed and returned, when it began, and how many seconds it took."""
 
     command: str
@@ -59,7 +59,7 @@ class Program:
     home: Path
     timeout: float
 
-    def call(self, *arguments: str) -> Called:
+    def call(self, *arguments: str) -> CommandResult:
         """Run it without a terminal or input, whatever it returns; raises AcceptanceError when it does not end."""
         command = " ".join([self.path.name, *arguments])
         began, started = datetime.now(UTC), time.monotonic()
@@ -77,7 +77,7 @@ class Program:
             raise AcceptanceError(f"{self.path} cannot be run: {error.strerror}") from None
         seconds = time.monotonic() - started
         stdout, stderr = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
-        return Called(command, done.returncode, stdout, stderr, began, seconds)
+        return CommandResult(command, done.returncode, stdout, stderr, began, seconds)
 
 
 class VeleroCli:
@@ -89,37 +89,37 @@ class VeleroCli:
 
     def create_backup(
         self, name: str, *, namespace: str, labels: Mapping[str, str], location: str | None = None
-    ) -> Called:
+    ) -> CommandResult:
         """``velero backup create``; it returns once the Backup exists."""
         where = f"--storage-location={location or self._location}"
         scope = f"--include-namespaces={namespace}"
         return self._program.call("backup", "create", name, scope, where, _labels(labels))
 
-    def list_backups(self) -> Called:
+    def list_backups(self) -> CommandResult:
         """``velero backup get``."""
         return self._program.call("backup", "get")
 
-    def get_backup(self, name: str) -> Called:
+    def get_backup(self, name: str) -> CommandResult:
         """``velero backup get NAME``."""
         return self._program.call("backup", "get", name)
 
-    def describe(self, backup: str) -> Called:
+    def describe(self, backup: str) -> CommandResult:
         """``velero backup describe --details``. It exits with 0 also when it could not read S3."""
         return self._program.call("backup", "describe", backup, "--details", *self._cacert)
 
     def create_restore(
         self, name: str, *, backup: str, labels: Mapping[str, str], mapping: Mapping[str, str], resources: str
-    ) -> Called:
+    ) -> CommandResult:
         """``velero restore create`` for the *resources* of a backup; it returns once the Restore exists."""
         mapped = ",".join(f"{source}:{target}" for source, target in mapping.items())
         chosen = (f"--include-resources={resources}", f"--namespace-mappings={mapped}")
         return self._program.call("restore", "create", name, f"--from-backup={backup}", *chosen, _labels(labels))
 
-    def delete_backup(self, name: str, *, confirm: bool = True) -> Called:
+    def delete_backup(self, name: str, *, confirm: bool = True) -> CommandResult:
         """``velero backup delete``; it returns once the deletion is asked for. It reads a confirmation if not given."""
         return self._program.call("backup", "delete", name, *(["--confirm"] if confirm else []))
 
-    def logs(self, backup: str) -> Called:
+    def logs(self, backup: str) -> CommandResult:
         """``velero backup logs``: the log that is kept in S3."""
         return self._program.call("backup", "logs", backup, *self._cacert)
 
@@ -130,7 +130,7 @@ class Kubectl:
     def __init__(self, program: Program) -> None:
         self._program = program
 
-    def apply(self, manifest: Path) -> Called:
+    def apply(self, manifest: Path) -> CommandResult:
         """``kubectl apply -f``."""
         return self._program.call("apply", f"--filename={manifest}")
 

@@ -63,7 +63,7 @@ transient_retry = tenacity.retry(
 
 
 @dataclass(frozen=True)
-class Executed:
+class ExecResult:
     """What a command in a pod printed and returned."""
 
     stdout: bytes
@@ -274,7 +274,7 @@ class Kubernetes:
 
     def execute(
         self, pod: str, namespace: str, container: str, *command: str, timeout: float, stdin: bytes | None = None
-    ) -> Executed:
+    ) -> ExecResult:
         """Run a command in a container, by kubectl: it reports output and exit code reliably."""
         kubectl = [str(Path(sys.prefix) / "bin/kubectl"), f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null"]
         if self.context:
@@ -291,7 +291,7 @@ class Kubernetes:
             raise AcceptanceError(
                 f"{' '.join(command)} in {namespace}/{pod} did not end within {timeout:.0f} s"
             ) from None
-        return Executed(done.stdout, done.stderr.decode(errors="replace"), done.returncode)
+        return ExecResult(done.stdout, done.stderr.decode(errors="replace"), done.returncode)
 
     # -- calls ---------------------------------------------------------------------------
 

@@ -17,19 +17,19 @@ YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
-class Built:
+class KustomizeBuild:
     """The objects a folder renders to, or in *error* why it does not, in kustomize's words."""
 
     items: list[Json] = field(default_factory=list)
     error: str = ""
 
 
-def build(folder: Path) -> Built:
+def build(folder: Path) -> KustomizeBuild:
     """Render a folder without a cluster. Variables of Flux stay as they are."""
     done = subprocess.run([PROGRAM, "kustomize", folder], capture_output=True, text=True, timeout=CALL_SECONDS)
     if done.returncode != 0:
-        return Built(error=done.stderr.strip())
-    return Built([item for item in yaml.safe_load_all(done.stdout) if item])
+        return KustomizeBuild(error=done.stderr.strip())
+    return KustomizeBuild([item for item in yaml.safe_load_all(done.stdout) if item])
 
 
 def texts(tree: Path) -> dict[str, str]:

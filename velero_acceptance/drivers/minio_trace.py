@@ -29,7 +29,7 @@ CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class TracedRequest:
     """One request that the S3 server answered."""
 
     at: datetime
@@ -47,7 +47,7 @@ class S3Trace:
         self._response: requests.Response | None = None
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
-        self.requests: list[Seen] = []
+        self.requests: list[TracedRequest] = []
 
     def __enter__(self) -> S3Trace:
         self._response = self._open()
@@ -69,7 +69,7 @@ class S3Trace:
         except AcceptanceError:
             return False
 
-    def wait_for(self, method: str, suffix: str, *, timeout: float) -> Seen:
+    def wait_for(self, method: str, suffix: str, *, timeout: float) -> TracedRequest:
         """The first request of *method* whose path ends in *suffix*, seen within *timeout* seconds."""
         return self._first(
             lambda seen: seen.method == method and seen.path.endswith(suffix),
@@ -77,13 +77,13 @@ class S3Trace:
             timeout,
         )
 
-    def wait_signed(self, access_key: str, *, timeout: float) -> Seen:
+    def wait_signed(self, access_key: str, *, timeout: float) -> TracedRequest:
         """The first request that was signed with *access_key* and answered well, within *timeout* seconds."""
         return self._first(
             lambda seen: seen.access_key == access_key and seen.status < 400, "S3 is asked with that key", timeout
         )
 
-    def _first(self, wanted: Callable[[Seen], bool], event: str, timeout: float) -> Seen:
+    def _first(self, wanted: Callable[[TracedRequest], bool], event: str, timeout: float) -> TracedRequest:
         found = poll(
             lambda: list(filter(wanted, self.requests)),
             until=bool,
@@ -131,4 +131,4 @@ class S3Trace:
             signed = " ".join((asked.get("headers") or {}).get("Authorization", []))
             key = signed.partition("Credential=")[2].partition("/")[0]
             at = time_of(asked["time"])
-            self.requests.append(Seen(at, asked["method"], asked["path"], answered["statuscode"], key))
+            self.requests.append(TracedRequest(at, asked["method"], asked["path"], answered["statuscode"], key))

@@ -17,7 +17,7 @@ RULES = "rules.yaml"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PromtoolResult:
     """Whether all went well, and promtool's words."""
 
     passed: bool
@@ -29,7 +29,7 @@ def rules_of(manifest: Path) -> Json:
     return dict(yaml.safe_load(manifest.read_text())["spec"])
 
 
-def judge(program: Path, rules: Json, tests: Path) -> Judgement:
+def judge(program: Path, rules: Json, tests: Path) -> PromtoolResult:
     """Check *rules* and run the unit tests of the file *tests* on them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -37,7 +37,7 @@ def judge(program: Path, rules: Json, tests: Path) -> Judgement:
         (folder / tests.name).write_text(tests.read_text())
         calls = (("check", "rules", RULES), ("test", "rules", tests.name))
         done = [_run(program, folder, *call) for call in calls]
-    return Judgement(
+    return PromtoolResult(
         all(call.returncode == 0 for call in done), "\n".join(f"{call.stdout}{call.stderr}".strip() for call in done)
     )
 

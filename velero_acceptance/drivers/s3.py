@@ -118,7 +118,7 @@ def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator
         client.delete_bucket(Bucket=name)
 
 
-def keep_otherwise(client: S3Client, name: str) -> None:
+def break_design(client: S3Client, name: str) -> None:
     """Give a bucket versions and a lifecycle rule."""
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}

@@ -26,7 +26,7 @@ TAMPERED = {
 OTHER = {1: "it is not a file of SOPS", 128: "none of the keys given opens it"}
 
 
-class Tampered(AcceptanceError):
+class MacMismatch(AcceptanceError):
     """The key fits, but the content is not what was encrypted."""
 
 
@@ -74,7 +74,7 @@ class Sops:
             timeout=CALL_SECONDS,
         )
         if done.returncode in TAMPERED:
-            raise Tampered(f"{name}: {TAMPERED[done.returncode]}")
+            raise MacMismatch(f"{name}: {TAMPERED[done.returncode]}")
         if done.returncode != 0:
             why = OTHER.get(done.returncode, f"sops {arguments[0]} ended with exit code {done.returncode}")
             raise AcceptanceError(f"{name}: {why}")

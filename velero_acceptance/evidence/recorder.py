@@ -40,7 +40,7 @@ class Evidence:
         if threshold.decides and not threshold.holds(value):
             raise CriterionNotMet(self._sentence(threshold, value, artefact))
 
-    def refute(self, name: str, value: float | None, *, artefact: str | None = None) -> None:
+    def expect_violation(self, name: str, value: float | None, *, artefact: str | None = None) -> None:
         """Record that the check sees the seeded fault: *value* must break the threshold *name*.
 
         None stands for an event that never came, which breaks every limit.

@@ -39,6 +39,8 @@ class ScenarioText:
     name: str
     tags: frozenset[str]
     steps: tuple[StepText, ...]
+    # The name as it is written, which those of an outline share.
+    written: str = ""
 
     @property
     def negative(self) -> bool:
@@ -60,7 +62,7 @@ class FeatureText:
     empty: tuple[str, ...]
     without_examples: tuple[str, ...]
     scenarios: tuple[ScenarioText, ...]
-    innocent: tuple[ScenarioText, ...]
+    control_scenarios: tuple[ScenarioText, ...]
 
     @property
     def deciding(self) -> int:
@@ -101,7 +103,7 @@ def _read(path: Path, text: str) -> FeatureText:
             if "Outline" in scenario["keyword"] and not any(e.get("tableBody") for e in scenario["examples"])
         ),
         scenarios=scenarios,
-        innocent=scenarios if innocent_text == text else _pickles(_parsed(innocent_text), path),
+        control_scenarios=scenarios if innocent_text == text else _pickles(_parsed(innocent_text), path),
     )
 
 
@@ -122,7 +124,8 @@ def _parsed(text: str) -> Any:
 
 def _pickles(document: Any, path: Path) -> tuple[ScenarioText, ...]:
     document["uri"] = str(path)
-    return tuple(_pickle(pickle) for pickle in Compiler().compile(document))
+    written = {scenario["id"]: scenario["name"] for scenario in _scenarios(document["feature"]["children"])}
+    return tuple(_pickle(pickle, written[pickle["astNodeIds"][0]]) for pickle in Compiler().compile(document))
 
 
 def _scenarios(children: list[Any]) -> Iterator[Any]:
@@ -143,9 +146,10 @@ def _line_above(feature: Any) -> tuple[str, ...]:
     return tuple(tag["name"].removeprefix("@") for tag in feature["tags"] if tag["location"]["line"] == line)
 
 
-def _pickle(pickle: Any) -> ScenarioText:
+def _pickle(pickle: Any, written: str) -> ScenarioText:
     return ScenarioText(
         name=pickle["name"],
         tags=frozenset(_tags(pickle)),
         steps=tuple(StepText(KINDS.get(step.get("type", ""), "given"), step["text"]) for step in pickle["steps"]),
+        written=written,
     )

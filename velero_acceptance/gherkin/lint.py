@@ -95,7 +95,7 @@ def lint_suite(features: Iterable[FeatureText], register: Register, steps: Seque
             yield f"{criterion.id} has no feature; write it, or mark the criterion as planned in the register"
         if paths and criterion.planned:
             yield f"{criterion.id} has a feature: remove its mark planned from the register"
-    scenarios = [s for feature in features for s in (*feature.scenarios, *feature.innocent)]
+    scenarios = [s for feature in features for s in (*feature.scenarios, *feature.control_scenarios)]
     used = [step for scenario in scenarios for step in scenario.steps]
     for definition in steps:
         if not any(definition.fits(step) for step in used):
@@ -117,7 +117,7 @@ def _tag_problems(feature: FeatureText, register: Register) -> Iterator[str]:
 
 def _mark_problems(feature: FeatureText, steps: Sequence[Definition]) -> Iterator[str]:
     """Marks of negative scenarios: each has one, nobody else has, and what it says can be run."""
-    for scenario, innocent in zip(feature.scenarios, feature.innocent, strict=True):
+    for scenario, innocent in zip(feature.scenarios, feature.control_scenarios, strict=True):
         changed = scenario.steps != innocent.steps
         if changed and not scenario.negative:
             yield f"scenario {scenario.name!r} is marked 'without the fault' and not tagged @negative"

@@ -16,9 +16,9 @@ from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.gherkin.documents import read_all
 from velero_acceptance.preconditions import permissions, runnable
 from velero_acceptance.preconditions.findings import Finding, State, findings
-from velero_acceptance.preconditions.permissions import Right
-from velero_acceptance.preconditions.probes import NEEDS, Look, missing
-from velero_acceptance.preconditions.runnable import RowProspect
+from velero_acceptance.preconditions.permissions import Permission
+from velero_acceptance.preconditions.probes import NEEDS, TargetProbe, missing
+from velero_acceptance.preconditions.runnable import CriterionRunnability
 from velero_acceptance.target.clocks import Clocks
 from velero_acceptance.target.selection import environment, require_opt_in
 
@@ -34,8 +34,8 @@ class Diagnosis:
     target: Target
     findings: list[Finding]
     needs: Mapping[str, str]
-    permissions: Mapping[Profile, list[Right]]
-    runnable: list[RowProspect]
+    permissions: Mapping[Profile, list[Permission]]
+    runnable: list[CriterionRunnability]
 
     @property
     def exit_code(self) -> int:
@@ -80,53 +80,53 @@ def diagnose(settings: Settings, timeouts: Timeouts) -> Diagnosis:
         raise Refusal(f"{error}: is the cluster up, and is {place.kubeconfig} its kubeconfig?") from None
     clocks = Clocks(kubernetes, nodes=place.target is not Target.LAB, seconds=timeouts["clocks_compared"]).start()
     velero = Velero(kubernetes, place.velero_namespace, place.location, timeouts)
-    look = Look(place, kubernetes, velero, timeouts, clocks)
+    look = TargetProbe(place, kubernetes, velero, timeouts, clocks)
     s3 = _s3_problem(look)
     lacking = {need: s3 if need in OF_S3 and s3 else _reason(need, look) for need in NEEDS}
     denied = _denied(kubernetes, place.velero_namespace)
     refusals = {profile: _refusal(profile, look, denied[profile], s3) for profile in Profile}
-    found = runnable.prospects(load(), read_all(), runnable.graph(), lacking, refusals)
+    found = runnable.runnability(load(), read_all(), runnable.suite_needs(), lacking, refusals)
     return Diagnosis(place.target, list(findings(look, s3)), lacking, denied, found)
 
 
-def _denied(kubernetes: Kubernetes, velero: str) -> dict[Profile, list[Right]]:
+def _denied(kubernetes: Kubernetes, velero: str) -> dict[Profile, list[Permission]]:
     """The rights that the account lacks for each profile; what several need is asked once."""
-    wanted = {profile: permissions.wanted(profile, velero) for profile in Profile}
+    wanted = {profile: permissions.required_permissions(profile, velero) for profile in Profile}
     every = list(dict.fromkeys(right for listed in wanted.values() for right in listed))
-    lacking = set(permissions.refused(kubernetes, every))
+    lacking = set(permissions.missing_permissions(kubernetes, every))
     return {profile: [right for right in listed if right in lacking] for profile, listed in wanted.items()}
 
 
-def _s3_problem(look: Look) -> str:
+def _s3_problem(probe: TargetProbe) -> str:
     """Why the bucket cannot be looked into; empty when it can."""
-    access = look.environment.s3
+    access = probe.environment.s3
     if not (access.endpoint and access.access_key.get_secret_value() and access.secret_key.get_secret_value()):
         return (
             "S3 is not configured: set current.s3_endpoint in acceptance.toml, and ACCEPTANCE_CURRENT__S3_ACCESS_KEY "
             "and ACCEPTANCE_CURRENT__S3_SECRET_KEY in the environment"
         )
     try:
-        look.bucket.listing("velero-acceptance-nothing")
+        probe.bucket.listing("velero-acceptance-nothing")
     except AcceptanceError as error:
         return str(error)
     return ""
 
 
-def _reason(need: str, look: Look) -> str:
+def _reason(need: str, probe: TargetProbe) -> str:
     """Why the target lacks *need*; what keeps us from asking counts as the reason."""
     try:
-        return missing(need, look)
+        return missing(need, probe)
     except AcceptanceError as error:
         return str(error)
 
 
-def _refusal(profile: Profile, look: Look, denied: list[Right], s3: str) -> str:
+def _refusal(profile: Profile, probe: TargetProbe, denied: list[Permission], s3: str) -> str:
     """Why a run of *profile* cannot do anything here; empty when it can."""
     if s3:
         return s3
-    if profile.rank >= Profile.DISRUPT.rank and look.environment.target is Target.CURRENT:
+    if profile.rank >= Profile.DISRUPT.rank and probe.environment.target is Target.CURRENT:
         try:
-            require_opt_in(look.kubernetes, look.velero.namespace)
+            require_opt_in(probe.kubernetes, probe.velero.namespace)
         except Refusal:
             return f"Velero's namespace is not labelled {DISRUPT_LABEL}={DISRUPT_VALUE}"
     if not denied:

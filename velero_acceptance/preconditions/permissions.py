@@ -26,7 +26,7 @@ AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class Right:
+class Permission:
     """A verb on a resource (with its part, e.g. ``pods/log``), in one namespace or in all."""
 
     verb: str
@@ -39,10 +39,10 @@ class Right:
         return f"{self.verb} {resource}" + (f" in {self.namespace}" if self.namespace else "")
 
 
-def wanted(profile: Profile, velero: str) -> list[Right]:
+def required_permissions(profile: Profile, velero: str) -> list[Permission]:
     """What a run of *profile* may need, with Velero in the namespace *velero*; above exercise that is everything."""
     if profile not in FILES:
-        return [Right("*", "*", "*")]
+        return [Permission("*", "*", "*")]
     documents = (document for name in FILES[profile] for document in roles(name))
     return list(dict.fromkeys(right for document in documents for right in _rights(document, velero)))
 
@@ -53,22 +53,22 @@ def roles(name: str) -> list[Json]:
     return [document for document in documents if document["kind"] in ("ClusterRole", "Role")]
 
 
-def refused(kubernetes: Kubernetes, rights: list[Right]) -> list[Right]:
+def missing_permissions(kubernetes: Kubernetes, rights: list[Permission]) -> list[Permission]:
     """Those of *rights* that the account does not have."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(lambda right: _allowed(kubernetes, right), rights))
     return [right for right, allowed in zip(rights, answers, strict=True) if not allowed]
 
 
-def _rights(role: Json, velero: str) -> Iterator[Right]:
+def _rights(role: Json, velero: str) -> Iterator[Permission]:
     namespace = velero if role["kind"] == "Role" else ""
     for rule in role["rules"]:
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
-                yield from (Right(verb, group, resource, namespace) for verb in rule["verbs"])
+                yield from (Permission(verb, group, resource, namespace) for verb in rule["verbs"])
 
 
-def _allowed(kubernetes: Kubernetes, right: Right) -> bool:
+def _allowed(kubernetes: Kubernetes, right: Permission) -> bool:
     resource, _, part = right.resource.partition("/")
     asked = {"verb": right.verb, "group": right.group, "resource": resource}
     asked |= {key: value for key, value in (("subresource", part), ("namespace", right.namespace)) if value}

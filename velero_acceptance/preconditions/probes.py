@@ -43,7 +43,7 @@ KINDS_OF_VOLUMES = ("local", "hostPath", "csi", "nfs")
 
 
 @dataclass
-class Look:
+class TargetProbe:
     """A target, to be asked what it has. Nothing here writes."""
 
     environment: Environment
@@ -64,13 +64,13 @@ class Look:
         return Prometheus(self.environment.prometheus, call_seconds=self.timeouts["prometheus_call"])
 
 
-def require(need: str, look: Look) -> None:
+def require(need: str, look: TargetProbe) -> None:
     """Raise Blocked with the reason when the target lacks *need*."""
     if reason := missing(need, look):
         raise Blocked(reason)
 
 
-def missing(need: str, look: Look) -> str:
+def missing(need: str, look: TargetProbe) -> str:
     """Why the target does not have *need*, in one sentence; empty when it does."""
     return NEEDS[need](look)
 
@@ -89,9 +89,9 @@ def not_local(storage_class: str, volume: Json) -> str:
 # -- Flux and Git ----------------------------------------------------------------------------
 
 
-def _flux(look: Look) -> str:
-    place = look.environment
-    flux = flux_of(look.kubernetes, place, look.timeouts)
+def _flux(probe: TargetProbe) -> str:
+    place = probe.environment
+    flux = flux_of(probe.kubernetes, place, probe.timeouts)
     if not flux.installed():
         where = f"{place.flux_namespace}/{place.flux_name}"
         return f"there is no Flux with a GitRepository {where}: set current.flux_namespace and current.flux_name"
@@ -99,9 +99,9 @@ def _flux(look: Look) -> str:
     return f"Flux cannot fetch the repository: {problem}" if problem else ""
 
 
-def _kustomizations(look: Look) -> str:
+def _kustomizations(probe: TargetProbe) -> str:
     try:
-        look.kubernetes.list_all(KUSTOMIZATION)
+        probe.kubernetes.list_all(KUSTOMIZATION)
     except ApiError as error:
         if error.status == 404:
             return "the cluster has no Flux: it does not know Kustomizations"
@@ -109,28 +109,28 @@ def _kustomizations(look: Look) -> str:
     return ""
 
 
-def _checkout(look: Look) -> str:
-    if look.environment.gitops is None:
+def _checkout(probe: TargetProbe) -> str:
+    if probe.environment.gitops is None:
         return "the repository that Flux deploys is not known: set current.gitops to a checkout of it"
     try:
-        Checkout(look.environment.gitops).head()
+        Checkout(probe.environment.gitops).head()
     except (AcceptanceError, OSError) as error:
         return f"current.gitops is no checkout: {error}"
     return ""
 
 
-def _changes(look: Look) -> str:
-    if look.environment.gitops is None:
-        return _checkout(look)
+def _changes(probe: TargetProbe) -> str:
+    if probe.environment.gitops is None:
+        return _checkout(probe)
     try:
-        Checkout(look.environment.gitops).require_remote()
+        Checkout(probe.environment.gitops).require_remote()
     except (AcceptanceError, OSError) as error:
         return f"the repository cannot be pushed to: {error}"
     return ""
 
 
-def _age_key(look: Look) -> str:
-    if look.environment.age_key is None or not look.environment.age_key.exists():
+def _age_key(probe: TargetProbe) -> str:
+    if probe.environment.age_key is None or not probe.environment.age_key.exists():
         return "there is no age key: set current.age_key to the file that decrypts the repository's secrets"
     return ""
 
@@ -138,40 +138,40 @@ def _age_key(look: Look) -> str:
 # -- S3 --------------------------------------------------------------------------------------
 
 
-def _toxiproxy(look: Look) -> str:
+def _toxiproxy(probe: TargetProbe) -> str:
     return (
-        "" if look.environment.toxiproxy else "faults on the way to S3 need toxiproxy before it: only the lab has one"
+        "" if probe.environment.toxiproxy else "faults on the way to S3 need toxiproxy before it: only the lab has one"
     )
 
 
-def _s3_trace(look: Look) -> str:
-    if S3Trace(look.environment.s3).readable():
+def _s3_trace(probe: TargetProbe) -> str:
+    if S3Trace(probe.environment.s3).readable():
         return ""
     return "what S3 was asked is only in the trace of a MinIO: the suite's keys are not those of its administrator"
 
 
-def _s3_administrator(look: Look) -> str:
-    if Users(look.environment.s3).permitted():
+def _s3_administrator(probe: TargetProbe) -> str:
+    if Users(probe.environment.s3).permitted():
         return ""
     return "users, policies and buckets are made by an administrator of MinIO: the suite's keys are not those of one"
 
 
-def _bucket_state(look: Look) -> str:
+def _bucket_state(probe: TargetProbe) -> str:
     try:
-        look.bucket.state()
+        probe.bucket.state()
     except AcceptanceError as error:
         return str(error)
     return ""
 
 
-def _foreign_bucket(look: Look) -> str:
-    if look.environment.foreign_bucket is None:
+def _foreign_bucket(probe: TargetProbe) -> str:
+    if probe.environment.foreign_bucket is None:
         return "no bucket is named that Velero must not reach: set current.foreign_bucket"
     return ""
 
 
-def _capture_command(look: Look) -> str:
-    command = look.environment.capture
+def _capture_command(probe: TargetProbe) -> str:
+    command = probe.environment.capture
     if not command:
         return "packets cannot be kept at the S3 host: set current.capture to the command that runs tcpdump there"
     return (
@@ -182,9 +182,9 @@ def _capture_command(look: Look) -> str:
 # -- Velero ----------------------------------------------------------------------------------
 
 
-def _deployed_schedule(look: Look) -> str:
-    name, namespace = look.environment.schedule, look.velero.namespace
-    found = look.kubernetes.get(SCHEDULE, name, namespace)
+def _deployed_schedule(probe: TargetProbe) -> str:
+    name, namespace = probe.environment.schedule, probe.velero.namespace
+    found = probe.kubernetes.get(SCHEDULE, name, namespace)
     if found is None:
         return f"there is no Schedule {namespace}/{name}: set current.schedule to the one that runs daily"
     if phase_of(found) != "Enabled" or found["spec"].get("paused"):
@@ -192,8 +192,8 @@ def _deployed_schedule(look: Look) -> str:
     return ""
 
 
-def _collector(look: Look) -> str:
-    every, patience = look.velero.argument(COLLECTION, DEFAULT_COLLECTION), look.timeouts["garbage_collected"]
+def _collector(probe: TargetProbe) -> str:
+    every, patience = probe.velero.argument(COLLECTION, DEFAULT_COLLECTION), probe.timeouts["garbage_collected"]
     if seconds_of(every) <= patience:
         return ""
     return (
@@ -202,8 +202,8 @@ def _collector(look: Look) -> str:
     )
 
 
-def _audit(look: Look) -> str:
-    if look.environment.audit_log is None or not look.environment.audit_log.exists():
+def _audit(probe: TargetProbe) -> str:
+    if probe.environment.audit_log is None or not probe.environment.audit_log.exists():
         return "who made a backup is only in the API server's audit log: set current.audit_log to its path"
     return ""
 
@@ -211,36 +211,36 @@ def _audit(look: Look) -> str:
 # -- monitoring ------------------------------------------------------------------------------
 
 
-def _prometheus(look: Look) -> str:
-    if look.environment.prometheus is None:
+def _prometheus(probe: TargetProbe) -> str:
+    if probe.environment.prometheus is None:
         return "metrics are looked at in Prometheus: set current.prometheus to its address"
     try:
-        look.prometheus.targets()
+        probe.prometheus.targets()
     except AcceptanceError as error:
         return f"{error}: is current.prometheus its address?"
     return ""
 
 
-def _alert_drill(look: Look) -> str:
-    if not look.environment.alert_durations or look.environment.toxiproxy is None:
+def _alert_drill(probe: TargetProbe) -> str:
+    if not probe.environment.alert_durations or probe.environment.toxiproxy is None:
         return "alerts about the last day need a Prometheus with shortened durations: only the lab has one"
-    if lacking := sorted(set(ALERTS) - look.prometheus.alerts()):
+    if lacking := sorted(set(ALERTS) - probe.prometheus.alerts()):
         return f"Prometheus has no alert {lacking[0]}: load the rules of {MONITORING}/app/alerts.yaml"
     return ""
 
 
-def _promtool(look: Look) -> str:
-    return MISSING_PROGRAM.format("promtool") if look.environment.promtool is None else ""
+def _promtool(probe: TargetProbe) -> str:
+    return MISSING_PROGRAM.format("promtool") if probe.environment.promtool is None else ""
 
 
-def _monitoring(look: Look) -> str:
-    if look.environment.gitops is None or not (look.environment.gitops / MONITORING).is_dir():
+def _monitoring(probe: TargetProbe) -> str:
+    if probe.environment.gitops is None or not (probe.environment.gitops / MONITORING).is_dir():
         return f"{MONITORING} is looked for in the deployed repository: set current.gitops to a checkout that has it"
     return ""
 
 
-def _pod_groups(look: Look) -> str:
-    if look.environment.cgroups:
+def _pod_groups(probe: TargetProbe) -> str:
+    if probe.environment.cgroups:
         return ""
     return "the use of pods is read from their control groups: only those of the lab are on this machine"
 
@@ -248,34 +248,34 @@ def _pod_groups(look: Look) -> str:
 # -- this machine, and what runs on the cluster ------------------------------------------------
 
 
-def _velero_command(look: Look) -> str:
-    if look.environment.velero_cli is None:
+def _velero_command(probe: TargetProbe) -> str:
+    if probe.environment.velero_cli is None:
         return "the command velero is missing in PATH: install the version that the server has"
     return ""
 
 
-def _oracle_program(look: Look) -> str:
-    place = look.environment
+def _oracle_program(probe: TargetProbe) -> str:
+    place = probe.environment
     return MISSING_PROGRAM.format(place.uploader) if place.oracle is None else ""
 
 
-def _corpus_program(look: Look) -> str:
-    return MISSING_PROGRAM.format("corpus") if look.environment.corpus is None else ""
+def _corpus_program(probe: TargetProbe) -> str:
+    return MISSING_PROGRAM.format("corpus") if probe.environment.corpus is None else ""
 
 
-def _workloads(look: Look) -> str:
-    wanted = look.environment.storage_class
-    if look.kubernetes.get(STORAGE_CLASS, wanted) is None:
+def _workloads(probe: TargetProbe) -> str:
+    wanted = probe.environment.storage_class
+    if probe.kubernetes.get(STORAGE_CLASS, wanted) is None:
         return f"there is no StorageClass {wanted}: set current.storage_class to one of local volumes"
-    volumes = [v for v in look.kubernetes.list_all(VOLUME) if v["spec"].get("storageClassName") == wanted]
+    volumes = [v for v in probe.kubernetes.list_all(VOLUME) if v["spec"].get("storageClassName") == wanted]
     return next(filter(None, (not_local(wanted, volume) for volume in volumes)), "")
 
 
-def _clocks_agree(look: Look) -> str:
-    return look.clocks.problem()
+def _clocks_agree(probe: TargetProbe) -> str:
+    return probe.clocks.problem()
 
 
-NEEDS: dict[str, Callable[[Look], str]] = {
+NEEDS: dict[str, Callable[[TargetProbe], str]] = {
     "age_key": _age_key,
     "alert_drill": _alert_drill,
     "audit": _audit,

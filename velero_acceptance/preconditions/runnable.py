@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prospect:
+class Runnability:
     """What a profile can run of a criterion: how many of the *deciding* scenarios, how many that only look on."""
 
     deciding: int
@@ -31,16 +31,16 @@ class Prospect:
     def __str__(self) -> str:
         if self.runnable:
             return "all" if self.runnable >= self.deciding else f"{self.runnable} of {self.deciding}"
-        return "looks on" if self.passive else "no" if self.reasons else "–"
+        return "read-only" if self.passive else "no" if self.reasons else "–"
 
 
 @dataclass(frozen=True)
-class RowProspect:
+class CriterionRunnability:
     """A criterion, and what each profile can run of it. *planned*: it has no feature yet."""
 
     criterion: str
     planned: bool
-    profiles: Mapping[Profile, Prospect]
+    profiles: Mapping[Profile, Runnability]
 
     @property
     def reasons(self) -> list[str]:
@@ -48,17 +48,17 @@ class RowProspect:
         return list(dict.fromkeys(reason for prospect in self.profiles.values() for reason in prospect.reasons))
 
 
-def prospects(
+def runnability(
     register: Register,
     features: list[FeatureText],
     graph: Needs,
     lacking: Mapping[str, str],
     refusals: Mapping[Profile, str],
-) -> list[RowProspect]:
+) -> list[CriterionRunnability]:
     """Every row of the register. *lacking*: reasons by need; *refusals*: why a profile cannot run at all."""
     by_tag = {tag: feature for feature in features for tag in feature.tag_line}
     return [
-        RowProspect(
+        CriterionRunnability(
             criterion.id,
             criterion.id not in by_tag,
             {
@@ -77,16 +77,16 @@ def _prospect(
     lacking: Mapping[str, str],
     profile: Profile,
     refusal: str,
-) -> Prospect:
+) -> Runnability:
     if feature is None:
-        return Prospect(0, 0, 0, ())
+        return Runnability(0, 0, 0, ())
     own = criterion.verification.profile
     chosen = [scenario for scenario in feature.scenarios if selected(scenario.tags, own, profile)]
     reasons = [_reasons(scenario, criterion, graph, lacking, refusal) for scenario in chosen]
     able = [scenario for scenario, found in zip(chosen, reasons, strict=True) if not found]
     passive = sum(PASSIVE in scenario.tags for scenario in able)
     every = dict.fromkeys(reason for found in reasons for reason in found)
-    return Prospect(feature.deciding, len(able) - passive, passive, tuple(every))
+    return Runnability(feature.deciding, len(able) - passive, passive, tuple(every))
 
 
 def _reasons(
@@ -97,7 +97,7 @@ def _reasons(
 
 
 @cache
-def graph() -> Needs:
+def suite_needs() -> Needs:
     """The suite's own steps and fixtures, looked up once a process."""
     from velero_acceptance.gherkin.lint import definitions
     from velero_acceptance.preconditions.needs import Needs, fixtures

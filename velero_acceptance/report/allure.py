@@ -29,7 +29,7 @@ OLDEST_NODE = 20
 NODE_SECONDS, INSTALL_SECONDS, GENERATE_SECONDS = 60, 600, 300
 
 
-def write_figures(report: Report, results: Path) -> None:
+def write_performance(report: Report, results: Path) -> None:
     """Put what was measured, and where, beside the results that Allure's plugin wrote."""
     if not results.is_dir():
         return

@@ -28,7 +28,7 @@ from velero_acceptance.evidence.verdicts import Verdict, judge, negative_proof, 
 from velero_acceptance.gherkin.documents import FeatureText
 
 # A second number that is greater adds fields; a greater first one means that older readers cannot read it.
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "2.0"
 SCHEMA_FILE = Path(__file__).with_name("traceability.schema.json")
 # What a waiver can stand for. A criterion that nobody looked at is NOT-RUN or NOT-COVERED, waived or not.
 WAIVABLE = (Verdict.FAILED, Verdict.BLOCKED, Verdict.INCONCLUSIVE)
@@ -135,7 +135,7 @@ class Summary(Row):
     foreign_changes: list[str]
 
 
-class Run(Row):
+class RunInfo(Row):
     id: str
     started: str
     seconds: float
@@ -151,7 +151,7 @@ class Report(Row):
     """traceability.json."""
 
     schema_version: str = SCHEMA_VERSION
-    run: Run
+    run: RunInfo
     environment: dict[str, str]
     summary: Summary
     criteria: list[CriterionRow]
@@ -166,7 +166,7 @@ def build(
     features: Sequence[FeatureText],
     records: Sequence[Record],
     *,
-    run: Run,
+    run: RunInfo,
     environment: Mapping[str, str],
     leaks: Sequence[str],
     controls: Sequence[Control] = (),

@@ -22,7 +22,7 @@ class Trend(StrEnum):
 
 
 @dataclass(frozen=True)
-class Moved:
+class MeasurementChange:
     """A threshold's worst value in both runs."""
 
     name: str
@@ -40,7 +40,7 @@ class Change:
     before: str
     after: str
     trend: Trend
-    moved: list[Moved] = field(default_factory=list)
+    moved: list[MeasurementChange] = field(default_factory=list)
     # "3/3 to 2/3", when fewer or more seeded faults were caught.
     caught: str = ""
 
@@ -109,7 +109,7 @@ def _proof(row: CriterionRow) -> str:
     return f"{row.negative_proof.killed}/{row.negative_proof.seeded}"
 
 
-def _moved(old: CriterionRow, new: MeasurementRow) -> Moved | None:
+def _moved(old: CriterionRow, new: MeasurementRow) -> MeasurementChange | None:
     """How the worst value of a threshold moved, when it did so noticeably."""
     was = next((m for m in old.decisive() if m.name == new.name), None)
     if was is None:
@@ -118,4 +118,4 @@ def _moved(old: CriterionRow, new: MeasurementRow) -> Moved | None:
     if not far and was.holds == new.holds:
         return None
     trend = Trend.BETTER if new.margin > was.margin else Trend.WORSE
-    return Moved(new.name, new.unit, was.value, new.value, trend)
+    return MeasurementChange(new.name, new.unit, was.value, new.value, trend)

@@ -11,6 +11,7 @@ import pydantic
 
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.report.build import SCHEMA_VERSION, Report
+from velero_acceptance.report.migration import OLDER_VERSIONS, upgrade
 
 JSON = "traceability.json"
 # How many folders are looked at for the run before this one, newest first.
@@ -37,21 +38,16 @@ def read(folder: Path) -> Report:
     except ValueError as error:
         raise Refusal(f"{path} is not JSON: {error}") from None
     version = str(content.get("schema_version")) if isinstance(content, dict) else "none"
-    if not _readable(version):
+    if version not in (*OLDER_VERSIONS, SCHEMA_VERSION):
         raise Refusal(f"{path} has schema version {version}; this suite reads 1.0 to {SCHEMA_VERSION}")
+    if version in OLDER_VERSIONS:
+        content = upgrade(content, SCHEMA_VERSION)
     try:
         return Report.model_validate(content)
     except pydantic.ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise Refusal(f"{path} is malformed at {where}: {problem['msg']}") from None
-
-
-def _readable(version: str) -> bool:
-    """Whether a report of *version* has only what this suite knows."""
-    major, _, minor = version.partition(".")
-    own_major, _, own_minor = SCHEMA_VERSION.partition(".")
-    return major == own_major and minor.isdigit() and int(minor) <= int(own_minor)
 
 
 def previous(report: Report, reports: Path) -> Report | None:

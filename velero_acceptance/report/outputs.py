@@ -20,7 +20,7 @@ def write_all(report: Report, folder: Path) -> list[str]:
     (folder / "traceability.md").write_text(markdown(report))
     write_html(report, folder)
     metrics.write(report, folder / METRICS)
-    allure.write_figures(report, folder / "allure-results")
+    allure.write_performance(report, folder / "allure-results")
     return [_sign(report, folder)]
 
 

@@ -23,7 +23,7 @@ from velero_acceptance.gherkin.without_faults import without_faults
 from velero_acceptance.suite.session import OPTION
 
 MODULE = "from pytest_bdd import scenarios\nscenarios(feature)\n"
-INNOCENT = pytest.StashKey[Path]()
+CONTROL_FOLDER = pytest.StashKey[Path]()
 
 
 @cache
@@ -56,7 +56,7 @@ class FeatureModule(pytest.Module):
 
     def _innocent(self) -> Path:
         """The file without its faults, as a file: pytest-bdd reads nothing else."""
-        copy = self.config.stash[INNOCENT] / self.path.name
+        copy = self.config.stash[CONTROL_FOLDER] / self.path.name
         copy.write_text(without_faults(self.path.read_text()))
         return copy
 
@@ -79,7 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption(OPTION, False):
         folder = tempfile.TemporaryDirectory(prefix="without-faults-")
         config.add_cleanup(folder.cleanup)
-        config.stash[INNOCENT] = Path(folder.name)
+        config.stash[CONTROL_FOLDER] = Path(folder.name)
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config) -> None:

@@ -16,10 +16,10 @@ from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.report.publish import refuse_locations
 from velero_acceptance.suite.session import TROUBLE, Run, fail, is_worker
 from velero_acceptance.target.clocks import Clocks
-from velero_acceptance.target.created_resources import Housekeeper
+from velero_acceptance.target.created_resources import ResourceCleaner
 from velero_acceptance.target.lock import RunLock
 from velero_acceptance.target.selection import require_opt_in
-from velero_acceptance.target.snapshot import Comparison, Fingerprint, take
+from velero_acceptance.target.snapshot import ClusterSnapshot, Comparison, take_snapshot
 from velero_acceptance.target.sweep import sweep
 
 SHOWN = 5
@@ -35,7 +35,7 @@ class Guard:
         )
         self._bucket = Bucket(environment.s3, environment.bucket, call_seconds=run.timeouts["s3_call"])
         self._lock = RunLock(self._kubernetes, environment.velero_namespace, run.settings.run_id)
-        self._before: Fingerprint | None = None
+        self._before: ClusterSnapshot | None = None
 
     @property
     def _writes(self) -> bool:
@@ -61,7 +61,7 @@ class Guard:
         if sweeps:
             for line in sweep(self._environment, self.run.timeouts, keep=self.run.settings.run_id):
                 print(f"swept: {line}")
-        self._before = take(self._kubernetes, self._bucket, self._environment)
+        self._before = take_snapshot(self._kubernetes, self._bucket, self._environment)
 
     def _locations(self) -> list[tuple[str, str, str]]:
         """Every location of this Velero: name, bucket, prefix."""
@@ -79,17 +79,17 @@ class Guard:
         finally:
             self.release()
 
-    def _cleaner(self) -> Housekeeper:
+    def _cleaner(self) -> ResourceCleaner:
         found = self._environment
         velero = Velero(self._kubernetes, found.velero_namespace, found.location, self.run.timeouts)
-        return Housekeeper(self._kubernetes, velero, self._bucket, found.prefix, self.run.timeouts)
+        return ResourceCleaner(self._kubernetes, velero, self._bucket, found.prefix, self.run.timeouts)
 
     def release(self) -> None:
         """Give the lock back, if it is ours."""
         self._lock.release()
 
-    def _compare(self, before: Fingerprint) -> None:
-        after = take(self._kubernetes, self._bucket, self._environment)
+    def _compare(self, before: ClusterSnapshot) -> None:
+        after = take_snapshot(self._kubernetes, self._bucket, self._environment)
         changed = frozenset({self._environment.velero_namespace, self._environment.flux_namespace})
         found = Comparison(before, after, changed if self._disrupts else frozenset(), self._disrupts).changes()
         self.run.foreign_changes += found.by_run

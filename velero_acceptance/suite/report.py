@@ -113,7 +113,7 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
         register(),
         read_all(),
         load_all(run.records),
-        run=traceability.Run(
+        run=traceability.RunInfo(
             id=run.settings.run_id,
             started=started.isoformat(timespec="seconds"),
             seconds=(datetime.now(UTC) - started).total_seconds(),

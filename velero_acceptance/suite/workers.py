@@ -36,14 +36,14 @@ def share_of(path: Path, test: str) -> str:
 
     or the others: so that nobody waits for the cluster while others could go on.
     """
-    if shared := shared_with(read(path).tag_line):
+    if shared := shared_with(read(path).tags):
         return shared
     return f"{path} alone" if test.removeprefix("test_").partition("[")[0] in _exclusive(path) else str(path)
 
 
 @cache
 def _exclusive(path: Path) -> frozenset[str]:
-    return frozenset(make_python_name(found.name) for found in read(path).scenarios if EXCLUSIVE in found.tags)
+    return frozenset(make_python_name(found.written) for found in read(path).scenarios if EXCLUSIVE in found.tags)
 
 
 @pytest.hookimpl(trylast=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from velero_acceptance.core.errors import AcceptanceError
-from velero_acceptance.core.naming import LONG_AGO, RUN_LABEL, SCENARIO_LABEL, belongs, expiry_of
+from velero_acceptance.core.naming import LONG_AGO, RUN_LABEL, SCENARIO_LABEL, belongs_to_run, expiry_of
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import Deadline, poll
 from velero_acceptance.corpus.uploaders import UPLOADERS
@@ -66,7 +66,7 @@ GUEST_KINDS = (DEPLOYMENT, CLAIM)
 
 
 @dataclass
-class Ledger:
+class CreatedResources:
     """Names of what was made, for removal. A name is entered before the thing is made."""
 
     namespaces: set[str] = field(default_factory=set)
@@ -84,19 +84,19 @@ class Ledger:
     cluster_role_bindings: set[str] = field(default_factory=set)
     # Deployments with a claim of the same name in namespaces that are not ours, as namespace/name; and those of
     # these namespaces that had no repository before, so that ours goes too.
-    guests: set[str] = field(default_factory=set)
+    workloads: set[str] = field(default_factory=set)
     borrowed: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
 
-    def add(self, other: Ledger) -> None:
-        for entry in fields(Ledger):
+    def add(self, other: CreatedResources) -> None:
+        for entry in fields(CreatedResources):
             getattr(self, entry.name).update(getattr(other, entry.name))
 
     @property
     def names(self) -> set[str]:
         """Every name in it, of whatever kind."""
-        return set().union(*(getattr(self, entry.name) for entry in fields(Ledger)))
+        return set().union(*(getattr(self, entry.name) for entry in fields(CreatedResources)))
 
     def __bool__(self) -> bool:
         return bool(self.names)
@@ -112,20 +112,20 @@ def _kept(errors: list[AcceptanceError]) -> Iterator[None]:
 
 
 @dataclass
-class Found(Ledger):
+class LeftoverResources(CreatedResources):
     """What a run has on the cluster, and from when on anybody may remove all of it."""
 
     expires: datetime = LONG_AGO
 
 
-class Housekeeper:
+class ResourceCleaner:
     """Cleans one cluster and one bucket."""
 
     def __init__(self, kubernetes: Kubernetes, velero: Velero, bucket: Bucket, prefix: str, timeouts: Timeouts) -> None:
         self._kubernetes, self._velero, self._bucket, self._timeouts = kubernetes, velero, bucket, timeouts
         self._prefix = f"{prefix}/" if prefix else ""
 
-    def start(self, made: Ledger) -> None:
+    def start(self, made: CreatedResources) -> None:
         """Ask for the removal of everything in *made*, the runs of its schedules included, without waiting.
 
         What cannot be asked for keeps nothing else; the first error is raised in the end.
@@ -142,7 +142,7 @@ class Housekeeper:
                         self._velero.delete_backup(name)
                     else:
                         self._kubernetes.delete(kind, name, self._velero.namespace)
-        for guest in made.guests:
+        for guest in made.workloads:
             namespace, _, name = guest.partition("/")
             for kind in GUEST_KINDS:
                 with _kept(errors):
@@ -155,7 +155,7 @@ class Housekeeper:
         if errors:
             raise errors[0]
 
-    def finish(self, made: Ledger) -> list[str]:
+    def finish(self, made: CreatedResources) -> list[str]:
         """Wait until *made* is gone, then remove the repositories; return what would not go."""
         # Velero drops a request for a backup that was still at work, or that its restart cut short.
         for backup in self._remaining(BACKUP, made.backups, Deadline(self._timeouts["backup_deleted"] / 6)):
@@ -208,18 +208,18 @@ class Housekeeper:
             return list(found)
         return []
 
-    def runs(self) -> dict[str, Found]:
+    def runs(self) -> dict[str, LeftoverResources]:
         """What labelled runs have on the cluster, by run id."""
-        found: dict[str, Found] = {}
+        found: dict[str, LeftoverResources] = {}
         for entry, kind in LABELLED.items():
             for item in self._kubernetes.list_all(kind, self._place(kind), labels=RUN_LABEL):
-                of_run = found.setdefault(labels_of(item)[RUN_LABEL], Found())
+                of_run = found.setdefault(labels_of(item)[RUN_LABEL], LeftoverResources())
                 getattr(of_run, entry).add(name_of(item))
                 of_run.expires = max(of_run.expires, expiry_of(labels_of(item)))
         for kind in GUEST_KINDS:
             for item in self._kubernetes.list_all(kind, labels=RUN_LABEL):
-                of_run = found.setdefault(labels_of(item)[RUN_LABEL], Found())
-                of_run.guests.add(f"{item['metadata']['namespace']}/{name_of(item)}")
+                of_run = found.setdefault(labels_of(item)[RUN_LABEL], LeftoverResources())
+                of_run.workloads.add(f"{item['metadata']['namespace']}/{name_of(item)}")
                 of_run.expires = max(of_run.expires, expiry_of(labels_of(item)))
         return found
 
@@ -252,7 +252,7 @@ class Housekeeper:
                 yield f"{kind.kind} {name_of(item)} of {labels_of(item).get(SCENARIO_LABEL, '?')}"
         for volume in self._kubernetes.list_all(VOLUME):
             claim = volume["spec"].get("claimRef") or {}
-            if owners := [claim[part] for part in ("namespace", "name") if belongs(claim.get(part, ""), run)]:
+            if owners := [claim[part] for part in ("namespace", "name") if belongs_to_run(claim.get(part, ""), run)]:
                 yield f"PersistentVolume {name_of(volume)} of {owners[0]}"
         for kind in (
             POD_VOLUME_BACKUP,
@@ -268,10 +268,10 @@ class Housekeeper:
 
     def _keys(self, run: str) -> Iterable[str]:
         for key in self._bucket.keys(self._prefix):
-            if any(belongs(part, run) for part in key.split("/")):
+            if any(belongs_to_run(part, run) for part in key.split("/")):
                 yield f"s3://{self._bucket.name}/{key}"
         for key in self._bucket.incomplete_uploads() or []:
-            if any(belongs(part, run) for part in key.split("/")):
+            if any(belongs_to_run(part, run) for part in key.split("/")):
                 yield f"incomplete upload of s3://{self._bucket.name}/{key}"
 
 
@@ -287,4 +287,4 @@ def _owner(item: Json, run: str) -> str:
         labels.get(REPOSITORY_LABEL),
         target,
     )
-    return next((name for name in names if name and belongs(name, run)), "")
+    return next((name for name in names if name and belongs_to_run(name, run)), "")

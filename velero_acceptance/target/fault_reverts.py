@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from velero_acceptance.checks import resources
 from velero_acceptance.core.errors import AcceptanceError
-from velero_acceptance.core.naming import FAULT, is_made
+from velero_acceptance.core.naming import FAULT, is_generated_name
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.drivers.cgroups import Groups
+from velero_acceptance.drivers.cgroups import PodCgroups
 from velero_acceptance.drivers.flux import Flux, settled
 from velero_acceptance.drivers.git import Checkout
 from velero_acceptance.drivers.kinds import (
@@ -34,7 +34,7 @@ def flux_of(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts
     return Flux(kubernetes, timeouts, environment.flux_namespace, environment.flux_name)
 
 
-def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -> Iterator[str]:
+def revert_faults(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -> Iterator[str]:
     """Undo every fault that can be found; yield a line for each."""
     if environment.toxiproxy:
         yield from _mend_route(environment.toxiproxy, environment.proxy)
@@ -52,7 +52,7 @@ def mend(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -
         for release in kubernetes.list_all(HELM_RELEASE, labels=FAULT):
             resume(flux, name_of(release), release["metadata"]["namespace"])
             yield f"the suspension of HelmRelease {name_of(release)}"
-        if environment.gitops and take_back(Checkout(environment.gitops), flux, timeouts):
+        if environment.gitops and revert_commit(Checkout(environment.gitops), flux, timeouts):
             yield "changes committed to the deployed repository"
     if administrator:  # only now: until the commits are taken back, Velero may still use them
         yield from _remove_users(users)
@@ -63,14 +63,14 @@ def _mend_route(server: str, route: str) -> Iterator[str]:
     proxy = Toxiproxy(server, route)
     proxy.heal()
     for name in proxy.routes():
-        if is_made(name):
+        if is_generated_name(name):
             Toxiproxy(server, name).remove()
             yield f"the way to S3 {name}"
 
 
 def _remove_users(users: Users) -> Iterator[str]:
     for name in users.names():
-        if is_made(name):
+        if is_generated_name(name):
             users.remove(name)
             yield f"the S3 user {name}"
 
@@ -78,19 +78,19 @@ def _remove_users(users: Users) -> Iterator[str]:
 def _mend_shortages(kubernetes: Kubernetes, environment: Environment) -> Iterator[str]:
     """Give back the attention, the room and the memory that Velero was denied."""
     for location in kubernetes.list_all(STORAGE_LOCATION, environment.velero_namespace):
-        if attend(kubernetes, location):
+        if resume_validation(kubernetes, location):
             yield f"the neglect of the location {name_of(location)}"
     if environment.toxiproxy and (quota := Quota(environment.s3, environment.bucket)).get():  # our own S3
         quota.clear()
         yield f"the quota of the bucket {environment.bucket}"
     for pod in kubernetes.list_all(POD, environment.velero_namespace, labels="name=node-agent"):
-        if give_back_memory(pod, environment):
+        if restore_memory_limit(pod, environment):
             yield f"the scarce memory of {name_of(pod)}"
 
 
 def _lift(users: Users) -> Iterator[str]:
     for policy in users.policies():
-        if is_made(policy):
+        if is_generated_name(policy):
             users.lift(policy)
             yield f"the S3 policy {policy}"
 
@@ -115,14 +115,14 @@ def _taints(node: Json) -> list[Json]:
     return list(node["spec"].get("taints") or [])
 
 
-def neglect(kubernetes: Kubernetes, location: Json) -> None:
+def pause_validation(kubernetes: Kubernetes, location: Json) -> None:
     """Have a location not validated for a day, and remember in it how often it was."""
     frequency = location["spec"].get("validationFrequency")
     change = {"metadata": {"annotations": {FAULT: frequency or ""}}, "spec": {"validationFrequency": "24h"}}
     kubernetes.patch(STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
 
 
-def attend(kubernetes: Kubernetes, location: Json) -> bool:
+def resume_validation(kubernetes: Kubernetes, location: Json) -> bool:
     """Have a location that we neglected validated as often as before; say whether it was one."""
     before = (location["metadata"].get("annotations") or {}).get(FAULT)
     if before is None:
@@ -132,13 +132,16 @@ def attend(kubernetes: Kubernetes, location: Json) -> bool:
     return True
 
 
-def give_back_memory(pod: Json, environment: Environment) -> bool:
+def restore_memory_limit(pod: Json, environment: Environment) -> bool:
     """Let a pod of node-agent have again what its limit says; say whether it had less. Only on this machine."""
     if not environment.cgroups:
         return False
     try:
-        groups, size = Groups.of(environment.cgroups, pod["metadata"]["uid"]), int(resources.highest([pod], "memory"))
-    except (AcceptanceError, resources.Unlimited):
+        groups, size = (
+            PodCgroups.of(environment.cgroups, pod["metadata"]["uid"]),
+            int(resources.highest([pod], "memory")),
+        )
+    except (AcceptanceError, resources.LimitMissing):
         return False
     if groups.limit() >= size:
         return False
@@ -162,7 +165,7 @@ def resume(flux: Flux, name: str, namespace: str) -> None:
     flux.reconcile(HELM_RELEASE, name, namespace)
 
 
-def take_back(checkout: Checkout, flux: Flux, timeouts: Timeouts) -> bool:
+def revert_commit(checkout: Checkout, flux: Flux, timeouts: Timeouts) -> bool:
     """Undo our commits in the deployed repository, and wait until the cluster has followed."""
     commit = checkout.take_back()
     if commit is None:

@@ -20,7 +20,7 @@ def storage_for(data_size: int) -> int:
     return max(STORAGE, 2 * data_size)
 
 
-def fence(kubernetes: Kubernetes, namespace: str, storage: int, *, timeout: float) -> None:
+def isolate(kubernetes: Kubernetes, namespace: str, storage: int, *, timeout: float) -> None:
     """Fence *namespace* in, and wait until Kubernetes has counted what is in it."""
     policy = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     kubernetes.create(NETWORK_POLICY, {"metadata": {"name": NAME}, "spec": policy}, namespace)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from velero_acceptance.core.naming import RUN_LABEL, is_own
+from velero_acceptance.core.naming import RUN_LABEL, is_suite_object
 from velero_acceptance.drivers.kinds import (
     BACKUP,
     BACKUP_REPOSITORY,
@@ -75,24 +75,24 @@ MAINTENANCE_LABEL = "velero.io/repo-name"
 PASSING_KEYS = ("locks", "_log")
 
 
-def take(kubernetes: Kubernetes, bucket: Bucket, environment: Environment) -> Fingerprint:
+def take_snapshot(kubernetes: Kubernetes, bucket: Bucket, environment: Environment) -> ClusterSnapshot:
     """The fingerprint now."""
     taken = kubernetes.server_time()
     unseen: dict[str, str] = {}
     kinds = [kind for kind in kubernetes.listable_kinds(unseen) if kind.kind not in RESTLESS]
     ours = {name_of(item) for item in kubernetes.list_all(NAMESPACE) if RUN_LABEL in labels_of(item)}
-    objects: dict[Place, Foreign] = {}
+    objects: dict[ObjectKey, ForeignObject] = {}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for kind, items in zip(kinds, pool.map(lambda kind: _list(kubernetes, kind), kinds), strict=True):
             if isinstance(items, str):
                 unseen[kind.kind] = items
                 continue
             objects.update(
-                (Place(kind.kind, item["metadata"].get("namespace", ""), name_of(item)), _foreign(kind, item))
+                (ObjectKey(kind.kind, item["metadata"].get("namespace", ""), name_of(item)), _foreign(kind, item))
                 for item in items
                 if not _is_ours(item, ours) and not _is_passing(item)
             )
-    return Fingerprint(taken, objects, _keys(bucket, environment), _velero(kubernetes, environment), unseen)
+    return ClusterSnapshot(taken, objects, _keys(bucket, environment), _velero(kubernetes, environment), unseen)
 
 
 def _list(kubernetes: Kubernetes, kind: Kind) -> list[Json] | str:
@@ -110,8 +110,11 @@ def _is_ours(item: Json, namespaces: set[str]) -> bool:
     metadata = item["metadata"]
     claim = ((item.get("spec") or {}).get("claimRef") or {}).get("namespace", "")
     places = (metadata.get("namespace", ""), claim)
-    names = (name_of(item), *places, *labels_of(item).values())
-    return RUN_LABEL in labels_of(item) or any(place in namespaces for place in places) or any(map(is_own, names))
+    values = (value for key, value in labels_of(item).items() if not key.startswith(NOISY_LABELS))
+    names = (name_of(item), *places, *values)
+    return (
+        RUN_LABEL in labels_of(item) or any(place in namespaces for place in places) or any(map(is_suite_object, names))
+    )
 
 
 def _is_passing(item: Json) -> bool:
@@ -120,8 +123,8 @@ def _is_passing(item: Json) -> bool:
     return owned or item.get("type") == HELM_RELEASES or MAINTENANCE_LABEL in labels_of(item)
 
 
-def _foreign(kind: Kind, item: Json) -> Foreign:
-    return Foreign(
+def _foreign(kind: Kind, item: Json) -> ForeignObject:
+    return ForeignObject(
         uid=str(item["metadata"].get("uid", "")),
         parts={name: _hash(part) for name, part in _parts(kind, item)},
         writers=dict(_writers(item)),
@@ -163,7 +166,7 @@ def _keys(bucket: Bucket, environment: Environment) -> dict[str, tuple[int, str]
     """Foreign keys below the location's prefix, without it."""
     prefix = environment.key("")
     listed = ((key.removeprefix(prefix), entry) for key, entry in bucket.listing(prefix).items())
-    return {key: entry for key, entry in listed if not any(map(is_own, key.split("/"))) and not _passes(key)}
+    return {key: entry for key, entry in listed if not any(map(is_suite_object, key.split("/"))) and not _passes(key)}
 
 
 def _passes(key: str) -> bool:
@@ -204,7 +207,7 @@ REPOSITORY_FOLDERS = frozenset({"restic", "kopia"})
 
 
 @dataclass(frozen=True)
-class Place:
+class ObjectKey:
     """Which object it is."""
 
     kind: str
@@ -216,7 +219,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ForeignObject:
     """An object that is not the suite's: which one, the hash of each of its parts, and who wrote it last when."""
 
     uid: str
@@ -237,11 +240,11 @@ class VeleroState:
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class ClusterSnapshot:
     """Everything foreign at one moment, by the API server's clock. *keys*: size and checksum of objects in S3."""
 
     taken: datetime
-    objects: Mapping[Place, Foreign]
+    objects: Mapping[ObjectKey, ForeignObject]
     keys: Mapping[str, tuple[int, str]]
     velero: VeleroState
     # Kinds that could not be listed, each with the reason.
@@ -260,8 +263,8 @@ class Changes:
 class Comparison:
     """Two fingerprints, and the namespaces that the profile lets the run change and change back."""
 
-    before: Fingerprint
-    after: Fingerprint
+    before: ClusterSnapshot
+    after: ClusterSnapshot
     disrupted: Set[str] = frozenset()
     disrupts: bool = False
 
@@ -292,24 +295,24 @@ class Comparison:
             elif FIELD_MANAGER in _writers_since(new, self.before.taken) and not self._may_be_remade(place):
                 yield True, f"{place} was written by this run"
 
-    def _ours(self, place: Place, new: Foreign, *, created: bool = False) -> bool:
+    def _ours(self, place: ObjectKey, new: ForeignObject, *, created: bool = False) -> bool:
         """Whether the run did it, or may have: nobody else is known to have written since."""
         writers = _writers_since(new, self.before.taken)
         if created and self._came_by_itself(place):
             return False
         return not writers or FIELD_MANAGER in writers or any(map(_is_velero, writers))
 
-    def _may_be_remade(self, place: Place) -> bool:
+    def _may_be_remade(self, place: ObjectKey) -> bool:
         """A profile that disrupts deletes and edits these, and lets them come back."""
         return self.disrupts and (place.namespace in self.disrupted or not place.namespace)
 
-    def _came_by_itself(self, place: Place) -> bool:
+    def _came_by_itself(self, place: ObjectKey) -> bool:
         runs = self.after.velero.scheduled - self.before.velero.scheduled
         return (place.kind == "Backup" and place.name in runs) or (
             place.kind == "BackupRepository" and bool(runs or self.disrupts)
         )
 
-    def _went_by_itself(self, place: Place) -> bool:
+    def _went_by_itself(self, place: ObjectKey) -> bool:
         backup = self.before.velero.restores.get(place.name, "") if place.kind == "Restore" else place.name
         return place.kind in ("Backup", "Restore") and self._expired(backup)
 
@@ -350,12 +353,12 @@ class Comparison:
         )
 
 
-def _writers_since(item: Foreign, since: datetime) -> list[str]:
+def _writers_since(item: ForeignObject, since: datetime) -> list[str]:
     """Who has written an object since *since*, to the second."""
     return sorted(name for name, at in item.writers.items() if at >= since)
 
 
-def _by(item: Foreign, since: datetime) -> str:
+def _by(item: ForeignObject, since: datetime) -> str:
     writers = _writers_since(item, since)
     return f", by {', '.join(writers)}" if writers else ""
 

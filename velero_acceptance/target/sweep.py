@@ -9,8 +9,8 @@ from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Velero
-from velero_acceptance.target.created_resources import Housekeeper
-from velero_acceptance.target.fault_reverts import mend
+from velero_acceptance.target.created_resources import ResourceCleaner
+from velero_acceptance.target.fault_reverts import revert_faults
 from velero_acceptance.target.lock import live_holder
 
 
@@ -33,8 +33,8 @@ def sweep(
     holder = live_holder(kubernetes, environment.velero_namespace)
     working = {keep, holder.run if holder else None}
     if holder is None or holder.run == keep:
-        yield from (f"undone: {fault}" for fault in mend(kubernetes, environment, timeouts))
-    keeper = Housekeeper(kubernetes, velero, bucket, environment.prefix, timeouts)
+        yield from (f"undone: {fault}" for fault in revert_faults(kubernetes, environment, timeouts))
+    keeper = ResourceCleaner(kubernetes, velero, bucket, environment.prefix, timeouts)
     moment = kubernetes.server_time()
     for name, made in keeper.runs().items():
         if name in working:

@@ -66,7 +66,7 @@ def plan(runs: int, seed: str) -> Plan:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AcceleratedRuns:
     """The trials of every schedule of a plan, in order of their due times."""
 
     plan: Plan

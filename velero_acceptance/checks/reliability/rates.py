@@ -24,7 +24,7 @@ SUCCESS = "Completed"
 MISSED = "missed"
 
 
-class Run(BaseModel):
+class ScheduleRun(BaseModel):
     """A backup that a schedule made: Velero's name and uid for it, when it was made, and its phase."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,10 +35,10 @@ class Run(BaseModel):
     phase: str
 
     @staticmethod
-    def of(backup: Json) -> Run:
+    def of(backup: Json) -> ScheduleRun:
         metadata = backup["metadata"]
         created = time_of(metadata["creationTimestamp"])
-        return Run(uid=metadata["uid"], name=name_of(backup), created=created, phase=phase_of(backup))
+        return ScheduleRun(uid=metadata["uid"], name=name_of(backup), created=created, phase=phase_of(backup))
 
     @property
     def finished(self) -> bool:
@@ -51,7 +51,7 @@ class Trial:
 
     due: datetime
     outcome: str
-    run: Run | None = None
+    run: ScheduleRun | None = None
     more: int = 0
 
     @property
@@ -63,7 +63,7 @@ class Trial:
         return f"{self.due:%Y-%m-%d %H:%M} UTC  {self.outcome:<16}  {made}{f', and {self.more} more' * bool(self.more)}"
 
 
-def trials(cron: str, runs: Iterable[Run], *, since: datetime, until: datetime) -> list[Trial]:
+def trials(cron: str, runs: Iterable[ScheduleRun], *, since: datetime, until: datetime) -> list[Trial]:
     """Every time *cron* was due after *since* and up to *until*, with its outcome.
 
     A run belongs to the last due time before it was made. A time whose run is still at work, or that passed

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from velero_acceptance.checks.reliability.rates import (
     TICK,
     Rate,
-    Run,
+    ScheduleRun,
     Trial,
     allowed_failures,
     due_count,
@@ -33,17 +33,17 @@ from velero_acceptance.drivers.kubernetes import Kubernetes
 
 
 @dataclass(frozen=True)
-class Observation:
+class ScheduleObservation:
     """What was seen of a schedule *at* a moment: its runs, all of them from *since* on."""
 
     cluster: str
     schedule: str
     since: datetime
     at: datetime
-    runs: tuple[Run, ...]
+    runs: tuple[ScheduleRun, ...]
 
 
-class Ledger(BaseModel):
+class RunHistory(BaseModel):
     """Finished runs by their uid. *cluster* is the uid of its namespace kube-system."""
 
     model_config = ConfigDict(extra="forbid")
@@ -54,9 +54,9 @@ class Ledger(BaseModel):
     # Between these two every run of the schedule is in here.
     since: datetime
     until: datetime
-    runs: dict[str, Run] = {}
+    runs: dict[str, ScheduleRun] = {}
 
-    def merge(self, look: Observation) -> Ledger:
+    def merge(self, look: ScheduleObservation) -> RunHistory:
         """With what *look* saw entered; what a run ended as is never changed by a later look.
 
         After a pause so long that runs may have come and gone unseen, the ledger is whole only since the look.
@@ -66,10 +66,10 @@ class Ledger(BaseModel):
         return self.model_copy(update={"runs": {**seen, **self.runs}, "since": since, "until": look.at})
 
 
-def load(path: Path) -> Ledger | None:
+def load(path: Path) -> RunHistory | None:
     """The ledger at *path*, or None when there is none; raises Refusal when it cannot be read."""
     try:
-        return Ledger.model_validate_json(path.read_text())
+        return RunHistory.model_validate_json(path.read_text())
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -80,11 +80,11 @@ def load(path: Path) -> Ledger | None:
         ) from None
 
 
-def update(path: Path, look: Observation) -> Ledger:
+def update(path: Path, look: ScheduleObservation) -> RunHistory:
     """Enter *look* into the ledger at *path* and return it; raises Refusal when it is of another target, or damaged."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        known = load(path) or Ledger(cluster=look.cluster, schedule=look.schedule, since=look.since, until=look.at)
+        known = load(path) or RunHistory(cluster=look.cluster, schedule=look.schedule, since=look.since, until=look.at)
         if (known.cluster, known.schedule) != (look.cluster, look.schedule):
             raise Refusal(
                 f"the ledger {path} is of the schedule {known.schedule} of another cluster: set ACCEPTANCE_LEDGER"
@@ -143,22 +143,22 @@ class Calendar:
         return "\n".join([head, self.rate.sentence(percent), table(self.trials)])
 
 
-def observe(kubernetes: Kubernetes, schedule: Json, backups: Sequence[Json], now: datetime) -> Observation:
+def observe(kubernetes: Kubernetes, schedule: Json, backups: Sequence[Json], now: datetime) -> ScheduleObservation:
     """What can be seen of *schedule* in its *backups*; runs that a scenario brought about are left out."""
-    runs = tuple(Run.of(backup) for backup in backups if RUN_LABEL not in labels_of(backup))
+    runs = tuple(ScheduleRun.of(backup) for backup in backups if RUN_LABEL not in labels_of(backup))
     known = [time_of(schedule["metadata"]["creationTimestamp"]), *(run.created - TICK for run in runs)]
     kept = timedelta(seconds=seconds_of(schedule["spec"]["template"].get("ttl") or DEFAULT_TTL))
     cluster = kubernetes.require(NAMESPACE, "kube-system")["metadata"]["uid"]
-    return Observation(cluster, name_of(schedule), max(min(known), now - kept), now, runs)
+    return ScheduleObservation(cluster, name_of(schedule), max(min(known), now - kept), now, runs)
 
 
-def calendar(path: Path, cron: str, seen: Observation) -> Calendar:
+def calendar(path: Path, cron: str, seen: ScheduleObservation) -> Calendar:
     """Enter what was seen into the ledger at *path*, and judge the window by all that is in it."""
     kept = update(path, seen)
     running = [run for run in seen.runs if not run.finished]
     return judge(cron, [*kept.runs.values(), *running], since=max(kept.since, seen.at - WINDOW), until=seen.at)
 
 
-def judge(cron: str, runs: Sequence[Run], *, since: datetime, until: datetime) -> Calendar:
+def judge(cron: str, runs: Sequence[ScheduleRun], *, since: datetime, until: datetime) -> Calendar:
     """The window between two moments."""
     return Calendar(cron, since, until, trials(cron, runs, since=since, until=until))

@@ -23,7 +23,7 @@ from velero_acceptance.report.attestation.statement import (
 )
 
 
-class Altered(Exception):
+class AlteredEvidence(Exception):
     """What is there is not what was signed; says what, in one sentence."""
 
 
@@ -44,7 +44,7 @@ def verify(folder: Path, key: SSlibKey) -> Findings:
         raise Refusal(f"{folder} is not signed: it holds no {FILE}")
     try:
         statements = _statements(folder, key)
-    except Altered as altered:
+    except AlteredEvidence as altered:
         found.problems.append(str(altered))
         return found
     # Both statements are about the same files; a file must be right for each.
@@ -62,10 +62,10 @@ def _statements(folder: Path, key: SSlibKey) -> list[Any]:
     try:
         lines = (folder / FILE).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise Altered(f"{folder.name}: {FILE} cannot be read: {error}") from None
+        raise AlteredEvidence(f"{folder.name}: {FILE} cannot be read: {error}") from None
     found = [_statement(f"{folder.name}: statement {number}", line, key) for number, line in enumerate(lines, 1)]
     if [statement.get("predicateType") for statement in found] != [TEST_RESULT, VERDICTS]:
-        raise Altered(f"{folder.name}: {FILE} does not hold exactly the two statements of a run")
+        raise AlteredEvidence(f"{folder.name}: {FILE} does not hold exactly the two statements of a run")
     return found
 
 
@@ -73,13 +73,13 @@ def _statement(what: str, line: str, key: SSlibKey) -> Any:
     try:
         envelope = Envelope.from_dict(json.loads(line))
     except (ValueError, KeyError, TypeError, FormatError):
-        raise Altered(f"{what} is not a DSSE envelope") from None
+        raise AlteredEvidence(f"{what} is not a DSSE envelope") from None
     try:
         envelope.verify([key], 1)
     except VerificationError:
-        raise Altered(f"{what} was altered, or was signed with another key than the one given") from None
+        raise AlteredEvidence(f"{what} was altered, or was signed with another key than the one given") from None
     if envelope.payload_type != PAYLOAD_TYPE:
-        raise Altered(f"{what} is not an in-toto statement")
+        raise AlteredEvidence(f"{what} is not an in-toto statement")
     return json.loads(envelope.payload)
 
 
@@ -115,7 +115,7 @@ def _chain(folder: Path, statements: list[Any], key: SSlibKey, found: Findings) 
         folder = path.parent
         try:
             statements = _statements(folder, key)
-        except Altered:  # not altered, since its digest is right
+        except AlteredEvidence:  # not altered, since its digest is right
             found.notes.append(f"{folder.name} was signed with another key: the chain is followed to it")
             return
         found.runs += 1
