@@ -35,24 +35,21 @@ acceptance: setup ## bring up the lab (TARGET=kind: a kind cluster) and verify e
 	$(BIN)/pytest features --target $(TARGET) $(if $(filter lab,$(TARGET)),--labs $(LABS) -n $(WORKERS)) --allure-page $(PYTEST_ARGS)
 
 acceptance-kind: setup ## bring up a kind cluster, verify on it what depends on the cluster, take it down
-	@start=$$SECONDS
-	$(BIN)/acceptance kind up
+	@$(BIN)/acceptance kind up
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/kind/tests; fi
 	$(BIN)/pytest features --target kind -m "$(subst $(space), or ,$(KIND_CRITERIA))" $(PYTEST_ARGS)
 	$(BIN)/acceptance kind down
-	$(BIN)/acceptance figures --record "make acceptance-kind" --seconds $$((SECONDS - start)) >/dev/null
 
 report: setup ## Allure's report of the last run; needs Node 20 or later
 	@$(BIN)/acceptance report allure
 
 test: setup ## the suite's own tests, lints and types; no cluster
-	@start=$$SECONDS
-	$(BIN)/ruff format --check .
+	@$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/acceptance lint
+	$(BIN)/lint-imports
 	$(BIN)/pytest tests -n 2 --dist worksteal
-	$(BIN)/acceptance figures --record "make test" --seconds $$((SECONDS - start)) >/dev/null
 
 setup: $(VENV)/ready ## the Python environment from requirements.lock
 

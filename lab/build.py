@@ -19,7 +19,7 @@ from pathlib import Path
 from lab.programs import DEFAULT, Module
 from lab.progress import Steps
 from velero_acceptance.core.errors import AcceptanceError, Refusal
-from velero_acceptance.core.timings import cache_folder
+from velero_acceptance.core.installation import cache_folder
 
 AT_ONCE = 2
 BUILD_SECONDS = 3600

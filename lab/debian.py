@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
-from velero_acceptance.core.timings import cache_folder
+from velero_acceptance.core.installation import cache_folder
 
 RELEASE = "bookworm"
 UNPACKED = (

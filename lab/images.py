@@ -14,7 +14,7 @@ from lab import debian
 from lab.build import binaries
 from lab.oci import Image, write
 from lab.programs import AWS_PLUGIN_VERSION, COREDNS_VERSION, DEFAULT, FLUX_VERSIONS, LOCAL_PATH_VERSION, Release
-from velero_acceptance.core.timings import cache_folder
+from velero_acceptance.core.installation import cache_folder
 
 PAUSE = "registry.k8s.io/pause:3.10"
 BUSYBOX = "docker.io/library/busybox:1.36"

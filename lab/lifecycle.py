@@ -41,10 +41,10 @@ from lab.processes import Processes
 from lab.programs import AWS_PLUGIN_VERSION, FLUX_VERSIONS, KUBERNETES_VERSION, Release
 from lab.progress import Steps
 from lab.settings import LabSettings
-from velero_acceptance.core import timeouts, timings
+from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError, Refusal
-from velero_acceptance.core.timings import cache_folder
-from velero_acceptance.core.waiting import Deadline, poll
+from velero_acceptance.core.installation import cache_folder
+from velero_acceptance.core.waiting import poll
 
 FORWARDER = "forwarder"
 
@@ -54,12 +54,10 @@ class Lab:
     """One lab: its settings and the handles on what runs of it."""
 
     settings: LabSettings
-    # What it is called to a person, the command that makes it, and the names of its figures.
+    # What it is called to a person, the command that makes it.
     what: ClassVar[str] = "lab"
     command: ClassVar[str] = "acceptance lab up"
     nodes_note: ClassVar[str] = "3, namespaces of one machine"
-    figure_up: ClassVar[str] = "lab up, to the location Available"
-    figure_down: ClassVar[str] = "lab down"
 
     def __post_init__(self) -> None:
         self.cgroups = Cgroups(self.settings.group)
@@ -104,7 +102,6 @@ class Lab:
         Whatever was made before a failure stays, for a look and for the next ``up``.
         """
         self._check()
-        clock = Deadline(0)
         with self.locked(), steps.display(self.what):
             if self._broken():
                 with steps.step(f"removing a {self.what} whose processes are gone"):
@@ -114,11 +111,8 @@ class Lab:
                 network.refuse_taken_ports(self.settings)
             if (facts := load(self.settings)) is not None:
                 return facts
-            cold, archives = self._prepare(steps)
-            facts = self._start(steps, archives)
+            facts = self._start(steps, self._prepare(steps))
             save(self.settings, facts)
-            if not cold:
-                timings.record(self.figure_up, clock.elapsed)
             return facts
 
     def _check(self) -> None:
@@ -129,14 +123,14 @@ class Lab:
         """Whether something of it has ended by itself."""
         return bool(self.processes.dead())
 
-    def _prepare(self, steps: Steps) -> tuple[bool, dict[str, Path]]:
-        """Fill the cache; say whether anything was missing in it, and where the images are."""
+    def _prepare(self, steps: Steps) -> dict[str, Path]:
+        """Fill the cache; say where the images are."""
         with steps.step("Debian packages"):
-            cold = debian.ensure()
+            debian.ensure()
         with steps.step("programs"):
-            cold = build.build(steps, self.settings.release.modules) > 0 or cold
+            build.build(steps, self.settings.release.modules)
         with steps.step("images"):
-            return cold, images.archives(images.images(self.settings.release))
+            return images.archives(images.images(self.settings.release))
 
     def _start(self, steps: Steps, archives: dict[str, Path]) -> LabFacts:
         built = build.binaries(self.settings.release.modules)
@@ -325,12 +319,9 @@ class Lab:
 
     def down(self) -> bool:
         """Remove the lab; say whether there was one. The cache stays."""
-        clock = Deadline(0)
         with self.locked():
             there = self.state.exists() or bool(self.cgroups.leftovers())
             self._remove()
-        if there:
-            timings.record(self.figure_down, clock.elapsed)
         return there
 
     def _remove(self) -> None:

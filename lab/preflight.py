@@ -11,8 +11,8 @@ from pathlib import Path
 from lab import build, network
 from lab.settings import LabSettings
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.installation import cache_folder
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.core.timings import cache_folder
 
 FREE_BYTES = 15 * 10**9
 # Bit numbers of linux/capability.h.

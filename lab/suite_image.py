@@ -28,6 +28,7 @@ SOURCE = Path(__file__).parents[1]
 OWN = ("conftest.py", "criteria", "deploy", "features", "fixtures", "gitops", "lab", "pyproject.toml", "steps",
        "velero_acceptance")  # fmt: skip
 # Parts of Python's own library that nothing here imports, and what is not to be carried along.
+EXTRAS = ("", "lab", "report")
 UNUSED = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tests", "tkinter", "turtledemo"}
 STATIC = ".a"  # libraries to link programs with, and nothing is linked here
 VERSION = f"python3.{sys.version_info.minor}"
@@ -111,17 +112,17 @@ def _installed() -> Iterator[tuple[str, Path]]:
 
 
 def _closure(name: str) -> list[metadata.Distribution]:
-    """The distributions that *name* needs, itself left out: it is there as source."""
+    """The distributions that *name* needs with its EXTRAS, itself left out: it is there as source."""
     known: dict[str, metadata.Distribution] = {}
-    waiting = [name]
+    waiting: list[tuple[str, tuple[str, ...]]] = [(name, EXTRAS)]
     while waiting:
-        distribution = metadata.distribution(waiting.pop())
-        for text in distribution.requires or ():
+        current, extras = waiting.pop()
+        for text in metadata.distribution(current).requires or ():
             needed = Requirement(text)
-            wanted = needed.marker is None or needed.marker.evaluate({"extra": ""})
+            wanted = needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras)
             if wanted and needed.name.lower() not in known:
                 known[needed.name.lower()] = metadata.distribution(needed.name)
-                waiting.append(needed.name)
+                waiting.append((needed.name, ("", *needed.extras)))
     return list(known.values())
 
 

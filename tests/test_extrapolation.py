@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from fixtures.backups.timed import Stopwatch, TimedRun, patient
 from tests.test_report import report
-from velero_acceptance.checks import resources
 from velero_acceptance.checks.extrapolation import NoPrediction, Point, Prediction, predict
-from velero_acceptance.core.errors import AcceptanceError, Blocked, CriterionNotMet, Inconclusive, Refusal
-from velero_acceptance.core.settings import Environment, S3Access, Settings, Target
-from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.core.errors import AcceptanceError, CriterionNotMet, Inconclusive
 from velero_acceptance.criteria.load import load
-from velero_acceptance.drivers import cgroups
-from velero_acceptance.drivers.cgroups import Throttling
-from velero_acceptance.drivers.kinds import Json
 from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.evidence.records import Outcome, Record
 from velero_acceptance.evidence.verdicts import Verdict, judge
 from velero_acceptance.gherkin.documents import read_all
 from velero_acceptance.report.text import console_table, markdown, measured, proof
-from velero_acceptance.suite.report import complete, not_verified
+from velero_acceptance.suite.report import not_verified
 
 MakeEvidence = Callable[..., Evidence]
 MakeRecord = Callable[..., Record]
@@ -188,105 +179,3 @@ def test_an_extrapolation_that_is_open_fails_the_run(make_evidence: MakeEvidence
     first, *others = whole(make_evidence)
     found = report(first.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "error": "open"}), *others)
     assert [row.id for row in not_verified(found)] == [PERF]
-
-
-def test_a_run_is_complete_with_extrapolations_but_not_of_them_alone(make_evidence: MakeEvidence) -> None:
-    found = report(*whole(make_evidence))
-    for row in found.criteria:
-        row.verdict = Verdict.VERIFIED if row.id != PERF else row.verdict
-    assert complete(found)
-    found.criteria = [found.row(PERF)]
-    assert not complete(found)
-
-
-# -- the conditions of a timing -------------------------------------------------------------
-
-
-def agent(name: str = "node-agent", **limit: str) -> Json:
-    return {
-        "metadata": {"name": "a", "ownerReferences": [{"uid": "of-a-volume"}]},
-        "spec": {"containers": [{"name": name, "resources": {"limits": limit}}]},
-    }
-
-
-def test_the_highest_limit_counts() -> None:
-    agents = [agent(cpu="500m", memory="512Mi"), agent(cpu="1", memory="256Mi")]
-    assert resources.highest(agents, "cpu") == 1
-    assert resources.highest(agents, "memory") == 512 * resources.MEBIBYTE
-    assert resources.highest([agent("of-a-volume", cpu="250m"), agent("sidecar", cpu="2")], "cpu") == 0.25
-
-
-@pytest.mark.parametrize("agents", [[], [agent("other", cpu="1")], [agent(cpu="1"), agent(memory="1Gi")]])
-def test_an_agent_without_a_limit_is_told(agents: list[Json]) -> None:
-    with pytest.raises(resources.LimitMissing):
-        resources.highest(agents, "cpu")
-
-
-V1 = "nr_periods 112\nnr_throttled 59\nthrottled_time 4400000000\nnr_bursts 0\nburst_time 0\n"
-V2 = "usage_usec 1\nuser_usec 1\nsystem_usec 0\nnr_periods 112\nnr_throttled 59\nthrottled_usec 4400000\n"
-UNLIMITED = "nr_periods 0\nnr_throttled 0\nthrottled_time 0\n"
-
-
-@pytest.mark.parametrize("text", [V1, V2])
-def test_throttling_is_read_from_either_hierarchy(tmp_path: Path, text: str) -> None:
-    for folder, content in (("", UNLIMITED), ("agent", text), ("pause", UNLIMITED)):
-        place = tmp_path / "node1/kubepods/burstable/pod-of-another/../podu" / folder
-        (tmp_path / "node1/kubepods/burstable/pod-of-another").mkdir(parents=True, exist_ok=True)
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "cpu.stat").write_text(content)
-    found = cgroups.of_pods(tmp_path, ["u"])
-    assert found == Throttling(112, 59, 4.4)
-    assert str(found.since(Throttling(12, 9, 0.4))) == "50 of 100 periods, 4.0 s"
-
-
-def test_throttling_is_found_where_systemd_names_the_groups(tmp_path: Path) -> None:
-    pod = tmp_path / "kubelet/kubelet-kubepods.slice/kubelet-kubepods-burstable-poda_b.slice"
-    (pod / "cri-containerd-c.scope").mkdir(parents=True)
-    (pod / "cpu.stat").write_text(UNLIMITED)
-    (pod / "cri-containerd-c.scope/cpu.stat").write_text(V2)
-    assert cgroups.of_pods(tmp_path, ["a-b"]) == Throttling(112, 59, 4.4)
-
-
-def test_where_the_nodes_are_elsewhere_it_is_not_known(tmp_path: Path) -> None:
-    assert cgroups.of_pods(None, ["u"]) is None
-    assert cgroups.of_pods(tmp_path, ["u"]) is None
-
-
-def test_without_room_nothing_is_begun_and_the_missing_space_is_named(tmp_path: Path) -> None:
-    access = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
-    place = Environment(
-        ledger=tmp_path,
-        soak=tmp_path,
-        target=Target.LAB,
-        kubeconfig=tmp_path,
-        s3=access,
-        corpus=tmp_path,
-        corpus_image="x",
-        disk=tmp_path,
-    )
-    said: list[str] = []
-    watch = Stopwatch.__new__(Stopwatch)  # reaches no cluster, and must not be asked for one
-    run = TimedRun(watch, place, 10**18, 1e10, said.append)
-    with pytest.raises(Blocked, match=r"needs 3300000000\.0 GB at .*: \d+\.\d GB are missing; choose a smaller"):
-        run.result()
-    with pytest.raises(Blocked):  # the other criteria are told the same
-        run.result()
-    assert said == []
-
-
-def test_a_larger_volume_gets_more_patience() -> None:
-    timeouts = Timeouts()
-    longer = patient(timeouts, 10_000_000_000)
-    assert longer["backup_finished"] == timeouts["backup_finished"] + 10 * timeouts["gigabyte"]
-    assert longer["api_call"] == timeouts["api_call"]
-
-
-@pytest.mark.parametrize(("text", "size"), [("256MiB", 268_435_456), ("10GB", 10**10), ("10GiB", 10 * 2**30)])
-def test_a_data_size_has_a_unit(text: str, size: int) -> None:
-    assert Settings.read(data_size=text).data_size == size
-
-
-@pytest.mark.parametrize("text", ["lots", "", "1MB", "-1GB"])
-def test_a_data_size_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(Refusal, match="data_size: "):
-        Settings.read(data_size=text)

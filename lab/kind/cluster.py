@@ -47,8 +47,6 @@ class KindCluster(Lab):
     what: ClassVar[str] = "kind cluster"
     command: ClassVar[str] = "acceptance kind up"
     nodes_note: ClassVar[str] = "3, containers of one machine, made by kind"
-    figure_up: ClassVar[str] = "kind up, to the location Available"
-    figure_down: ClassVar[str] = "kind down"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,24 +79,22 @@ class KindCluster(Lab):
     def _broken(self) -> bool:
         return bool(self.processes.dead()) or "ended" in self.status().values()
 
-    def _prepare(self, steps: Steps) -> tuple[bool, dict[str, Path]]:
+    def _prepare(self, steps: Steps) -> dict[str, Path]:
         if not self.engine.own and not self.settings.claim.exists():
             with steps.step("looking for Docker and its registry"):
                 self.engine = self._choose()
         with steps.step("Debian packages"):
-            cold = debian.ensure()
+            debian.ensure()
             for packages in (PACKAGES, rootfs.DEBOOTSTRAP) if self.engine.own else ():
-                cold = debian.ensure(packages) or cold
+                debian.ensure(packages)
         with steps.step("programs"):
-            cold = build.build(steps, self.modules) > 0 or cold
+            build.build(steps, self.modules)
         with steps.step("images"):
             archives = images.archives(self._images())
         if self.engine.own:
-            built = build.binaries(self.modules)
-            cold = cold or not node_image.archive(built).exists()
             with steps.step("node image"):
-                node_image.make(built)
-        return cold, archives
+                node_image.make(build.binaries(self.modules))
+        return archives
 
     def _choose(self) -> Engine:
         """The machine's engine when it answers and has the official node image, else one of our own."""

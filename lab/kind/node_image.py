@@ -21,7 +21,7 @@ from lab.kind import rootfs
 from lab.programs import KUBERNETES_VERSION
 from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
-from velero_acceptance.core.timings import cache_folder
+from velero_acceptance.core.installation import cache_folder
 from velero_acceptance.core.waiting import poll
 
 REFERENCE = f"velero-acceptance.local/node:{KUBERNETES_VERSION}"

@@ -12,7 +12,7 @@ from pyroute2 import IPRoute
 from lab.kind.cluster import WATCHERS
 from lab.nodes import SYSCTLS
 from lab.settings import LabSettings
-from velero_acceptance.core.timings import cache_folder
+from velero_acceptance.core.installation import cache_folder
 
 # Written by the machine itself, or by the tests: not the lab's.
 NOISE = ("/proc", "/sys", "/dev", "/tmp", "/root/.cache", "/root/go")

@@ -11,6 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import linear_regression
+
+from velero_acceptance.checks.statistics import t_quantile
 
 CONFIDENCE = 0.95
 LEAST_SIZES = 3
@@ -50,20 +53,18 @@ def predict(points: Sequence[Point], gigabytes: float) -> Prediction:
     """The straight line through *points* at *gigabytes*.
 
     The interval is that of one further run, by the t distribution with two degrees of freedom less
-    than points. Raises NothingFollows for fewer than three sizes, and when more data took no longer.
+    than points. Raises NoPrediction for fewer than three sizes, and when more data took no longer.
     """
-    from scipy import stats  # takes a second, which only the timed scenarios need to pay
-
     sizes, times = [p.gigabytes for p in points], [p.moving for p in points]
     if len(set(sizes)) < LEAST_SIZES:
         raise NoPrediction(f"a line needs {LEAST_SIZES} sizes, there are {len(set(sizes))}")
-    line = stats.linregress(sizes, times)
+    line = linear_regression(sizes, times)
     if line.slope <= 0:
         raise NoPrediction("more data took no longer, so the times say nothing of the data")
     count, mean = len(sizes), sum(sizes) / len(sizes)
     spread = sum((size - mean) ** 2 for size in sizes)
     residual = sum((t - line.intercept - line.slope * s) ** 2 for s, t in zip(sizes, times, strict=True))
     deviation = math.sqrt(residual / (count - 2) * (1 + 1 / count + (gigabytes - mean) ** 2 / spread))
-    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 2)) * deviation
-    seconds = float(line.intercept + line.slope * gigabytes) + max(p.beside for p in points)
+    margin = t_quantile((1 + CONFIDENCE) / 2, count - 2) * deviation
+    seconds = line.intercept + line.slope * gigabytes + max(p.beside for p in points)
     return Prediction(gigabytes, seconds, seconds - margin, seconds + margin, tuple(points))

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.settings import Target
+from velero_acceptance.core.waiting import Deadline
 from velero_acceptance.target.selection import cluster_of
 
 if TYPE_CHECKING:
@@ -35,14 +36,17 @@ def cluster_app(target: Target, console: Console, *, what: str, summary: str) ->
     def up() -> None:
         from lab.progress import Steps
 
+        clock = Deadline(0)
         facts = cluster_of(target).up(Steps(console))
-        console.print(f"The {what} is up. export KUBECONFIG={facts.kubeconfig}", soft_wrap=True)
+        console.print(f"The {what} is up after {clock.elapsed:.0f} s.")
+        console.print(f"export KUBECONFIG={facts.kubeconfig}", soft_wrap=True)
 
     @app.command(help=f"Remove the {what}. Built programs and images stay in the cache.")
     def down() -> None:
+        clock = Deadline(0)
         # The last one first: each puts back the kernel's settings as it has found them.
         there = [lab.down() for lab in reversed(cluster_of(target).all())]
-        console.print(f"The {what} is down." if any(there) else f"There is no {what}.")
+        console.print(f"The {what} is down after {clock.elapsed:.0f} s." if any(there) else f"There is no {what}.")
 
     @app.command(help=f"Show every process of the {what}; exit code 1 when one has ended or there is none.")
     def status() -> None:

@@ -1,4 +1,4 @@
-"""Everything of the acceptance suite that is not a test run (that is: pytest features/).
+"""Verify that Velero backups restore, and everything around that: targets, reports, the lab.
 
 Exit codes: 0 done, 1 failed, 2 refused (bad input or an unfit machine), 130 interrupted.
 """
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -24,11 +25,11 @@ from velero_acceptance.cli.cluster import cluster_app, facts_of
 from velero_acceptance.cli.image import image
 from velero_acceptance.cli.target import COMMANDS
 from velero_acceptance.core.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
-from velero_acceptance.core.installation import ROOT, modules
+from velero_acceptance.core.installation import IN_CHECKOUT, ROOT, feature_arguments, make_importable, modules
 from velero_acceptance.core.settings import Target
 from velero_acceptance.target.selection import cluster_of
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(report.app, name="report")
 app.command()(report.verify)
 app.command()(image)
@@ -46,6 +47,33 @@ kind_app = cluster_app(
 )
 app.add_typer(lab_app, name="lab")
 app.add_typer(kind_app, name="kind")
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(metadata.version("velero-acceptance"))
+        raise typer.Exit
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def run(context: typer.Context) -> None:
+    """Run the features with pytest, whose options it takes: `acceptance run --profile observe -k ttl`.
+
+    As `pytest features` in the checkout; reports go to ./reports. `acceptance run --help` lists every option.
+    """
+    import pytest
+
+    from velero_acceptance.suite.options import prefixed
+
+    cache = [] if IN_CHECKOUT else ["-o", f"cache_dir={Path('.pytest_cache').absolute()}"]
+    place = ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}", *cache]
+    raise typer.Exit(int(pytest.main([*place, *feature_arguments(prefixed(context.args))])))
 
 
 @lab_app.command()
@@ -149,7 +177,7 @@ def _problems() -> Iterator[str]:
 
 
 @app.command()
-def requirements(
+def criteria(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a requirement file.")] = False,
 ) -> None:
     """List every criterion of the register with method, profile and whether it has a feature yet."""
@@ -222,21 +250,9 @@ def sweep(
     console.print(f"{count} things swept." if count else "Nothing to sweep.")
 
 
-@app.command()
-def figures(
-    record: Annotated[str | None, typer.Option(help="Keep a figure of this name.", hidden=True)] = None,
-    seconds: Annotated[float, typer.Option(hidden=True)] = 0.0,
-) -> None:
-    """Show how long the suite's own work last took on this machine, beside what it should take."""
-    from velero_acceptance.core import timings as kept
-
-    if record:
-        kept.record(record, seconds)
-    console.print(kept.table())
-
-
 def main() -> None:
     """Run the command line; a failure is one sentence on standard error and its exit code."""
+    make_importable()
     try:
         code = app(standalone_mode=False) or 0
     except AcceptanceError as error:

@@ -1,15 +1,20 @@
-"""Where the suite's own files are: in its checkout, or in the folder that the wheel carries."""
+"""Where the suite's own files and programs are: in its checkout, or in the folder that the wheel carries."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.errors import AcceptanceError, Refusal
 
 _PACKAGE = Path(__file__).parents[1]
+IN_CHECKOUT = not (_PACKAGE / "data").is_dir()
 # The folder of features/, steps/, fixtures/, criteria/, lab/ and what they deploy.
-ROOT = _PACKAGE / "data" if (_PACKAGE / "data").is_dir() else _PACKAGE.parent
+ROOT = _PACKAGE.parent if IN_CHECKOUT else _PACKAGE / "data"
+FEATURES = "features"
 
 
 def make_importable() -> None:
@@ -18,9 +23,43 @@ def make_importable() -> None:
         sys.path.insert(0, str(ROOT))
 
 
+def cache_folder() -> Path:
+    """Where the suite keeps what outlives a lab and a run ($XDG_CACHE_HOME)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "velero-acceptance"
+
+
 def modules(package: str) -> list[str]:
     """The name of every module of a top-level *package* of the suite; raises AcceptanceError when there is none."""
     found = sorted(path.relative_to(ROOT) for path in (ROOT / package).rglob("[a-z]*.py"))
     if not found:
         raise AcceptanceError(f"{ROOT / package} holds no module: the installation is not whole")
     return [".".join(path.with_suffix("").parts) for path in found]
+
+
+def feature_arguments(arguments: Iterable[str]) -> list[str]:
+    """*arguments* of pytest, with features named by their full path; with all of them when none is named."""
+    found = [_feature(argument) for argument in arguments]
+    return (
+        found
+        if any(argument.startswith(str(ROOT / FEATURES)) for argument in found)
+        else [
+            *found,
+            str(ROOT / FEATURES),
+        ]
+    )
+
+
+def program(name: str) -> Path:
+    """A program of the path, or of the Python environment; raises Refusal when there is neither."""
+    own = Path(sys.prefix) / "bin" / name
+    if found := shutil.which(name):
+        return Path(found)
+    if own.exists():
+        return own
+    raise Refusal(f"{name} is not in the path: install it, or `pip install 'velero-acceptance[lab]'`, which has it")
+
+
+def _feature(argument: str) -> str:
+    path, separator, test = argument.partition("::")
+    named = path.partition("/")[0] == FEATURES and not Path(path).exists() and (ROOT / path).exists()
+    return f"{ROOT / path}{separator}{test}" if named else argument

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,9 +18,9 @@ import yaml
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.installation import program
 from velero_acceptance.drivers.kinds import Json
 
-KUBECTL = Path(sys.prefix) / "bin/kubectl"
 # How a server is reached and known; all else in a kubeconfig could be a credential.
 ABOUT_SERVER = (
     "server",
@@ -145,7 +144,7 @@ def velero_program(path: Path, kubeconfig: Path, namespace: str, *, timeout: flo
 def kubectl_program(kubeconfig: Path, namespace: str, *, timeout: float) -> Program:
     """`kubectl` with the identity of *kubeconfig*, whose folder is its home."""
     flags = (f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "--cache-dir=/dev/null")
-    return Program(KUBECTL, flags, kubeconfig.parent, timeout)
+    return Program(program("kubectl"), flags, kubeconfig.parent, timeout)
 
 
 def write_token_kubeconfig(path: Path, known: Path, context: str | None, token: SecretStr) -> None:

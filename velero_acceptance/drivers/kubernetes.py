@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +23,7 @@ from kubernetes import client, config
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.installation import program
 from velero_acceptance.core.waiting import Deadline, first
 from velero_acceptance.drivers.kinds import POD, SERVICE_ACCOUNT, Json, Kind, name_of
 
@@ -257,10 +257,9 @@ class Kubernetes:
 
     # -- pods ----------------------------------------------------------------------------
 
-    def logs(self, pod: str, namespace: str, container: str, *, previous: bool = False) -> str:
+    def logs(self, pod: str, namespace: str, container: str) -> str:
         """The log of a container so far."""
-        query = {"container": container, **({"previous": "true"} if previous else {})}
-        response = self._call("GET", f"{POD.path(namespace, pod)}/log", query=query)
+        response = self._call("GET", f"{POD.path(namespace, pod)}/log", query={"container": container})
         return str(response.data.decode(errors="replace"))
 
     def follow_logs(self, pod: str, namespace: str, container: str) -> Iterator[bytes]:
@@ -272,21 +271,14 @@ class Kubernetes:
         finally:
             response.close()
 
-    def execute(
-        self, pod: str, namespace: str, container: str, *command: str, timeout: float, stdin: bytes | None = None
-    ) -> ExecResult:
+    def execute(self, pod: str, namespace: str, container: str, *command: str, timeout: float) -> ExecResult:
         """Run a command in a container, by kubectl: it reports output and exit code reliably."""
-        kubectl = [str(Path(sys.prefix) / "bin/kubectl"), f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null"]
+        kubectl = [str(program("kubectl")), f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null"]
         if self.context:
             kubectl.append(f"--context={self.context}")
         call = [*kubectl, "exec", f"--namespace={namespace}", pod, f"--container={container}"]
         try:
-            done = subprocess.run(
-                [*call, *(["--stdin"] if stdin is not None else []), "--", *command],
-                input=stdin,
-                capture_output=True,
-                timeout=timeout,
-            )
+            done = subprocess.run([*call, "--", *command], capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired:
             raise AcceptanceError(
                 f"{' '.join(command)} in {namespace}/{pod} did not end within {timeout:.0f} s"
@@ -350,20 +342,24 @@ class Kubernetes:
         headers = {"Accept": "application/json, */*", "Content-Type": content}
         known = {**(query or {}), **({"fieldManager": FIELD_MANAGER} if method in WRITES else {})}
         full = path + ("?" + urlencode(known) if known else "")
-        request = self._api.param_serialize(
-            method, full, header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
         timeout = (10, self._seconds if read_seconds == 0 else read_seconds)
         try:
-            # The client leaves the status to its caller.
-            response = self._api.call_api(*request, _request_timeout=timeout).response
+            return self._api.call_api(
+                full,
+                method,
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+                _return_http_data_only=True,
+                _preload_content=False,
+                _request_timeout=timeout,
+            )
+        except client.ApiException as error:
+            wrong = Gone if error.status == 410 else ApiError
+            raise wrong(error.status, f"{method} {path}: {_reason(error)}") from None
         except urllib3.exceptions.HTTPError as error:
             where = self._api.configuration.host
             raise ApiError(0, f"the API server {where} cannot be reached: {type(error).__name__}") from None
-        if response.status >= 400:
-            wrong = Gone if response.status == 410 else ApiError
-            raise wrong(response.status, f"{method} {path}: {_reason(response)}")
-        return response
 
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:
@@ -377,8 +373,8 @@ def _lines(response: Any) -> Iterator[bytes]:
         yield from (line for line in lines if line)
 
 
-def _reason(response: Any) -> str:
+def _reason(error: client.ApiException) -> str:
     try:
-        return str(json.loads(response.data)["message"])
+        return str(json.loads(error.body)["message"])
     except (ValueError, KeyError, TypeError):
-        return f"{response.status} {response.reason}"
+        return f"{error.status} {error.reason}"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
+from velero_acceptance.core.installation import program
 from velero_acceptance.drivers.kinds import Json
 
-PROGRAM = Path(sys.prefix) / "bin/kubectl"
 CALL_SECONDS = 60.0
 YAML = (".yaml", ".yml")
 
@@ -26,7 +25,9 @@ class KustomizeBuild:
 
 def build(folder: Path) -> KustomizeBuild:
     """Render a folder without a cluster. Variables of Flux stay as they are."""
-    done = subprocess.run([PROGRAM, "kustomize", folder], capture_output=True, text=True, timeout=CALL_SECONDS)
+    done = subprocess.run(
+        [program("kubectl"), "kustomize", folder], capture_output=True, text=True, timeout=CALL_SECONDS
+    )
     if done.returncode != 0:
         return KustomizeBuild(error=done.stderr.strip())
     return KustomizeBuild([item for item in yaml.safe_load_all(done.stdout) if item])

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pyrage
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.installation import program
 
-PROGRAM = Path(sys.prefix) / "bin/sops"
 CALL_SECONDS = 60.0
 AS_YAML = ("--input-type=yaml", "--output-type=yaml")
 # By SOPS's exit codes (cmd/sops/codes): its own words quote values.
@@ -65,7 +64,7 @@ class Sops:
 
     def _run(self, name: str, *arguments: str, stdin: str) -> str:
         done = subprocess.run(
-            [PROGRAM, *arguments],
+            [program("sops"), *arguments],
             # Nothing of the user's: SOPS would also try keys of the environment and of the home folder.
             env={"PATH": os.environ["PATH"], "SOPS_AGE_KEY_FILE": str(self._key_file)},
             input=stdin,

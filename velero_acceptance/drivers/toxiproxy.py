@@ -14,10 +14,11 @@ BUSY = "-busy"
 
 
 class Toxiproxy:
-    """One proxied route. Every fault is undone by :meth:`heal`."""
+    """One proxied route. Every fault is undone by :meth:`heal`; *faulty*: one was made here and not undone."""
 
     def __init__(self, url: str, proxy: str) -> None:
         self._server, self._proxy = url, proxy
+        self.faulty = False
 
     def beside(self, name: str) -> tuple[Toxiproxy, int]:
         """One more route to the same server, called *name*, and its port; :meth:`remove` it in the end."""
@@ -37,16 +38,19 @@ class Toxiproxy:
 
     def cut(self) -> None:
         """Refuse new connections and end those that are open."""
+        self.faulty = True
         self._call("POST", "", {"enabled": False})
 
     def throttle(self, kilobytes_per_second: int) -> None:
         """Limit each connection, in both directions, to so many kB/s."""
+        self.faulty = True
         for stream in ("upstream", "downstream"):
             toxic = {"name": f"slow {stream}", "type": "bandwidth", "stream": stream}
             self._call("POST", "/toxics", {**toxic, "attributes": {"rate": kilobytes_per_second}})
 
     def reset(self) -> None:
         """Reset every connection, open or new, as soon as data crosses it."""
+        self.faulty = True
         self._call("POST", "/toxics", {"name": "reset", "type": "reset_peer", "attributes": {"timeout": 0}})
 
     def busy(self) -> None:
@@ -61,6 +65,7 @@ class Toxiproxy:
         for toxic in self._call("GET", "/toxics"):
             self._call("DELETE", f"/toxics/{toxic['name']}")
         self._call("POST", "", {"enabled": True})
+        self.faulty = False
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         return self._request(method, f"/proxies/{self._proxy}{path}", body)

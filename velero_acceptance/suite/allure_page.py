@@ -5,18 +5,14 @@ from __future__ import annotations
 import pytest
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.suite.options import option
 from velero_acceptance.suite.report import REPORT
 from velero_acceptance.suite.session import RUN
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("acceptance", "acceptance suite")
-    group.addoption("--allure-page", action="store_true", help="make allure.html too; needs Node 20 or later")
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if not config.getoption("--allure-page") or REPORT not in config.stash:
+    if not option(config, "allure-page") or REPORT not in config.stash:
         return
     from velero_acceptance.report.allure import generate
 

@@ -20,6 +20,7 @@ from velero_acceptance.criteria.current import mapping, register, waived
 from velero_acceptance.gherkin.documents import FEATURES, MalformedFeature, read, read_all
 from velero_acceptance.gherkin.lint import KNOWN_TAGS, Definition, definitions, lint_feature, lint_suite
 from velero_acceptance.gherkin.without_faults import without_faults
+from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import OPTION
 
 MODULE = "from pytest_bdd import scenarios\nscenarios(feature)\n"
@@ -48,7 +49,7 @@ class FeatureModule(pytest.Module):
         name = "features_" + "_".join(self.path.with_suffix("").parts[-2:]).replace("-", "_")
         module = types.ModuleType(name)
         module.__file__ = str(self.path)
-        module.__dict__["feature"] = str(self._innocent() if self.config.getoption(OPTION, False) else self.path)
+        module.__dict__["feature"] = str(self._innocent() if option(self.config, OPTION) else self.path)
         sys.modules[name] = module
         # pytest-bdd binds into the module that calls scenarios(): it has to be run there.
         exec(compile(MODULE, str(self.path), "exec"), module.__dict__)
@@ -76,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     for tag in (*criteria, *sorted(KNOWN_TAGS)):
         config.addinivalue_line("markers", f"{tag}: a tag of the feature files")
-    if config.getoption(OPTION, False):
+    if option(config, OPTION):
         folder = tempfile.TemporaryDirectory(prefix="without-faults-")
         config.add_cleanup(folder.cleanup)
         config.stash[CONTROL_FOLDER] = Path(folder.name)

@@ -14,6 +14,7 @@ from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.report.publish import refuse_locations
+from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import TROUBLE, Run, fail, is_worker
 from velero_acceptance.target.clocks import Clocks
 from velero_acceptance.target.created_resources import ResourceCleaner
@@ -135,7 +136,7 @@ def begin(session: pytest.Session, run: Run, others: list[Environment]) -> None:
         guards = [Guard(session, run, found) for found in (environment, *others)]
         try:
             for guard in guards:
-                guard.begin(sweeps=session.config.option.sweep)
+                guard.begin(sweeps=bool(option(session.config, "sweep")))
         except BaseException:
             for guard in guards:
                 guard.release()

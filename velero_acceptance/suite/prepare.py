@@ -14,7 +14,7 @@ import pytest
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.settings import Environment, Profile, Settings, Target
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.core.waiting import Deadline
+from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import RUN, Run, index_of, is_worker, runs_features
 
 if TYPE_CHECKING:
@@ -25,33 +25,19 @@ UPGRADE = "upgrade"
 EXIT_USAGE = int(pytest.ExitCode.USAGE_ERROR)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("acceptance", "acceptance suite")
-    group.addoption("--target", help="lab (default), kind or current; ACCEPTANCE_TARGET")
-    group.addoption("--profile", help="observe, exercise, disrupt or soak; ACCEPTANCE_PROFILE")
-    group.addoption("--profile-uploader", help="restic (default on the lab) or kopia; ACCEPTANCE_UPLOADER")
-    group.addoption("--run-id", help="name of the run and of its folder in reports/; ACCEPTANCE_RUN_ID")
-    group.addoption("--data-size", help="of the timed runs, e.g. 256MiB (default) or 10GB; ACCEPTANCE_DATA_SIZE")
-    group.addoption("--reliability-runs", help="of the accelerated schedule; ACCEPTANCE_RELIABILITY_RUNS")
-    group.addoption("--hours", help="of the soak, with --profile soak; ACCEPTANCE_HOURS")
-    group.addoption("--labs", help="how many labs the workers of -n share (default 1); ACCEPTANCE_LABS")
-    group.addoption("--sweep", action="store_true", help="first remove what killed runs left on the target")
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and give JUnit and Allure their place in the run's folder."""
-    option = config.option
     try:
         settings = Settings.read(
-            target=option.target,
-            profile=option.profile,
-            uploader=option.profile_uploader,
-            run_id=option.run_id,
-            data_size=option.data_size,
-            reliability_runs=option.reliability_runs,
-            hours=option.hours,
-            labs=option.labs,
+            target=option(config, "target"),
+            profile=option(config, "profile"),
+            uploader=option(config, "profile-uploader"),
+            run_id=option(config, "run-id"),
+            data_size=option(config, "data-size"),
+            reliability_runs=option(config, "reliability-runs"),
+            hours=option(config, "hours"),
+            labs=option(config, "labs"),
         )
         run = Run(settings, Timeouts.from_environment())
         _check_signing_key()
@@ -63,11 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ACCEPTANCE_RUN_ID"] = settings.run_id
     if runs_features(config):
         # What a crashed worker has left of its lab is not known: no other one goes on with it.
-        option.maxworkerrestart = "0"
-        if not option.xmlpath:
-            option.xmlpath = str(run.folder / "junit.xml")
-        if not option.allure_report_dir:
-            option.allure_report_dir = str(run.folder / "allure-results")
+        config.option.maxworkerrestart = "0"
+        if not config.option.xmlpath:
+            config.option.xmlpath = str(run.folder / "junit.xml")
+        if getattr(config.option, "allure_report_dir", "") is None:
+            config.option.allure_report_dir = str(run.folder / "allure-results")
     interruption = Interruption()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interruption)
@@ -143,7 +129,6 @@ def _prepare(session: pytest.Session) -> None:
         if run.settings.results:
             _choose_results(run, run.environment)
         _begin(session, run, [_reachable(run, number) for number in others])
-        run.clock = Deadline(0)
     except Refusal as error:
         pytest.exit(f"refused: {error}", returncode=EXIT_USAGE)
     except AcceptanceError as error:

@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from velero_acceptance.core import timings
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.redaction import Redactor
-from velero_acceptance.core.settings import Target
 from velero_acceptance.core.version import commit_of
 from velero_acceptance.criteria.current import mapping, register, waived
 from velero_acceptance.criteria.waivers import in_force
@@ -24,6 +22,7 @@ from velero_acceptance.evidence.verdicts import Verdict
 from velero_acceptance.gherkin.documents import read_all
 from velero_acceptance.report import build as traceability
 from velero_acceptance.report.text import console_table
+from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import EVIDENCE, OPTION, RUN, TROUBLE, Run, fail, runs_features, worker_of
 
 REPORT = pytest.StashKey[traceability.Report]()
@@ -81,7 +80,7 @@ def _save(session: pytest.Session) -> None:
         elif run.records.exists():
             _save_leaks(run, "main")
             _redact(run.folder, run.redactor)
-            if not session.config.getoption(OPTION, False):
+            if not option(session.config, OPTION):
                 _write(session, run, int(session.exitstatus))
             elif leaks := _leaks(run):
                 fail(session, f"left behind: {', '.join(leaks)}")
@@ -134,9 +133,6 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         report.run.exit_status = int(session.exitstatus)
     session.config.stash[NOTES] = _hand_out(session, run, report)
-    usual = run.settings.target is Target.LAB and run.settings.profile is None
-    if run.clock and usual and complete(report):
-        timings.record("all features", run.clock.elapsed)
     latest = run.settings.reports / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to(run.folder.name)
@@ -163,11 +159,6 @@ def _hand_out(session: pytest.Session, run: Run, report: traceability.Report) ->
     if run.settings.pushgateway:
         notes.append(metrics.push(report, run.settings.pushgateway))
     return notes
-
-
-def complete(report: traceability.Report) -> bool:
-    """Whether every criterion is verified, be it by extrapolation."""
-    return {row.verdict for row in report.criteria} - {Verdict.EXTRAPOLATED} == {Verdict.VERIFIED}
 
 
 def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]:
@@ -200,7 +191,6 @@ def pytest_terminal_summary(
         console.print(f"changed, and not the suite's own: {change}", style="red", markup=False)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in report.summary.verdicts.items())
     console.print(f"\n{report.summary.criteria} criteria: {counts}", markup=False)
-    console.print(timings.table())
     for note in config.stash[NOTES]:
         console.print(note, markup=False)
     console.print(

@@ -11,6 +11,7 @@ from collections.abc import Generator
 import pytest
 from pytest_bdd.parser import Step
 
+from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import OPTION, RUN, runs_features
 
 RED = pytest.StashKey[Step]()
@@ -20,15 +21,9 @@ GREEN = "it stays green without its fault: the scenario proves nothing"
 FILE = "without-faults.md"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("acceptance", "acceptance suite")
-    help_text = "run the negative scenarios without their faults: each has to go red"
-    group.addoption("--without-faults", action="store_true", help=help_text)
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what seeds no fault."""
-    if config.getoption(OPTION):
+    if option(config, OPTION):
         others = [item for item in items if item.get_closest_marker("negative") is None]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
@@ -45,7 +40,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn the outcome round, before the records of the run see it."""
     report = yield
-    if item.config.getoption(OPTION) and report.when == "call" and not report.skipped:
+    if option(item.config, OPTION) and report.when == "call" and not report.skipped:
         if report.passed:
             report.outcome, report.longrepr = "failed", GREEN
             setattr(report, ROW, _row(item, "stays green", GREEN))

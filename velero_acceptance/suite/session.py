@@ -12,7 +12,6 @@ import pytest
 from velero_acceptance.core.redaction import Redactor
 from velero_acceptance.core.settings import Environment, Profile, Settings
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.core.waiting import Deadline
 from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.gherkin import documents
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from velero_acceptance.report.publish import Destination
     from velero_acceptance.target.clocks import Clocks
 
-OPTION = "without_faults"
+OPTION = "without-faults"
 TROUBLE = pytest.StashKey[str]()
 EVIDENCE = pytest.StashKey[Evidence]()
 
@@ -39,8 +38,6 @@ class Run:
     clocks: Clocks | None = None
     # Where the run's folder is brought to in the end.
     results: Destination | None = None
-    # Runs from the moment the target is up, so that it times the scenarios alone.
-    clock: Deadline | None = None
 
     @property
     def folder(self) -> Path:

@@ -50,10 +50,10 @@ def _exclusive(path: Path) -> frozenset[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Scenarios that wait for minutes begin first, those that need the cluster to themselves come last."""
     shares = {item: share_of(item.path, item.name) for item in items if is_scenario(item)}
-    long, alone = (
-        {share for item, share in shares.items() if item.get_closest_marker(tag)} for tag in (LONG, EXCLUSIVE)
-    )
-    items.sort(key=lambda item: (shares.get(item) in alone, shares.get(item) not in long))
+    exclusive = {item for item in shares if item.get_closest_marker(EXCLUSIVE)}
+    long = {share for item, share in shares.items() if item.get_closest_marker(LONG)}
+    alone = set(shares.values()) - {share for item, share in shares.items() if item not in exclusive}
+    items.sort(key=lambda item: (shares.get(item) in alone, shares.get(item) not in long, item in exclusive))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict
 
+from velero_acceptance.checks.statistics import lower_bound
 from velero_acceptance.drivers.kinds import Json, name_of, phase_of, time_of
 from velero_acceptance.drivers.velero import FINISHED
 
@@ -118,12 +119,7 @@ class Rate:
     @property
     def lower_bound(self) -> float:
         """The exact (Clopper-Pearson) one-sided lower bound in percent, at 95 % confidence; 0 without a trial."""
-        from scipy import stats  # takes a second, which only these scenarios need to pay
-
-        if self.total == 0:
-            return 0.0
-        test = stats.binomtest(self.succeeded, self.total, alternative="greater")
-        return 100 * float(test.proportion_ci(confidence_level=CONFIDENCE, method="exact").low)
+        return 100 * lower_bound(self.succeeded, self.total, CONFIDENCE)
 
     def still_needed(self, percent: float) -> int:
         """How many more trials, all of them successes, raise the lower bound to *percent*; 0 when it is there."""
