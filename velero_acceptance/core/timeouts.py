@@ -1,8 +1,8 @@
 """The named timeouts of the suite, in seconds: one table, overridable, scaled by one factor.
 
 ``ACCEPTANCE_TIMEOUTS='{"backup_finished": 900}'`` replaces single values,
-``ACCEPTANCE_TIMEOUT_FACTOR=3`` stretches all of them for a slow cluster. These are the limits of
-patience of the suite; what the design demands is in ``criteria/``.
+``ACCEPTANCE_TIMEOUT_FACTOR=3`` stretches all of them for a slow cluster. They only say how long the
+suite waits; the design's limits are in ``criteria/``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEFAULTS: dict[str, float] = {
     # Velero
     "backup_started": 90,
     "backup_finished": 300,
-    # Velero 1.18 looks through its queue when a backup ends, and once a minute
+    # Velero 1.18 processes its queue when a backup ends, and once a minute
     "queue_looked_through": 75,
     "restore_started": 60,
     "restore_finished": 300,
@@ -38,7 +38,7 @@ DEFAULTS: dict[str, float] = {
     "schedule_fires": 75,
     "garbage_collected": 120,
     "repository_ready": 120,
-    # From a cut of the way to S3 to the end of the backup: restic tries for about six minutes
+    # From a cut connection to S3 to the end of the backup: restic retries for about six minutes
     "uploader_gives_up": 900,
     "repository_maintained": 120,
     # Added to a wait for each gigabyte (10^9 bytes) of data of a chosen size
@@ -49,17 +49,17 @@ DEFAULTS: dict[str, float] = {
     # Prometheus
     "prometheus_call": 15,
     "metric_scraped": 45,
-    # Velero looks at its backups for the time of the last success once a minute
+    # Velero updates its metric of the last success once a minute
     "alert_changes": 150,
-    # MinIO counts what a bucket holds once a minute, and tells of it a minute later
+    # MinIO measures a bucket once a minute, and reports it a minute later
     "usage_counted": 180,
     # Flux
     "flux_reconciled": 120,
     "deployed": 300,
     "secret_rotated": 240,
-    # What is logged is read a moment later
+    # From a log line to its copy in the suite
     "log_followed": 5,
-    # How long nothing must happen for it to count as not happening
+    # How long to watch before concluding that something does not happen
     "quiet": 12,
     # The lab
     "lab_process_started": 10,
@@ -73,26 +73,26 @@ DEFAULTS: dict[str, float] = {
     "lab_kubectl_call": 60,
     "kind_engine_ready": 30,
     "kind_call": 300,
-    # The suite's own order: scenarios that must have the cluster to themselves
+    # Scenarios that must have the cluster to themselves, and workers that clean up
     "exclusive_use": 900,
     "workers_cleaned_up": 300,
 }
 
 
 def seconds(name: str) -> float:
-    """The timeout called *name* by the environment as it is now; for code that is handed no table."""
+    """The timeout *name* from the environment; for code that has no table."""
     return Timeouts.from_environment()[name]
 
 
 class Timeouts(Mapping[str, float]):
-    """Seconds by name. Asking for an unknown name is an error of the suite, not a default."""
+    """Seconds by name; an unknown name is a KeyError."""
 
     def __init__(self, overrides: Mapping[str, float] | None = None, factor: float = 1.0) -> None:
         self._values = {name: value * factor for name, value in {**DEFAULTS, **(overrides or {})}.items()}
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] = os.environ) -> Timeouts:
-        """The table with the environment's changes; raises Refusal for a wrong one."""
+        """The table with the environment's overrides; raises Refusal for an invalid one."""
         try:
             factor = float(environment.get("ACCEPTANCE_TIMEOUT_FACTOR", "1"))
             overrides = json.loads(environment.get("ACCEPTANCE_TIMEOUTS", "{}"))
