@@ -93,7 +93,7 @@ def test_another_uploader_than_the_deployed_one_is_refused() -> None:
 
 def test_an_upgrade_that_a_killed_run_left_behind_is_refused() -> None:
     cluster = cast(Kubernetes, Cluster(server("velero/velero:v1.18.3")))
-    with pytest.raises(Refusal, match=r"made with restic and backs up with kopia.*acceptance sweep"):
+    with pytest.raises(Refusal, match=r"brought up with restic and backs up with kopia.*acceptance sweep"):
         with_uploader(environment(target=Target.LAB, oracle=NOWHERE), cluster, None)
 
 

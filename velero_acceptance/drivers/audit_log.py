@@ -1,4 +1,4 @@
-"""The API server's audit log: who asked for what."""
+"""The API server's audit log: who made which request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from velero_acceptance.drivers.kinds import Kind
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the API server carried out: the user, and the program by its own words."""
+    """A request that the API server carried out: the user, and the user agent."""
 
     user: str
     agent: str

@@ -83,7 +83,7 @@ def labels_of(item: Json) -> dict[str, str]:
 
 
 def phase_of(item: Json | None) -> str:
-    """``status.phase``; empty for an object that has none yet, or does not exist."""
+    """``status.phase``; empty for an object without one, or that does not exist."""
     return str(((item or {}).get("status") or {}).get("phase") or "")
 
 

@@ -7,9 +7,7 @@ between is missed; a watch that the server ends or that has expired (410) starts
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -24,13 +22,14 @@ from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import program
+from velero_acceptance.core.programs import ExecResult, execute
 from velero_acceptance.core.waiting import Deadline, first
 from velero_acceptance.drivers.kinds import POD, SERVICE_ACCOUNT, Json, Kind, name_of
 
 T = TypeVar("T")
-# A watch is ended by the server after this many seconds, and then resumed.
+# The server ends a watch after this many seconds, and it is resumed.
 WATCH_SECONDS = 60
-# By this name the API server remembers what the suite has written.
+# The API server records the suite's writes under this name.
 FIELD_MANAGER = "velero-acceptance"
 WRITES = frozenset({"POST", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
@@ -60,21 +59,6 @@ transient_retry = tenacity.retry(
     wait=tenacity.wait_exponential(multiplier=0.2, max=2),
     reraise=True,
 )
-
-
-@dataclass(frozen=True)
-class ExecResult:
-    """What a command in a pod printed and returned."""
-
-    stdout: bytes
-    stderr: str
-    code: int
-
-    def checked(self, what: str) -> bytes:
-        """Standard output, when the command succeeded; else AcceptanceError with its words."""
-        if self.code != 0:
-            raise AcceptanceError(f"{what} ended with exit code {self.code}: {self.stderr.strip()[-500:]}")
-        return self.stdout
 
 
 class Kubernetes:
@@ -120,7 +104,7 @@ class Kubernetes:
         return self._list(kind, namespace, labels, fields)[0]
 
     def create(self, kind: Kind, body: Json, namespace: str | None = None) -> Json:
-        """Create an object. One of that name being there already is an error, never adopted."""
+        """Create an object. It is an error when one of that name exists; it is never adopted."""
         content = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
         return self._json("POST", kind.path(namespace or body["metadata"].get("namespace")), body=content)
 
@@ -129,7 +113,7 @@ class Kubernetes:
         return self._json("PATCH", kind.path(namespace, name), body=change, content=MERGE_PATCH)
 
     def delete(self, kind: Kind, name: str, namespace: str | None = None, *, grace: int | None = None) -> None:
-        """Ask for an object's deletion; one that is gone already is fine."""
+        """Ask for an object's deletion; it may be gone already."""
         query = {} if grace is None else {"gracePeriodSeconds": str(grace)}
         try:
             self._json("DELETE", kind.path(namespace, name), query={**query, "propagationPolicy": "Background"})
@@ -138,9 +122,9 @@ class Kubernetes:
                 raise
 
     def listable_kinds(self, away: dict[str, str] | None = None) -> list[Kind]:
-        """Every kind that can be listed, each in the version that its group prefers.
+        """Every kind that can be listed, each in its group's preferred version.
 
-        A group whose server is away is an error, or else an entry of *away* with the reason.
+        A group whose server cannot be reached is an error or, if *away* is given, an entry there with the reason.
         """
         groups = self._json("GET", "/apis")["groups"]
         versions = [("", "v1"), *((group["name"], group["preferredVersion"]["version"]) for group in groups)]
@@ -173,7 +157,7 @@ class Kubernetes:
         return answer.status_code
 
     def token(self, account: str, namespace: str) -> SecretStr:
-        """A real token of a service account, good for ten minutes, the shortest time there is."""
+        """A real token of a service account, valid for ten minutes, the shortest time that Kubernetes allows."""
         path = f"{SERVICE_ACCOUNT.path(namespace, account)}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
         return SecretStr(self._json("POST", path, body=body)["status"]["token"])
@@ -184,11 +168,11 @@ class Kubernetes:
 
     @transient_retry
     def server_time(self) -> datetime:
-        """The API server's clock, in whole seconds, as its answer to the cheapest question says."""
+        """The API server's clock in whole seconds, from the date of an answer."""
         return parsedate_to_datetime(self._call("GET", "/version").headers["Date"])
 
     def text(self, path: str) -> str:
-        """What a path of the API server answers, e.g. one that it passes on to a node or a pod."""
+        """The answer of the API server for a path, e.g. one that it proxies to a node or a pod."""
         return str(self._call("GET", path).data.decode(errors="replace"))
 
     # -- watching ------------------------------------------------------------------------
@@ -272,18 +256,11 @@ class Kubernetes:
             response.close()
 
     def execute(self, pod: str, namespace: str, container: str, *command: str, timeout: float) -> ExecResult:
-        """Run a command in a container, by kubectl: it reports output and exit code reliably."""
-        kubectl = [str(program("kubectl")), f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null"]
-        if self.context:
-            kubectl.append(f"--context={self.context}")
-        call = [*kubectl, "exec", f"--namespace={namespace}", pod, f"--container={container}"]
-        try:
-            done = subprocess.run([*call, "--", *command], capture_output=True, timeout=timeout)
-        except subprocess.TimeoutExpired:
-            raise AcceptanceError(
-                f"{' '.join(command)} in {namespace}/{pod} did not end within {timeout:.0f} s"
-            ) from None
-        return ExecResult(done.stdout, done.stderr.decode(errors="replace"), done.returncode)
+        """Run a command in a container by kubectl, which reports output and exit code reliably."""
+        context = [f"--context={self.context}"] if self.context else []
+        flags = [f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null", *context, f"--namespace={namespace}"]
+        call = (*flags, "exec", pod, f"--container={container}", "--", *command)
+        return execute(program("kubectl"), *call, timeout=timeout, what=f"{' '.join(command)} in {namespace}/{pod}")
 
     # -- calls ---------------------------------------------------------------------------
 
@@ -313,7 +290,7 @@ class Kubernetes:
                     raise error(int(status.get("code", 0)), f"watching {kind.plural}: {status.get('message')}")
                 yield event
         except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError):
-            return  # a connection that went silent or broke: resume from the last version seen
+            return  # the connection went silent or broke: resume from the last version seen
 
     @transient_retry
     def _json(

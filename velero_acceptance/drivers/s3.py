@@ -1,4 +1,4 @@
-"""The bucket, looked into with boto3 past any injected fault."""
+"""The bucket, read with boto3 past any injected fault."""
 
 from __future__ import annotations
 
@@ -28,16 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BucketState:
-    """How a bucket is set up. *created* is S3's own date, where it can be seen."""
+    """The settings of a bucket. *created* is S3's own date; None where it cannot be seen."""
 
     created: datetime | None
-    versioning: str  # Enabled, Suspended, or empty: it was never on
+    versioning: str  # Enabled, Suspended, or empty: never enabled
     lifecycle_rules: int
 
     @property
     def as_designed(self) -> bool:
-        """Versioning off and no lifecycle rule: nothing but Velero decides what is kept."""
+        """Versioning off and no lifecycle rule: only Velero decides what is kept."""
         return self.versioning == "" and self.lifecycle_rules == 0
+
+
+def credentials_file(access_key: str, secret_key: str) -> str:
+    """An AWS credentials file, as Velero reads it."""
+    return f"[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n"
 
 
 def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
@@ -61,7 +66,7 @@ def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
 def requests_allowed(access: S3Access, bucket: str, *, call_seconds: float) -> list[str]:
     """The S3 calls on *bucket* that these credentials may make, of list, read, write and delete.
 
-    Nothing stays: what could be written is deleted again.
+    An object that could be written is deleted again.
     """
     client, key = client_of(access, call_seconds=call_seconds), "velero-acceptance-probe"
     calls: dict[str, Callable[[], object]] = {
@@ -74,7 +79,7 @@ def requests_allowed(access: S3Access, bucket: str, *, call_seconds: float) -> l
 
 
 def may_make_bucket(access: S3Access, name: str, *, call_seconds: float) -> bool:
-    """Whether these credentials may make a bucket; one that was made is removed again."""
+    """Whether these credentials may create a bucket; it is removed again."""
     client = client_of(access, call_seconds=call_seconds)
     if _denied(lambda: client.create_bucket(Bucket=name)):
         return False
@@ -83,7 +88,7 @@ def may_make_bucket(access: S3Access, name: str, *, call_seconds: float) -> bool
 
 
 def plain_status(access: S3Access, bucket: str, *, call_seconds: float) -> int | None:
-    """The status of a request in plain HTTP, with a (worthless) signature; None: the connection was ended."""
+    """The status of a request in plain HTTP, with a (worthless) signature; None if the connection was closed."""
     where = urlsplit(access.endpoint).netloc
     try:
         url = f"http://{where}/{bucket}?X-Amz-Signature=none"
@@ -98,20 +103,20 @@ def _denied(call: Callable[[], object]) -> bool:
     except ClientError as error:
         if error.response["Error"]["Code"] in ("AccessDenied", "403"):
             return True
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):  # allowed, only nothing there
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):  # allowed, but there is no such object
             return False
-        raise AcceptanceError(f"S3 answers neither yes nor no: {error}") from None
+        raise AcceptanceError(f"S3 neither allows nor denies a call: {error}") from None
     except BotoCoreError as error:
-        raise AcceptanceError(f"S3 cannot be asked: {error}") from None
+        raise AcceptanceError(f"S3 does not answer: {error}") from None
     return False
 
 
 @contextmanager
 def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator[S3Client]:
-    """A new bucket, removed at the end; raises AcceptanceError without the right."""
+    """A new bucket, removed at the end; raises AcceptanceError when the credentials may not create it."""
     client = client_of(access, call_seconds=call_seconds)
     if _denied(lambda: client.create_bucket(Bucket=name)):
-        raise AcceptanceError("the suite's credentials may not make a bucket")
+        raise AcceptanceError("the suite's credentials may not create a bucket")
     try:
         yield client
     finally:
@@ -119,7 +124,7 @@ def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator
 
 
 def break_design(client: S3Client, name: str) -> None:
-    """Give a bucket versions and a lifecycle rule."""
+    """Enable versioning on a bucket and give it a lifecycle rule."""
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
@@ -144,7 +149,7 @@ class Bucket:
             raise Refusal(f"S3 at {access.endpoint} cannot be reached: {error}") from None
 
     def state(self) -> BucketState:
-        """How the bucket is set up."""
+        """The settings of the bucket."""
         try:
             rules = len(self._client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"])
         except ClientError as error:
@@ -184,10 +189,6 @@ class Bucket:
         except (ClientError, BotoCoreError) as error:
             raise AcceptanceError(f"the keys of {self.name} cannot be listed: {error}") from None
 
-    def top_level(self, prefix: str) -> set[str]:
-        """The names directly below *prefix*."""
-        return {key.removeprefix(prefix).partition("/")[0] for key in self.keys(prefix)}
-
     def get(self, key: str) -> bytes:
         """An object's content; raises AcceptanceError when it does not exist."""
         try:
@@ -196,7 +197,7 @@ class Bucket:
             raise AcceptanceError(f"s3://{self.name}/{key} does not exist") from None
 
     def members(self, key: str) -> list[str]:
-        """The names in an object that is a .tar.gz; raises ValueError when it cannot be read."""
+        """The names in a .tar.gz object; raises ValueError when it cannot be read."""
         try:
             with tarfile.open(fileobj=io.BytesIO(self.read(key))) as archive:
                 return archive.getnames()
@@ -204,7 +205,7 @@ class Bucket:
             raise ValueError(f"{key} is no archive: {error}") from None
 
     def read(self, key: str) -> bytes:
-        """An object's content, unpacked if its name ends in .gz; raises ValueError when it cannot be."""
+        """An object's content, unpacked if its name ends in .gz; raises ValueError when that fails."""
         content = self.get(key)
         if not key.endswith(".gz"):
             return content
@@ -214,11 +215,11 @@ class Bucket:
             raise ValueError(f"{key} is no gzip file: {error}") from None
 
     def json(self, key: str) -> Any:
-        """An object's content as JSON; raises ValueError when it is none."""
+        """An object's content as JSON; raises ValueError when it is not JSON."""
         return json.loads(self.read(key))
 
     def problem(self, key: str) -> Exception | None:
-        """Why an object cannot be read as what its name says (gzip, tar, JSON); None when it can."""
+        """Why an object cannot be read in the format of its name (gzip, tar, JSON); None when it can."""
         try:
             content = self.read(key)
             if key.endswith(".tar.gz"):
@@ -246,8 +247,8 @@ class Bucket:
         return len(keys)
 
     def incomplete_uploads(self) -> list[str] | None:
-        """Keys of multipart uploads that were started and neither completed nor aborted; None: not to be seen."""
-        # Without a prefix, which MinIO would take for a whole key.
+        """Keys of multipart uploads that are neither completed nor aborted; None where they may not be listed."""
+        # Without a prefix, which MinIO takes for a whole key.
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name)
         try:
             return [upload["Key"] for page in pages for upload in page.get("Uploads", [])]
