@@ -72,7 +72,7 @@ def test_what_says_nothing_predicts_nothing(found: list[Point], says: str) -> No
 
 def test_a_prediction_shows_where_it_comes_from() -> None:
     shown = predict(points((1, 20), (2, 40), (4, 80), beside=5), 10).table()
-    assert "1.000 GB    20.00 s, and 5.00 s beside" in shown
+    assert "1.000 GB    20.00 s, and 5.00 s of overhead" in shown
     assert "10.000 GB  205 s predicted, 95% interval 205 to 205 s" in shown
 
 

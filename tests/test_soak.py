@@ -78,7 +78,7 @@ def test_without_a_state_it_begins(tmp_path: Path) -> None:
 def test_a_damaged_state_is_one_sentence(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "soak.json"
     path.write_bytes(content)
-    with pytest.raises(Refusal, match=r"soak\.json is damaged: remove it, and the soak begins anew"):
+    with pytest.raises(Refusal, match=r"soak\.json is damaged, or of another version: remove it to start a new soak"):
         resume(path, "c1", hours=1)
     assert path.read_bytes() == content
 

@@ -50,5 +50,5 @@ def execute(
     except subprocess.TimeoutExpired:
         raise AcceptanceError(f"{what} did not end within {timeout:.0f} s") from None
     except OSError as error:
-        raise AcceptanceError(f"{what} cannot be run: {error.strerror}") from None
+        raise AcceptanceError(f"{command[0]} cannot be run: {error.strerror}") from None
     return ExecResult(done.stdout, done.stderr.decode(errors="replace"), done.returncode)

@@ -10,21 +10,8 @@ from datetime import datetime
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import Deadline, WaitTimedOut
-from velero_acceptance.drivers.kinds import (
-    BACKUP,
-    BACKUP_REPOSITORY,
-    DELETE_BACKUP_REQUEST,
-    POD_VOLUME_BACKUP,
-    POD_VOLUME_RESTORE,
-    RESTORE,
-    SCHEDULE,
-    Json,
-    Kind,
-    labels_of,
-    name_of,
-    phase_of,
-    time_of,
-)
+from velero_acceptance.drivers import kinds
+from velero_acceptance.drivers.kinds import Json, Kind, labels_of, name_of, phase_of, time_of
 from velero_acceptance.drivers.velero_server import VeleroServer
 
 # Canceled: only volumes, from Velero 1.17 on.
@@ -121,19 +108,21 @@ class Velero(VeleroServer):
 
     def backup(self, name: str, *, labels: Mapping[str, str], **spec: object) -> Operation:
         """Create a Backup and watch it until it ends, in whatever phase."""
-        return self._follow(BACKUP, name, labels, {"storageLocation": self.location_name, **spec}, "backup_finished")
+        return self._follow(
+            kinds.BACKUP, name, labels, {"storageLocation": self.location_name, **spec}, "backup_finished"
+        )
 
     def create_backup(
         self, name: str, *, labels: Mapping[str, str], volume_timeout: str | None = None, **spec: object
     ) -> Json:
         """Create a Backup without waiting. *volume_timeout*: how long Velero waits for its volumes."""
         annotations = {VOLUME_TIMEOUT: volume_timeout} if volume_timeout else {}
-        return self._create(BACKUP, name, labels, {"storageLocation": self.location_name, **spec}, annotations)
+        return self._create(kinds.BACKUP, name, labels, {"storageLocation": self.location_name, **spec}, annotations)
 
     def follow_backup(self, name: str) -> Operation:
         """Watch an existing Backup until it ends; its times count from now."""
         deadline = Deadline(self._timeouts["backup_finished"])
-        states = self._kubernetes.watch(BACKUP, self.namespace, fields=f"metadata.name={name}", deadline=deadline)
+        states = self._kubernetes.watch(kinds.BACKUP, self.namespace, fields=f"metadata.name={name}", deadline=deadline)
         return _to_the_end(f"Backup {name}", (state.get(name) for state in states), deadline)
 
     def wait_started(self, name: str) -> None:
@@ -148,11 +137,11 @@ class Velero(VeleroServer):
 
     def find_backup(self, name: str) -> Json | None:
         """A Backup as it is now; None when there is none."""
-        return self._kubernetes.get(BACKUP, name, self.namespace)
+        return self._kubernetes.get(kinds.BACKUP, name, self.namespace)
 
     def restore(self, name: str, *, labels: Mapping[str, str], backup: str, **spec: object) -> Operation:
         """Create a Restore and watch it until it ends. Completed does not prove the data: look at the pods."""
-        return self._follow(RESTORE, name, labels, {"backupName": backup, **spec}, "restore_finished")
+        return self._follow(kinds.RESTORE, name, labels, {"backupName": backup, **spec}, "restore_finished")
 
     def delete_backup(self, name: str) -> None:
         """Ask Velero to delete a backup and its data in S3, as `velero backup delete` does."""
@@ -160,14 +149,14 @@ class Velero(VeleroServer):
         if item is None:
             return
         if phase_of(item) == "FailedValidation":  # it has nothing in S3, and its location may not exist
-            self._kubernetes.delete(BACKUP, name, self.namespace)
+            self._kubernetes.delete(kinds.BACKUP, name, self.namespace)
             return
         metadata = {
             "generateName": f"{name}-",
             "namespace": self.namespace,
             "labels": {BACKUP_LABEL: name, "velero.io/backup-uid": item["metadata"]["uid"]},
         }
-        self._kubernetes.create(DELETE_BACKUP_REQUEST, {"metadata": metadata, "spec": {"backupName": name}})
+        self._kubernetes.create(kinds.DELETE_BACKUP_REQUEST, {"metadata": metadata, "spec": {"backupName": name}})
 
     def wait_synced(self, backup: str) -> float:
         """Wait until Velero has created the object of a backup in the bucket; return the seconds waited."""
@@ -178,43 +167,43 @@ class Velero(VeleroServer):
 
     def volume_backups(self, backup: str) -> list[Json]:
         """The PodVolumeBackups of a backup."""
-        return self._kubernetes.list_all(POD_VOLUME_BACKUP, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
+        return self._kubernetes.list_all(kinds.POD_VOLUME_BACKUP, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
 
     def volume_restores(self, restore: str) -> list[Json]:
         """The PodVolumeRestores of a restore."""
-        return self._kubernetes.list_all(POD_VOLUME_RESTORE, self.namespace, labels=f"{RESTORE_LABEL}={restore}")
+        return self._kubernetes.list_all(kinds.POD_VOLUME_RESTORE, self.namespace, labels=f"{RESTORE_LABEL}={restore}")
 
     def repositories(self, volume_namespace: str) -> list[Json]:
         """The BackupRepositories of a namespace's volumes."""
         label = f"{VOLUME_NAMESPACE_LABEL}={volume_namespace}"
-        return self._kubernetes.list_all(BACKUP_REPOSITORY, self.namespace, labels=label)
+        return self._kubernetes.list_all(kinds.BACKUP_REPOSITORY, self.namespace, labels=label)
 
     def expire(self, backup: str, at: str) -> None:
         """Move a backup's expiration (a time accelerator; the CRD has no status subresource)."""
-        self._kubernetes.patch(BACKUP, backup, self.namespace, {"status": {"expiration": at}})
+        self._kubernetes.patch(kinds.BACKUP, backup, self.namespace, {"status": {"expiration": at}})
 
     def finish_at(self, backup: str, at: str) -> None:
         """Move the completion of a backup (a time accelerator)."""
-        self._kubernetes.patch(BACKUP, backup, self.namespace, {"status": {"completionTimestamp": at}})
+        self._kubernetes.patch(kinds.BACKUP, backup, self.namespace, {"status": {"completionTimestamp": at}})
 
     # -- schedules -----------------------------------------------------------------------
 
     def schedule(self, name: str) -> Json:
-        return self._kubernetes.require(SCHEDULE, name, self.namespace)
+        return self._kubernetes.require(kinds.SCHEDULE, name, self.namespace)
 
     def create_schedule(self, name: str, *, labels: Mapping[str, str], spec: Json, last_backup: str) -> Json:
         """Create a Schedule whose last run is *last_backup* (a time accelerator)."""
         metadata = {"name": name, "namespace": self.namespace, "labels": dict(labels)}
         body = {"metadata": metadata, "spec": spec, "status": {"lastBackup": last_backup}}
-        return self._kubernetes.create(SCHEDULE, body)
+        return self._kubernetes.create(kinds.SCHEDULE, body)
 
     def pretend_last_run(self, schedule: str, at: str) -> None:
         """Move the last run of a Schedule (a time accelerator)."""
-        self._kubernetes.patch(SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
+        self._kubernetes.patch(kinds.SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
 
     def newest_completed(self, labels: str) -> Operation | None:
         """The backup with *labels* that was completed last; None when there is none."""
-        found = self._kubernetes.list_all(BACKUP, self.namespace, labels=labels)
+        found = self._kubernetes.list_all(kinds.BACKUP, self.namespace, labels=labels)
         done = [Operation(item) for item in found if phase_of(item) == "Completed"]
         return max(done, key=lambda backup: backup.finished, default=None)
 
@@ -230,14 +219,14 @@ class Velero(VeleroServer):
     def edit_schedule(self, name: str, spec: Json, *, last_backup: str | None = None) -> None:
         """Merge *spec* into a Schedule's: Velero checks a changed schedule immediately, not at its next tick."""
         status = {"status": {"lastBackup": last_backup}} if last_backup else {}
-        self._kubernetes.patch(SCHEDULE, name, self.namespace, {"spec": spec, **status})
+        self._kubernetes.patch(kinds.SCHEDULE, name, self.namespace, {"spec": spec, **status})
 
     def label_backup(self, name: str, labels: Mapping[str, str]) -> None:
         """Add *labels* to a backup that Velero made from a schedule."""
-        self._kubernetes.patch(BACKUP, name, self.namespace, {"metadata": {"labels": dict(labels)}})
+        self._kubernetes.patch(kinds.BACKUP, name, self.namespace, {"metadata": {"labels": dict(labels)}})
 
     def scheduled_backups(self, schedule: str) -> list[Json]:
-        return self._kubernetes.list_all(BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
+        return self._kubernetes.list_all(kinds.BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
 
     def wait_scheduled(self, schedule: str, known: set[str]) -> tuple[Json, float]:
         """Wait for a backup of *schedule* that is not in *known*; return it and the seconds waited."""
@@ -247,7 +236,7 @@ class Velero(VeleroServer):
             return [item for item in items if name_of(item) not in known]
 
         found = self._kubernetes.wait_all(
-            BACKUP,
+            kinds.BACKUP,
             self.namespace,
             labels=f"{SCHEDULE_LABEL}={schedule}",
             until=lambda items: bool(fresh(items)),
@@ -276,7 +265,7 @@ class Velero(VeleroServer):
     def wait_deletion_requested(self, backup: str) -> Json:
         """Wait for a DeleteBackupRequest for a backup; return it."""
         found = self._kubernetes.wait_all(
-            DELETE_BACKUP_REQUEST,
+            kinds.DELETE_BACKUP_REQUEST,
             self.namespace,
             labels=f"{BACKUP_LABEL}={backup}",
             until=bool,
@@ -287,7 +276,9 @@ class Velero(VeleroServer):
 
     def is_collected(self, backup: str) -> bool:
         """Whether there is a request to delete a backup, or the log calls it expired."""
-        requests = self._kubernetes.list_all(DELETE_BACKUP_REQUEST, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
+        requests = self._kubernetes.list_all(
+            kinds.DELETE_BACKUP_REQUEST, self.namespace, labels=f"{BACKUP_LABEL}={backup}"
+        )
         return bool(requests or self.log_lines(backup, "expired"))
 
     # -- watching ------------------------------------------------------------------------
@@ -316,7 +307,7 @@ class Velero(VeleroServer):
         terminal: Callable[[Json | None], str | None] = lambda _: None,
     ) -> None:
         self._kubernetes.wait(
-            BACKUP, name, self.namespace, until=until, event=event, timeout=timeout, terminal=terminal
+            kinds.BACKUP, name, self.namespace, until=until, event=event, timeout=timeout, terminal=terminal
         )
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.drivers.kinds import POD, is_ready, name_of
-
-if TYPE_CHECKING:
-    from velero_acceptance.drivers.kubernetes import Kubernetes
-    from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.velero import Velero
 
 PORT = 8085
 # velero, pkg/metrics/metrics.go: a failed backup counts in exactly one of them, by its phase.

@@ -6,30 +6,14 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import FAULT
+from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import poll
-from velero_acceptance.drivers.kinds import (
-    DAEMON_SET,
-    DELETE_BACKUP_REQUEST,
-    DEPLOYMENT,
-    POD,
-    STORAGE_LOCATION,
-    Json,
-    Kind,
-    is_ready,
-    is_rolled_out,
-    labels_of,
-    name_of,
-    phase_of,
-    time_of,
-)
-
-if TYPE_CHECKING:
-    from velero_acceptance.core.timeouts import Timeouts
-    from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers import kinds
+from velero_acceptance.drivers.kinds import Json, Kind, is_ready, is_rolled_out, labels_of, name_of, phase_of, time_of
+from velero_acceptance.drivers.kubernetes import Kubernetes
 
 # Names that Velero itself relies on: it takes its own image from the Deployment of this name.
 SERVER, AGENT = "velero", "node-agent"
@@ -53,7 +37,7 @@ class VeleroServer:
 
     def deployment(self) -> Json:
         """The Deployment of the server; raises AcceptanceError when there is none."""
-        return self._kubernetes.require(DEPLOYMENT, SERVER, self.namespace)
+        return self._kubernetes.require(kinds.DEPLOYMENT, SERVER, self.namespace)
 
     def argument(self, flag: str, default: str) -> str:
         """The value of the server's argument *flag* (``--…``); *default* when it is not given."""
@@ -66,7 +50,7 @@ class VeleroServer:
         return default
 
     def location(self) -> Json:
-        return self._kubernetes.require(STORAGE_LOCATION, self.location_name, self.namespace)
+        return self._kubernetes.require(kinds.STORAGE_LOCATION, self.location_name, self.namespace)
 
     def wait_location(self, phase: str, *, validated_after: datetime | None = None) -> Json:
         """Wait until the location is in *phase* by a validation later than *validated_after*; return it."""
@@ -78,7 +62,7 @@ class VeleroServer:
             return validated_after is None or (validated is not None and time_of(validated) > validated_after)
 
         event = f"the location {self.location_name} is {phase}" + (" by a new validation" if validated_after else "")
-        return self._wait(STORAGE_LOCATION, self.location_name, there, event, self._timeouts["location_phase"])
+        return self._wait(kinds.STORAGE_LOCATION, self.location_name, there, event, self._timeouts["location_phase"])
 
     def wait_healthy(self) -> None:
         """Wait until the location is Available, and server and node-agents are ready."""
@@ -89,7 +73,7 @@ class VeleroServer:
     def wait_agents(self, until: Callable[[Json], bool], event: str, timeout: str) -> None:
         """Wait until node-agent is rolled out to every node that wants it, by a DaemonSet that satisfies *until*."""
         self._wait(
-            DAEMON_SET,
+            kinds.DAEMON_SET,
             AGENT,
             lambda item: item is not None and is_rolled_out(item) and until(item),
             event,
@@ -98,22 +82,24 @@ class VeleroServer:
 
     def set_access(self, mode: str | None) -> None:
         """Make the location ``ReadOnly`` or ``ReadWrite``; None for Velero's default."""
-        self._kubernetes.patch(STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}})
+        self._kubernetes.patch(
+            kinds.STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}}
+        )
 
     def server_pods(self) -> list[Json]:
         """Pods of the Velero server."""
-        return self._kubernetes.list_all(POD, self.namespace, labels=self.server_selector)
+        return self._kubernetes.list_all(kinds.POD, self.namespace, labels=self.server_selector)
 
     def agent_pods(self) -> list[Json]:
         """Pods of node-agent."""
-        return self._kubernetes.list_all(POD, self.namespace, labels=f"name={AGENT}")
+        return self._kubernetes.list_all(kinds.POD, self.namespace, labels=f"name={AGENT}")
 
     def restart(self) -> Json:
         """Delete the server's pod, wait until a new one is ready, and return that."""
         self.wait_deletions()
         old = {item["metadata"]["uid"] for item in self.server_pods()}
         for item in self.server_pods():
-            self._kubernetes.delete(POD, name_of(item), self.namespace, grace=1)
+            self._kubernetes.delete(kinds.POD, name_of(item), self.namespace, grace=1)
 
         def fresh(items: list[Json]) -> list[Json]:
             return [item for item in items if item["metadata"]["uid"] not in old and is_ready(item)]
@@ -128,7 +114,7 @@ class VeleroServer:
 
     def start(self) -> bool:
         """Start a server that :meth:`stop` stopped, and wait until it is healthy; return whether there was one."""
-        found = self._kubernetes.get(DEPLOYMENT, SERVER, self.namespace)
+        found = self._kubernetes.get(kinds.DEPLOYMENT, SERVER, self.namespace)
         if found is None or FAULT not in labels_of(found):
             return False
         self._scale(1, None)
@@ -138,7 +124,7 @@ class VeleroServer:
     def wait_deletions(self) -> None:
         """Wait until Velero deletes no backup: a deletion that a restart interrupts is never resumed."""
         self._kubernetes.wait_all(
-            DELETE_BACKUP_REQUEST,
+            kinds.DELETE_BACKUP_REQUEST,
             self.namespace,
             until=lambda requests: not any(phase_of(request) in ("", "New", "InProgress") for request in requests),
             event="Velero deletes no backup",
@@ -199,7 +185,7 @@ class VeleroServer:
     def wait_frequency(self, frequency: str, *, timeout: float) -> None:
         """Wait until the location is to be validated every *frequency*."""
         self._wait(
-            STORAGE_LOCATION,
+            kinds.STORAGE_LOCATION,
             self.location_name,
             lambda item: item is not None and item["spec"].get("validationFrequency") == frequency,
             f"the location is validated every {frequency}",
@@ -208,7 +194,7 @@ class VeleroServer:
 
     def _scale(self, replicas: int, owner: str | None) -> None:
         change = {"metadata": {"labels": {FAULT: owner}}, "spec": {"replicas": replicas}}
-        self._kubernetes.patch(DEPLOYMENT, SERVER, self.namespace, change)
+        self._kubernetes.patch(kinds.DEPLOYMENT, SERVER, self.namespace, change)
 
     def _wait(self, kind: Kind, name: str, until: Callable[[Json | None], bool], event: str, timeout: float) -> Json:
         """Wait for an object of Velero's namespace that satisfies *until*, which None does not; return it."""
@@ -221,7 +207,7 @@ class VeleroServer:
     ) -> list[Json]:
         """Wait until the server's pods satisfy *until*; return them."""
         return self._kubernetes.wait_all(
-            POD,
+            kinds.POD,
             self.namespace,
             labels=self.server_selector,
             until=until,

@@ -5,15 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import Deadline, poll
 from velero_acceptance.drivers.kinds import POD_VOLUME_BACKUP, POD_VOLUME_RESTORE, Json, Kind, phase_of
+from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import BACKUP_LABEL, FINISHED, RESTORE_LABEL
-
-if TYPE_CHECKING:
-    from velero_acceptance.drivers.kubernetes import Kubernetes
 
 LABELS = {POD_VOLUME_BACKUP: BACKUP_LABEL, POD_VOLUME_RESTORE: RESTORE_LABEL}
 # How late the last change of a volume may arrive after its backup or restore has ended.

@@ -20,19 +20,8 @@ import yaml
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.redaction import Redactor
 from velero_acceptance.core.waiting import Deadline
-from velero_acceptance.drivers.kinds import (
-    BACKUP,
-    CLAIM,
-    EVENT,
-    POD,
-    POD_VOLUME_BACKUP,
-    POD_VOLUME_RESTORE,
-    RESTORE,
-    STORAGE_LOCATION,
-    Kind,
-    name_of,
-    time_of,
-)
+from velero_acceptance.drivers import kinds
+from velero_acceptance.drivers.kinds import Kind, name_of, time_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.evidence.recorder import Evidence
@@ -75,7 +64,7 @@ class LogStreams:
 
     def _watch(self) -> None:
         try:
-            for pods in self._kubernetes.watch(POD, self._namespace, deadline=Deadline(STREAM_SECONDS)):
+            for pods in self._kubernetes.watch(kinds.POD, self._namespace, deadline=Deadline(STREAM_SECONDS)):
                 if self._stopped.is_set():
                     return
                 for pod in pods.values():
@@ -126,9 +115,16 @@ def collect(
 ) -> None:
     """Attach a bundle to the scenario: objects and events of its namespaces, Velero's objects, keys."""
     for namespace in namespaces:
-        for kind in (POD, CLAIM, EVENT):
+        for kind in (kinds.POD, kinds.CLAIM, kinds.EVENT):
             _part(evidence, f"{namespace}-{kind.plural}.yaml", partial(_dump, kubernetes, kind, namespace))
-    for kind in (BACKUP, RESTORE, POD_VOLUME_BACKUP, POD_VOLUME_RESTORE, STORAGE_LOCATION, POD):
+    for kind in (
+        kinds.BACKUP,
+        kinds.RESTORE,
+        kinds.POD_VOLUME_BACKUP,
+        kinds.POD_VOLUME_RESTORE,
+        kinds.STORAGE_LOCATION,
+        kinds.POD,
+    ):
         _part(evidence, f"velero-{kind.plural}.yaml", partial(_dump, kubernetes, kind, velero))
     _part(evidence, "s3-keys.json", lambda: json.dumps(bucket.keys(prefix), indent=1))
 

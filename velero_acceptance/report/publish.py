@@ -8,17 +8,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
-from velero_acceptance.core.settings import S3Access, Settings
+from velero_acceptance.core.settings import Environment, S3Access, Settings
 from velero_acceptance.drivers.s3 import client_of
 from velero_acceptance.report.folders import JSON
-
-if TYPE_CHECKING:
-    from velero_acceptance.core.settings import Environment
 
 ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[^/\s@]+)*)/?")
 AT_ONCE = 4

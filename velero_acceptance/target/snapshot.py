@@ -9,28 +9,15 @@ from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from velero_acceptance.core.naming import RUN_LABEL, is_suite_object
-from velero_acceptance.drivers.kinds import (
-    BACKUP,
-    BACKUP_REPOSITORY,
-    NAMESPACE,
-    RESTORE,
-    SCHEDULE,
-    Json,
-    Kind,
-    labels_of,
-    name_of,
-    time_of,
-)
-from velero_acceptance.drivers.kubernetes import FIELD_MANAGER, ApiError
+from velero_acceptance.core.settings import Environment
+from velero_acceptance.drivers import kinds
+from velero_acceptance.drivers.kinds import Json, Kind, labels_of, name_of, time_of
+from velero_acceptance.drivers.kubernetes import FIELD_MANAGER, ApiError, Kubernetes
+from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import SCHEDULE_LABEL
-
-if TYPE_CHECKING:
-    from velero_acceptance.core.settings import Environment
-    from velero_acceptance.drivers.kubernetes import Kubernetes
-    from velero_acceptance.drivers.s3 import Bucket
 
 AT_ONCE = 4
 # Kinds that change while nobody does anything: heartbeats, events, addresses, measurements, and what Velero makes
@@ -80,7 +67,7 @@ def take_snapshot(kubernetes: Kubernetes, bucket: Bucket, environment: Environme
     taken = kubernetes.server_time()
     unseen: dict[str, str] = {}
     kinds = [kind for kind in kubernetes.listable_kinds(unseen) if kind.kind not in RESTLESS]
-    ours = {name_of(item) for item in kubernetes.list_all(NAMESPACE) if RUN_LABEL in labels_of(item)}
+    ours = {name_of(item) for item in kubernetes.list_all(kinds.NAMESPACE) if RUN_LABEL in labels_of(item)}
     objects: dict[ObjectKey, ForeignObject] = {}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for kind, items in zip(kinds, pool.map(lambda kind: _list(kubernetes, kind), kinds), strict=True):
@@ -175,14 +162,18 @@ def _passes(key: str) -> bool:
 
 def _velero(kubernetes: Kubernetes, environment: Environment) -> VeleroState:
     place = environment.velero_namespace
-    backups = kubernetes.list_all(BACKUP, place)
-    schedules = {name_of(item) for item in kubernetes.list_all(SCHEDULE, place) if RUN_LABEL not in labels_of(item)}
+    backups = kubernetes.list_all(kinds.BACKUP, place)
+    schedules = {
+        name_of(item) for item in kubernetes.list_all(kinds.SCHEDULE, place) if RUN_LABEL not in labels_of(item)
+    }
     statuses = {name_of(item): item.get("status") or {} for item in backups}
-    repositories = kubernetes.list_all(BACKUP_REPOSITORY, place)
+    repositories = kubernetes.list_all(kinds.BACKUP_REPOSITORY, place)
     return VeleroState(
         scheduled=frozenset(name_of(item) for item in backups if labels_of(item).get(SCHEDULE_LABEL) in schedules),
         expirations={name: time_of(s["expiration"]) for name, s in statuses.items() if s.get("expiration")},
-        restores={name_of(item): str(item["spec"].get("backupName")) for item in kubernetes.list_all(RESTORE, place)},
+        restores={
+            name_of(item): str(item["spec"].get("backupName")) for item in kubernetes.list_all(kinds.RESTORE, place)
+        },
         maintained={
             str(item["spec"].get("volumeNamespace")): str((item.get("status") or {}).get("lastMaintenanceTime"))
             for item in repositories

@@ -1,12 +1,13 @@
-"""NFR-RELIABILITY-001: which runs of a schedule succeeded, failed or never came, and what that proves.
+"""NFR-RELIABILITY-001: which runs of a schedule succeeded, failed or were missed, and what success rate that proves.
 
-Every time the schedule is due is one trial. It succeeded only when the first run in it is Completed;
-FailedValidation, Failed, PartiallyFailed and no run at all are failures.
+Every time the schedule is due is one trial. It succeeded only when its first run is Completed; FailedValidation,
+Failed, PartiallyFailed and no run at all are failures.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,14 +20,14 @@ from velero_acceptance.drivers.kinds import Json, name_of, phase_of, time_of
 from velero_acceptance.drivers.velero import FINISHED
 
 CONFIDENCE = 0.95
-# Velero looks once a minute which schedules are due (scheduleSyncPeriod); a little later a run cannot be missing yet.
+# Velero checks once a minute which schedules are due (scheduleSyncPeriod); a run is not missing before that.
 TICK = timedelta(seconds=65)
 SUCCESS = "Completed"
 MISSED = "missed"
 
 
 class ScheduleRun(BaseModel):
-    """A backup that a schedule made: Velero's name and uid for it, when it was made, and its phase."""
+    """A backup that a schedule made, with its phase."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,7 +49,7 @@ class ScheduleRun(BaseModel):
 
 @dataclass(frozen=True)
 class Trial:
-    """A time the schedule was due, what came of it (a final phase, or ``missed``), and how many more runs it made."""
+    """A time the schedule was due, its outcome (a final phase, or ``missed``), its first run, and how many more."""
 
     due: datetime
     outcome: str
@@ -67,8 +68,8 @@ class Trial:
 def trials(cron: str, runs: Iterable[ScheduleRun], *, since: datetime, until: datetime) -> list[Trial]:
     """Every time *cron* was due after *since* and up to *until*, with its outcome.
 
-    A run belongs to the last due time before it was made. A time whose run is still at work, or that passed
-    less than a tick ago without one, is not a trial yet.
+    A run belongs to the last due time before it was made. A time whose run is in progress, or that passed less than a
+    tick ago without one, is no trial yet.
     """
     made, found = sorted(runs, key=lambda run: run.created), []
     for due, following in _spans(cron, since, until):
@@ -98,7 +99,7 @@ def _spans(cron: str, since: datetime, until: datetime) -> Iterator[tuple[dateti
 
 @dataclass(frozen=True)
 class Rate:
-    """Successes among trials, and what they prove about the probability of success."""
+    """Successes among trials, and what they prove of the probability of success."""
 
     succeeded: int
     total: int
@@ -122,28 +123,24 @@ class Rate:
         return 100 * lower_bound(self.succeeded, self.total, CONFIDENCE)
 
     def still_needed(self, percent: float) -> int:
-        """How many more trials, all of them successes, raise the lower bound to *percent*; 0 when it is there."""
-        low, high = 0, 1
-        while self._with(high).lower_bound < percent:
-            low, high = high, 2 * high
-        if self.lower_bound >= percent:
-            return 0
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._with(middle).lower_bound >= percent else (middle, high)
-        return high
+        """How many more trials, all of them successes, raise the lower bound to *percent*; 0 if it is reached."""
+
+        def reached(more: int) -> bool:
+            return Rate(self.succeeded + more, self.total + more).lower_bound >= percent
+
+        highest = 1
+        while not reached(highest):
+            highest *= 2
+        return bisect_left(range(highest + 1), True, key=reached)
 
     def sentence(self, percent: float) -> str:
-        """What the trials prove, for a reader."""
+        """What the trials prove, in one sentence."""
         if self.total == 0:
             return f"no run yet; {self.still_needed(percent)} in a row without a failure would prove {percent:g} %"
         bound = f"at 95 % confidence the rate is above {self.lower_bound:.1f} %"
         more = self.still_needed(percent)
         rest = f"{more} more without a failure would prove {percent:g} %" if more else f"this proves {percent:g} %"
         return f"{self.succeeded} of {self.total} runs succeeded; {bound}; {rest}"
-
-    def _with(self, more: int) -> Rate:
-        return Rate(self.succeeded + more, self.total + more)
 
 
 def allowed_failures(count: int, percent: float) -> int:
@@ -152,5 +149,5 @@ def allowed_failures(count: int, percent: float) -> int:
 
 
 def table(found: Sequence[Trial]) -> str:
-    """One line a trial."""
+    """One line for each trial."""
     return "\n".join(trial.line() for trial in found) or "the schedule was not due"

@@ -1,0 +1,30 @@
+"""Packages of the optional extra ``lab``: a missing one is reported with the command that installs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from velero_acceptance.core.errors import Refusal
+
+LAB = frozenset({"minio", "oras", "promql_parser", "pyroute2", "scapy"})
+
+
+def lacking(package: str) -> str:
+    """Why *package* cannot be used, in one sentence; empty when it is installed."""
+    if find_spec(package):
+        return ""
+    return f"the Python package {package} is not installed: `pip install 'velero-acceptance[lab]'`"
+
+
+@contextmanager
+def lab_packages() -> Iterator[None]:
+    """Around imports that need the extra ``lab``: raises Refusal when a package of it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package not in LAB:
+            raise
+        raise Refusal(lacking(package)) from None
