@@ -9,20 +9,11 @@ from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import FAULT, is_generated_name
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.cgroups import PodCgroups
 from velero_acceptance.drivers.flux import Flux, settled
 from velero_acceptance.drivers.git import Checkout
-from velero_acceptance.drivers.kinds import (
-    GIT_REPOSITORY,
-    HELM_RELEASE,
-    KUSTOMIZATION,
-    NODE,
-    POD,
-    STORAGE_LOCATION,
-    Json,
-    labels_of,
-    name_of,
-)
+from velero_acceptance.drivers.kinds import Json, labels_of, name_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.minio_admin import Quota, Users
 from velero_acceptance.drivers.toxiproxy import Toxiproxy
@@ -44,7 +35,7 @@ def revert_faults(kubernetes: Kubernetes, environment: Environment, timeouts: Ti
             "route to S3", proxy.routes(), lambda name: Toxiproxy(str(environment.toxiproxy), name).remove()
         )
     yield from _restore_limits(kubernetes, environment)
-    for node in kubernetes.list_all(NODE):
+    for node in kubernetes.list_all(kinds.NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
     users = Users(environment.s3)
@@ -54,7 +45,7 @@ def revert_faults(kubernetes: Kubernetes, environment: Environment, timeouts: Ti
         yield "the stop of the Velero server"
     flux = flux_of(kubernetes, environment, timeouts)
     if flux.installed():
-        for release in kubernetes.list_all(HELM_RELEASE, labels=FAULT):
+        for release in kubernetes.list_all(kinds.HELM_RELEASE, labels=FAULT):
             resume(flux, name_of(release), release["metadata"]["namespace"])
             yield f"the suspension of HelmRelease {name_of(release)}"
         if environment.gitops and revert_commit(Checkout(environment.gitops), flux, timeouts):
@@ -71,30 +62,30 @@ def _remove_generated(what: str, names: list[str], remove: Callable[[str], None]
 
 def _restore_limits(kubernetes: Kubernetes, environment: Environment) -> Iterator[str]:
     """Restore the validation of locations, the bucket's room and node-agent's memory."""
-    for location in kubernetes.list_all(STORAGE_LOCATION, environment.velero_namespace):
+    for location in kubernetes.list_all(kinds.STORAGE_LOCATION, environment.velero_namespace):
         if resume_validation(kubernetes, location):
             yield f"the paused validation of the location {name_of(location)}"
     if environment.toxiproxy and (quota := Quota(environment.s3, environment.bucket)).get():  # the lab's S3
         quota.clear()
         yield f"the quota of the bucket {environment.bucket}"
-    for pod in kubernetes.list_all(POD, environment.velero_namespace, labels=f"name={AGENT}"):
+    for pod in kubernetes.list_all(kinds.POD, environment.velero_namespace, labels=f"name={AGENT}"):
         if restore_memory_limit(pod, environment):
             yield f"the lowered memory limit of {name_of(pod)}"
 
 
 def taint(kubernetes: Kubernetes, node: str, owner: str) -> None:
     """Keep new pods off a node; existing pods stay."""
-    taints = [*_taints(kubernetes.require(NODE, node)), {"key": FAULT, "value": owner, "effect": "NoSchedule"}]
-    kubernetes.patch(NODE, node, None, {"spec": {"taints": taints}})
+    taints = [*_taints(kubernetes.require(kinds.NODE, node)), {"key": FAULT, "value": owner, "effect": "NoSchedule"}]
+    kubernetes.patch(kinds.NODE, node, None, {"spec": {"taints": taints}})
 
 
 def untaint(kubernetes: Kubernetes, node: str) -> bool:
     """Remove the suite's taint from a node; return whether there was one."""
-    taints = _taints(kubernetes.require(NODE, node))
+    taints = _taints(kubernetes.require(kinds.NODE, node))
     others = [taint for taint in taints if taint["key"] != FAULT]
     if len(others) == len(taints):
         return False
-    kubernetes.patch(NODE, node, None, {"spec": {"taints": others or None}})
+    kubernetes.patch(kinds.NODE, node, None, {"spec": {"taints": others or None}})
     return True
 
 
@@ -118,7 +109,7 @@ def resume_validation(kubernetes: Kubernetes, location: Json) -> bool:
 
 def _set_frequency(kubernetes: Kubernetes, location: Json, frequency: str | None, note: str | None) -> None:
     change = {"metadata": {"annotations": {FAULT: note}}, "spec": {"validationFrequency": frequency}}
-    kubernetes.patch(STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
+    kubernetes.patch(kinds.STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
 
 
 def restore_memory_limit(pod: Json, environment: Environment) -> bool:
@@ -138,18 +129,18 @@ def restore_memory_limit(pod: Json, environment: Environment) -> bool:
 
 def suspend(flux: Flux, name: str, namespace: str, owner: str) -> None:
     """Suspend a HelmRelease, and mark it as suspended by *owner*."""
-    flux.kubernetes.patch(HELM_RELEASE, name, namespace, {"metadata": {"labels": {FAULT: owner}}})
-    flux.suspend(HELM_RELEASE, name, namespace, suspended=True)
+    flux.kubernetes.patch(kinds.HELM_RELEASE, name, namespace, {"metadata": {"labels": {FAULT: owner}}})
+    flux.suspend(kinds.HELM_RELEASE, name, namespace, suspended=True)
 
 
 def resume(flux: Flux, name: str, namespace: str) -> None:
     """Resume a HelmRelease that the suite suspended, and wait until it is reconciled."""
-    found = flux.kubernetes.require(HELM_RELEASE, name, namespace)
+    found = flux.kubernetes.require(kinds.HELM_RELEASE, name, namespace)
     if FAULT not in labels_of(found):
         return
-    flux.suspend(HELM_RELEASE, name, namespace, suspended=False)
-    flux.kubernetes.patch(HELM_RELEASE, name, namespace, {"metadata": {"labels": {FAULT: None}}})
-    flux.reconcile(HELM_RELEASE, name, namespace)
+    flux.suspend(kinds.HELM_RELEASE, name, namespace, suspended=False)
+    flux.kubernetes.patch(kinds.HELM_RELEASE, name, namespace, {"metadata": {"labels": {FAULT: None}}})
+    flux.reconcile(kinds.HELM_RELEASE, name, namespace)
 
 
 def revert_commit(checkout: Checkout, flux: Flux, timeouts: Timeouts) -> bool:
@@ -157,13 +148,13 @@ def revert_commit(checkout: Checkout, flux: Flux, timeouts: Timeouts) -> bool:
     commit = checkout.take_back()
     if commit is None:
         return False
-    flux.request(GIT_REPOSITORY, flux.source, flux.namespace)
-    flux.wait_revision(commit, KUSTOMIZATION, flux.source)
-    for kustomization in flux.kubernetes.list_all(KUSTOMIZATION, flux.namespace):
+    flux.request(kinds.GIT_REPOSITORY, flux.source, flux.namespace)
+    flux.wait_revision(commit, kinds.KUSTOMIZATION, flux.source)
+    for kustomization in flux.kubernetes.list_all(kinds.KUSTOMIZATION, flux.namespace):
         if "deletionTimestamp" not in kustomization["metadata"]:
-            flux.wait_revision(commit, KUSTOMIZATION, name_of(kustomization))
+            flux.wait_revision(commit, kinds.KUSTOMIZATION, name_of(kustomization))
     flux.kubernetes.wait_all(
-        HELM_RELEASE,
+        kinds.HELM_RELEASE,
         until=lambda releases: all(settled(release) for release in releases),
         event="every HelmRelease is reconciled",
         timeout=timeouts["deployed"],
