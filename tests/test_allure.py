@@ -48,7 +48,7 @@ def test_a_run_without_allure_results_gets_none(folder: Path, tmp_path: Path) ->
     [
         (None, "needs Node 20 or later with npm, which is not installed"),
         ("echo v18.20.4", "needs Node 20 or later; this is v18.20.4"),
-        ("exit 1", "needs Node 20 or later; this is of no known version"),
+        ("exit 1", "needs Node 20 or later; this is an unknown version"),
     ],
 )
 def test_without_a_node_it_is_one_sentence(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.sample_runs import row_of
 from tests.test_report import report
 from velero_acceptance.checks.extrapolation import NoPrediction, Point, Prediction, predict
 from velero_acceptance.core.errors import AcceptanceError, CriterionNotMet, Inconclusive
@@ -168,7 +169,7 @@ def whole(make_evidence: MakeEvidence) -> list[Record]:
 
 def test_an_extrapolation_is_shown_plainly_and_fails_no_run(make_evidence: MakeEvidence) -> None:
     found = report(*whole(make_evidence))
-    row = found.row(PERF)
+    row = row_of(found, PERF)
     assert (row.verdict, proof(row)) == (Verdict.EXTRAPOLATED, "caught 1/1")
     assert "backup_duration 200 (100 to 300, from 0.25 GB) ≤ 900 s" in measured(row)
     assert "EXTRAPOLATED" in markdown(found) and console_table(found).row_count

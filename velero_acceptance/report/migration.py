@@ -1,11 +1,11 @@
-"""Reports of schema 1.x, read as today's: some measurements had other names (CHANGELOG.md lists them)."""
+"""Read reports of older schemas: before 2.0 some measurements had other names (CHANGELOG.md lists them)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-OLDER_VERSIONS = ("1.0", "1.1", "1.2")
-# Names of measurements by what they were called before schema 2.0.
+OLDER_VERSIONS = ("1.0", "1.1", "1.2", "2.0")
+# Names of measurements by their names before schema 2.0.
 RENAMED = {
     "agents_blind": "agents_without_pod_mounts",
     "agents_unseen": "agents_not_scraped",
@@ -35,7 +35,7 @@ RENAMED = {
 
 
 def upgrade(report: dict[str, Any], version: str) -> dict[str, Any]:
-    """The content of a traceability.json of schema 1.x as it would be written today."""
+    """The content of a traceability.json of an older schema as it would be written today."""
     return {**_renamed(report), "schema_version": version}
 
 

@@ -1,4 +1,4 @@
-"""The folder of a finished run, brought to S3: where to, where never, and the upload."""
+"""The upload of a finished run's folder to S3, and where it may go."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TYPES = {".prom": "text/plain", ".jsonl": "application/json-lines", ".md": "text
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the folder of one run goes: a bucket, a prefix that ends with the run's id and a slash, and the keys."""
+    """The destination of one run's folder: a bucket, a prefix that ends with the run's id and a slash, and the keys."""
 
     bucket: str
     folder: str
@@ -34,9 +34,9 @@ class Destination:
 
 
 def destination(settings: Settings, environment: Environment) -> Destination | None:
-    """Where the run's folder goes, if ACCEPTANCE_RESULTS says so; S3 is the target's where no other is named.
+    """The destination in ACCEPTANCE_RESULTS, None without one; in the target's S3 unless another is named.
 
-    Raises Refusal for what is no address, and for a place below the prefix of Velero's location.
+    Raises Refusal for an invalid address, and for one below the prefix of Velero's location.
     """
     place = parse(settings)
     if place is None:
@@ -48,9 +48,9 @@ def destination(settings: Settings, environment: Environment) -> Destination | N
 
 
 def parse(settings: Settings) -> tuple[str, str] | None:
-    """Bucket and prefix of ACCEPTANCE_RESULTS, the prefix empty or with a slash at its end; None: it is not set.
+    """Bucket and prefix (empty, or with a trailing slash) of ACCEPTANCE_RESULTS; None when it is not set.
 
-    Raises Refusal, which never shows the value: somebody may have written keys into it.
+    Raises Refusal, which never shows the value: it may contain keys.
     """
     if settings.results is None:
         return None
@@ -67,10 +67,10 @@ def parse(settings: Settings) -> tuple[str, str] | None:
 
 
 def refuse_locations(found: Destination, locations: Iterable[tuple[str, str, str]]) -> None:
-    """Raise Refusal when the folder would lie in one of Velero's *locations* (name, bucket, prefix).
+    """Raise Refusal when the folder would be in one of Velero's *locations* (name, bucket, prefix).
 
-    Velero calls a location invalid that holds what is not its own, and makes no more backups there. Buckets are
-    compared by name alone: one S3 can have several addresses.
+    Velero refuses a location with foreign folders and makes no more backups there. Buckets are compared by name alone:
+    one S3 can have several addresses.
     """
     for name, bucket, prefix in locations:
         inside = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -83,10 +83,10 @@ def refuse_locations(found: Destination, locations: Iterable[tuple[str, str, str
 
 
 def upload(folder: Path, found: Destination, *, call_seconds: float) -> str:
-    """Put every file of *folder* where it belongs; return in one sentence where that is.
+    """Upload every file of *folder*; return the destination in one sentence.
 
-    traceability.json comes last: where it is, everything is. Raises AcceptanceError at the first file that S3 does
-    not take within *call_seconds* for each call.
+    traceability.json comes last: where it is, everything is. Raises AcceptanceError at the first file that S3 does not
+    accept within *call_seconds*.
     """
     client = client_of(found.access, call_seconds=call_seconds)
 
@@ -108,13 +108,13 @@ def upload(folder: Path, found: Destination, *, call_seconds: float) -> str:
         put(folder / JSON)
     except (ClientError, BotoCoreError, OSError) as error:
         raise AcceptanceError(
-            f"the results could not be brought to {found} at {found.access.endpoint} ({error}); they are in {folder}"
+            f"the results could not be uploaded to {found} at {found.access.endpoint} ({error}); they are in {folder}"
         ) from None
     return f"results: {found} ({len(files) + 1} files)"
 
 
 def _access(settings: Settings, target: S3Access) -> S3Access:
-    """How to reach the S3 of the results: address and authority belong together, and so do the keys."""
+    """The access to the S3 of the results: endpoint and authority belong together, and so do the keys."""
     change: dict[str, object] = {}
     if settings.results_endpoint:
         change |= {"endpoint": settings.results_endpoint, "authority": settings.results_authority}

@@ -11,9 +11,9 @@ from velero_acceptance.evidence.verdicts import ORDER, Verdict
 from velero_acceptance.report import formatting
 from velero_acceptance.report.build import CriterionRow, MeasurementRow, Report
 
-# GitHub takes comments of up to 65,536 characters; the rest is for what is written around ours.
+# GitHub accepts comments of up to 65,536 characters; the rest is for text around the report.
 LONGEST = 65_000
-# What one line may take of it, and how many things left behind are named.
+# The longest line, and the longest list of resources left behind.
 TEXT, LISTED = 500, 50
 STYLES = {
     Verdict.VERIFIED: "green",
@@ -21,12 +21,11 @@ STYLES = {
     Verdict.BLOCKED: "red",
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.EXTRAPOLATED: "yellow",
-    Verdict.STALE: "yellow",
 }
 
 
 def console_table(report: Report) -> Table:
-    """One row a criterion: verdict, what was measured against the limits, what it would have caught."""
+    """One row for each criterion: verdict, measurements against their limits, seeded faults."""
     table = Table("criterion", "verdict", "measured", "seeded faults", box=None, pad_edge=False)
     for row in report.criteria:
         style = STYLES.get(row.verdict, "dim")
@@ -42,7 +41,7 @@ def measured(row: CriterionRow) -> str:
 
 
 def proof(row: CriterionRow) -> str:
-    """What a green row would have caught."""
+    """The proof that a green row's checks detect faults."""
     if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED):
         return ""
     caught = row.negative_proof
@@ -63,7 +62,7 @@ def _short(measurement: MeasurementRow) -> str:
 
 
 def markdown(report: Report) -> str:
-    """The report as Markdown; the first lines say the result, and the whole fits a pull request's comment."""
+    """The report as Markdown, with the result first; it fits in a comment of a pull request."""
     run, summary = report.run, report.summary
     counts = ", ".join(f"{count} {verdict}" for verdict, count in summary.verdicts.items())
     lines = [
@@ -90,16 +89,16 @@ def markdown(report: Report) -> str:
         lines += ["## Left behind", "", *(f"- {formatting.cut(leak, TEXT)}" for leak in shown), *more, ""]
     if summary.foreign_changes:
         shown = [f"- {formatting.cut(change, TEXT)}" for change in summary.foreign_changes[:LISTED]]
-        lines += ["## Changed, and not the suite's own", "", *shown, ""]
+        lines += ["## Changed outside the suite", "", *shown, ""]
     known = (f"- {name}: {formatting.cut(value, TEXT)}" for name, value in report.environment.items())
     lines += ["## Environment", "", *known, ""]
-    # What is not green comes first: it must not be what is left out.
+    # What is not green comes first, so that it is not cut off.
     ran = sorted((row for row in report.criteria if row.scenarios), key=lambda row: ORDER.index(row.verdict))
     return _fitting("\n".join(lines), ["\n".join(_details(row)) for row in ran])
 
 
 def _fitting(head: str, parts: Iterable[str]) -> str:
-    """*head* and as many of *parts* as fit, with a note about those that do not."""
+    """*head* and as many of *parts* as fit, with a note about the others."""
     note = "\n*The details of {} more criteria did not fit; traceability.html has them.*\n"
     text, left_out = head[: LONGEST - len(note)], 0
     for part in parts:
