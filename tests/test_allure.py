@@ -85,7 +85,7 @@ def test_the_page_reaches_nobody() -> None:
 
 
 def test_a_run_that_has_nothing_to_show_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="holds no results"):
+    with pytest.raises(Refusal, match="holds no results of this run for Allure"):
         allure.generate(tmp_path)
 
 

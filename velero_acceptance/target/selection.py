@@ -12,6 +12,7 @@ import yaml
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.extras import lab_packages
 from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from velero_acceptance.core.settings import CurrentTarget, Environment, S3Access, Settings, Target, TargetSettings
@@ -47,24 +48,28 @@ def environments(settings: Settings) -> list[Environment]:
 
 
 def cluster_of(target: Target, uploader: str | None = None, number: int = 1) -> Lab:
-    """The lab (*number* of several) or the kind cluster, with *uploader* in place of the one in its settings."""
+    """The lab (*number* of several) or the kind cluster, with *uploader* in place of the one in its settings.
+
+    Raises Refusal when a package of the extra `lab` is missing.
+    """
     chosen: dict[str, Any] = {"uploader": uploader} if uploader else {}
-    if target is Target.LAB:
-        from lab.lifecycle import Lab
-        from lab.settings import LabSettings
+    with lab_packages():
+        if target is Target.LAB:
+            from lab.lifecycle import Lab
+            from lab.settings import LabSettings
 
-        return Lab(LabSettings(**chosen).beside(number))
-    from lab.kind.cluster import KindCluster
-    from lab.kind.settings import KindSettings
+            return Lab(LabSettings(**chosen).beside(number))
+        from lab.kind.cluster import KindCluster
+        from lab.kind.settings import KindSettings
 
-    return KindCluster(KindSettings(**chosen))
+        return KindCluster(KindSettings(**chosen))
 
 
 def _own(asked: Settings, number: int) -> Environment:
+    cluster = cluster_of(asked.target, number=number)
     from lab.facts import load
     from lab.settings import SYNC_FREQUENCY
 
-    cluster = cluster_of(asked.target, number=number)
     facts = load(cluster.settings)
     if facts is None:
         raise Refusal(f"the {cluster.what} is not up: run `{cluster.command}`")
