@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 from rich.text import Text
 
@@ -11,6 +14,7 @@ from velero_acceptance.evidence.verdicts import ORDER, Verdict
 from velero_acceptance.report import formatting
 from velero_acceptance.report.build import CriterionRow, MeasurementRow, Report
 
+FOLDER = Path(__file__).with_name("page")
 # GitHub accepts comments of up to 65,536 characters; the rest is for text around the report.
 LONGEST = 65_000
 # The longest line, and the longest list of resources left behind.
@@ -63,38 +67,20 @@ def _short(measurement: MeasurementRow) -> str:
 
 def markdown(report: Report) -> str:
     """The report as Markdown, with the result first; it fits in a comment of a pull request."""
-    run, summary = report.run, report.summary
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in summary.verdicts.items())
-    lines = [
-        f"# Acceptance run {run.id}",
-        "",
-        f"{summary.criteria} criteria: {counts}.",
-        f"Target {run.target}, profile {run.profile}, {run.seconds:.0f} s, started {run.started}.",
-        "",
-        "| requirement | | verdict |",
-        "|---|---|---|",
-        *(f"| {r.id} | {r.title} | {r.verdict} |" for r in summary.requirements),
-        "",
-        "| criterion | verdict | measured | seeded faults |",
-        "|---|---|---|---|",
-        *(
-            f"| {row.id} | {row.verdict} | {_cell(measured(row) or formatting.cut(row.reason, TEXT))} | {proof(row)} |"
-            for row in report.criteria
-        ),
-        "",
-    ]
-    if summary.leaks:
-        shown = summary.leaks[:LISTED]
-        more = [f"- and {len(summary.leaks) - LISTED} more"] if len(summary.leaks) > LISTED else []
-        lines += ["## Left behind", "", *(f"- {formatting.cut(leak, TEXT)}" for leak in shown), *more, ""]
-    if summary.foreign_changes:
-        shown = [f"- {formatting.cut(change, TEXT)}" for change in summary.foreign_changes[:LISTED]]
-        lines += ["## Changed outside the suite", "", *shown, ""]
-    known = (f"- {name}: {formatting.cut(value, TEXT)}" for name, value in report.environment.items())
-    lines += ["## Environment", "", *known, ""]
+    templates = Environment(
+        loader=FileSystemLoader(FOLDER), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters.update(
+        measured=measured,
+        proof=proof,
+        cut=lambda text: formatting.cut(text, TEXT),
+        cell=lambda text: text.replace("|", "\\|").replace("\n", " "),
+    )
+    templates.globals.update(LISTED=LISTED)
+    macros: Any = templates.get_template("report.md.j2").module
     # What is not green comes first, so that it is not cut off.
     ran = sorted((row for row in report.criteria if row.scenarios), key=lambda row: ORDER.index(row.verdict))
-    return _fitting("\n".join(lines), ["\n".join(_details(row)) for row in ran])
+    return _fitting(macros.head(report), [macros.details(row) for row in ran])
 
 
 def _fitting(head: str, parts: Iterable[str]) -> str:
@@ -107,24 +93,3 @@ def _fitting(head: str, parts: Iterable[str]) -> str:
         else:
             text += f"\n{part}"
     return text + note.format(left_out) if left_out else text
-
-
-def _details(row: CriterionRow) -> list[str]:
-    lines = [f"## {row.id} {row.verdict}", "", row.text, ""]
-    if row.reason:
-        lines += [f"*{formatting.cut(row.reason, TEXT)}*", ""]
-    for scenario in row.scenarios:
-        mark = " (seeded fault)" if scenario.negative else ""
-        lines.append(f"- **{scenario.name}**{mark}: {scenario.outcome}, {scenario.seconds:.1f} s")
-        lines += [f"  - {o.name}: {o.value} {o.unit}".rstrip() for o in scenario.observations]
-        if scenario.error:
-            last = scenario.steps[-1].text if scenario.steps else "before the first step"
-            lines.append(f"  - {last}: {_cell(formatting.cut(scenario.error.splitlines()[0], TEXT))}")
-    lines.append("")
-    for erratum in row.errata:
-        lines.append(f"> Erratum {erratum.id}: the design says “{erratum.says}” {erratum.fact} {erratum.suite}")
-    return [*lines, ""]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
