@@ -135,9 +135,8 @@ def _scenarios(children: list[Any]) -> Iterator[Any]:
 
 def _tags(node: Any, line: int | None = None) -> list[str]:
     """The tags of a node, or only those on one line."""
-    return [
-        tag["name"].removeprefix("@") for tag in node["tags"] if line in (None, tag.get("location", {}).get("line"))
-    ]
+    tags = [tag for tag in node["tags"] if line is None or tag["location"]["line"] == line]
+    return [tag["name"].removeprefix("@") for tag in tags]
 
 
 def _pickle(pickle: Any, written: str) -> ScenarioText:
