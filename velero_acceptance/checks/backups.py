@@ -39,10 +39,7 @@ def of_the_second(first: Operation, second: Operation, *, patience: float) -> fl
 
 
 def growing(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples of one volume before its end that each report more bytes than the one before.
-
-    Empty if the progress goes back.
-    """
+    """The samples of one volume before its end, each with more bytes than the one before; empty if it goes back."""
     whole = max((sample.total for sample in samples), default=0)
     partial = [s for s in samples if s.phase == "InProgress" and 0 < s.done < whole]
     distinct = [s for before, s in zip([None, *partial], partial, strict=False) if not before or s.done != before.done]
@@ -64,10 +61,7 @@ def in_order(samples: Sequence[Sample]) -> bool:
 
 
 def seconds(samples: Sequence[Sample], volume: str) -> float | None:
-    """Seconds in which the data of *volume* moved: from its first sample InProgress to the first one Completed.
-
-    None when one of the two is missing.
-    """
+    """Seconds from the first sample of *volume* InProgress to the first one Completed; None when one is missing."""
     first: dict[str, float] = {}
     for sample in samples:
         if sample.volume == volume:

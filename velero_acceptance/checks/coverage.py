@@ -20,10 +20,6 @@ class ClaimCoverage:
     claim: str
     gap: str
 
-    @property
-    def covered(self) -> bool:
-        return not self.gap
-
     def line(self) -> str:
         return f"{self.namespace}/{self.claim}: {self.gap or 'in the backup'}"
 
@@ -51,7 +47,7 @@ def audit(
 
 def gaps(coverage: Iterable[ClaimCoverage]) -> list[ClaimCoverage]:
     """The claims whose data is not in the backup."""
-    return [claim for claim in coverage if not claim.covered]
+    return [claim for claim in coverage if claim.gap]
 
 
 def table(coverage: Iterable[ClaimCoverage]) -> str:

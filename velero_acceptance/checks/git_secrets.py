@@ -67,10 +67,7 @@ class SecretFile:
 
 
 def objects(file: str, text: str) -> list[Json]:
-    """Every Kubernetes object in a YAML file, also those in lists, all values as text.
-
-    Raises AcceptanceError with the line of a YAML error, never with its content.
-    """
+    """Every object in a YAML file, all values as text; AcceptanceError with the line of an error, never its content."""
     try:
         # The base loader converts no value, so that none can fail, e.g. an impossible date.
         documents = list(yaml.load_all(text, Loader=yaml.BaseLoader))
@@ -174,10 +171,7 @@ def contents(secret: Json) -> dict[str, bytes]:
 
 
 def not_decrypted(live: Json | None, in_cluster: Sequence[Json], in_git: Sequence[Json]) -> list[str]:
-    """Why a live Secret did not come from a Kustomization with decryption, in the cluster and in Git.
-
-    Flux labels what it applies with the name of the Kustomization.
-    """
+    """Why a live Secret did not come from a Kustomization with decryption, by Flux's labels, the cluster and Git."""
     if live is None:
         return ["not in the cluster"]
     namespace, name = (labels_of(live).get(label, "") for label in APPLIED_BY)

@@ -140,10 +140,7 @@ def panels(dashboard: Json) -> Iterator[Json]:
 
 
 def metrics_of(expression: str) -> set[str]:
-    """The names of the metrics in a PromQL expression.
-
-    Raises ValueError when it is no PromQL, and Refusal without the package promql-parser.
-    """
+    """The metrics in a PromQL expression; raises ValueError for another text, Refusal without promql-parser."""
     with lab_packages():
         import promql_parser
 

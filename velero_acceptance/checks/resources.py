@@ -34,10 +34,7 @@ class LimitMissing(Exception):
 
 
 def highest(pods: Sequence[Json], resource: str) -> float:
-    """The highest limit of *resource* (``cpu``: in CPUs, ``memory``: in bytes) of the containers that move volumes.
-
-    Raises LimitMissing for a container without one, and when there is no such container.
-    """
+    """The highest limit (``cpu``: CPUs, ``memory``: bytes) of containers that move volumes; raises LimitMissing."""
     containers = [(name_of(pod), container) for pod in pods for container in _movers(pod)]
     if not containers:
         raise LimitMissing("there is no pod that moved data")

@@ -97,10 +97,7 @@ def judge(streams: Iterable[Stream], ports: Collection[int]) -> Transport:
 
 
 def read(files: Iterable[Path]) -> Iterator[Stream]:
-    """The TCP streams of captures, each file being one: the next may use the same ports again.
-
-    Raises Refusal without the package scapy.
-    """
+    """The TCP streams of captures, each a file whose ports may recur in the next; Refusal without the package scapy."""
     with lab_packages():
         from scapy.layers.inet import TCP
         from scapy.utils import PcapReader

@@ -38,10 +38,7 @@ def execute(
     environment: Mapping[str, str] | None = None,
     stdin: str = "",
 ) -> ExecResult:
-    """Run *command*, whatever it returns, with a closed terminal; *what* names it in errors.
-
-    Raises AcceptanceError when it cannot be run, or has not ended after *timeout* seconds.
-    """
+    """Run *command* (*what* in errors) to its end; AcceptanceError when it cannot be run, or not within *timeout* s."""
     what = what or Path(command[0]).name
     try:
         done = subprocess.run(

@@ -71,10 +71,7 @@ def _require_digests(entry: Entry) -> None:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus of one seed, the standard one unless *options* say otherwise, and the program that computes it.
-
-    *losses* are the known deviations of its backups.
-    """
+    """A corpus by seed, and *options* if it is not the standard one; its program; known deviations of its backups."""
 
     program: Path
     seed: str

@@ -109,10 +109,7 @@ UPLOADERS = {uploader.name: uploader for uploader in (RESTIC, KOPIA)}
 
 
 def of_server(arguments: list[str], image: str) -> Uploader:
-    """The uploader of a Velero server, from its arguments or else from the version of its image.
-
-    Raises AcceptanceError when neither names one.
-    """
+    """The uploader of a server, from its arguments or its image's version; AcceptanceError when neither names one."""
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("--uploader-type=")]
     if given and given[-1] in UPLOADERS:
         return UPLOADERS[given[-1]]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import Deadline
 from velero_acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, Json, Kind, condition, is_ready
-from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+from velero_acceptance.drivers.kubernetes import Kubernetes, list_known
 
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 
@@ -21,13 +21,9 @@ class Flux:
 
     def installed(self) -> bool:
         """Whether the cluster has HelmReleases, and the source."""
-        try:
-            self.kubernetes.list_all(HELM_RELEASE)
-            return self.kubernetes.get(GIT_REPOSITORY, self.source, self.namespace) is not None
-        except ApiError as error:
-            if error.status == 404:
-                return False
-            raise
+        if list_known(self.kubernetes, HELM_RELEASE) is None:
+            return False
+        return self.kubernetes.get(GIT_REPOSITORY, self.source, self.namespace) is not None
 
     def source_problem(self) -> str:
         """Flux's reason why it cannot fetch its repository; empty when it can."""

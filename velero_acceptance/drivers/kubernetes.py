@@ -180,10 +180,7 @@ class Kubernetes:
     def watch(
         self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "", deadline: Deadline
     ) -> Iterator[dict[str, Json]]:
-        """Every state of the matching objects by name, from now until *deadline* passes.
-
-        The first state comes from a list; each later one follows a change.
-        """
+        """Every state of the matching objects by name until *deadline* passes, from a list, then after each change."""
         while not deadline.passed:
             listed, version = self._list(kind, namespace, labels, fields)
             known = {name_of(item): item for item in listed}
@@ -293,17 +290,8 @@ class Kubernetes:
             return  # the connection went silent or broke: resume from the last version seen
 
     @transient_retry
-    def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Json | None = None,
-        content: str = "application/json",
-    ) -> Json:
-        response = self._call(method, path, query=query, body=body, content=content)
-        return dict(json.loads(response.data))
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        return dict(json.loads(self._call(method, path, **options).data))
 
     def _call(
         self,
@@ -337,6 +325,16 @@ class Kubernetes:
         except urllib3.exceptions.HTTPError as error:
             where = self._api.configuration.host
             raise ApiError(0, f"the API server {where} cannot be reached: {type(error).__name__}") from None
+
+
+def list_known(kubernetes: Kubernetes, kind: Kind) -> list[Json] | None:
+    """All objects of a kind; None when the cluster does not know it."""
+    try:
+        return kubernetes.list_all(kind)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:

@@ -64,10 +64,7 @@ def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
 
 
 def requests_allowed(access: S3Access, bucket: str, *, call_seconds: float) -> list[str]:
-    """The S3 calls on *bucket* that these credentials may make, of list, read, write and delete.
-
-    An object that could be written is deleted again.
-    """
+    """The S3 calls on *bucket* that these credentials may make: list, read, write, delete. Nothing is left there."""
     client, key = client_of(access, call_seconds=call_seconds), "velero-acceptance-probe"
     calls: dict[str, Callable[[], object]] = {
         "ListObjectsV2": lambda: client.list_objects_v2(Bucket=bucket),

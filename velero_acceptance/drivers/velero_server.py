@@ -132,10 +132,7 @@ class VeleroServer:
         )
 
     def time_zone(self) -> str:
-        """The server's time zone by its log: ``UTC``, or an offset such as ``+01:00``.
-
-        Velero stamps its log, and runs cron, in the container's local time.
-        """
+        """The server's time zone, in which it runs cron, by its log: ``UTC``, or an offset such as ``+01:00``."""
         stamps = LOG_TIME.findall("\n".join(self.log_lines()))
         if not stamps:
             raise AcceptanceError("the log of the Velero server has no time stamp")

@@ -34,10 +34,7 @@ class Sample:
 
 
 class VolumeWatch:
-    """Samples of the volumes of one backup or restore that the body of ``with`` creates and follows.
-
-    *count* and *tell* are called at every sample, in the watching thread.
-    """
+    """Samples of an operation's volumes during ``with``; *count* and *tell* are called for each, in a thread."""
 
     def __init__(
         self,

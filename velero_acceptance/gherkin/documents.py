@@ -49,10 +49,7 @@ class ScenarioText:
 
 @dataclass(frozen=True)
 class FeatureText:
-    """One feature file. *declared* are scenario names as written, also duplicates.
-
-    *control_scenarios* are its scenarios without their faults, in the same order.
-    """
+    """A feature file. *declared*: names as written, also duplicates; *control_scenarios*: those without the fault."""
 
     path: Path
     name: str

@@ -26,10 +26,7 @@ class MarkWithoutStep(ValueError):
 
 
 def without_faults(text: str) -> str:
-    """The text of a feature file without its faults; the lines keep their numbers.
-
-    Raises MarkWithoutStep when the line below a mark is no step.
-    """
+    """A feature file without its faults, with the same line numbers; MarkWithoutStep for a mark above no step."""
     return "\n".join(_lines(text.split("\n")))
 
 

@@ -14,8 +14,8 @@ from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from velero_acceptance.core.programs import execute
 from velero_acceptance.core.settings import Target
 from velero_acceptance.drivers import kinds
-from velero_acceptance.drivers.kinds import Json, Kind, condition, is_ready, labels_of, name_of, phase_of, time_of
-from velero_acceptance.drivers.kubernetes import ApiError
+from velero_acceptance.drivers.kinds import condition, is_ready, labels_of, name_of, phase_of, time_of
+from velero_acceptance.drivers.kubernetes import list_known
 from velero_acceptance.drivers.minio_admin import Users
 from velero_acceptance.drivers.velero_server import AGENT
 from velero_acceptance.preconditions.probes import KINDS_OF_VOLUMES, TargetProbe
@@ -143,22 +143,12 @@ def _backups(probe: TargetProbe) -> States:
 
 def _flux(probe: TargetProbe) -> States:
     every = (kinds.GIT_REPOSITORY, kinds.KUSTOMIZATION, kinds.HELM_RELEASE)
-    found = [(kind.kind, item) for kind in every for item in _listed(probe, kind)]
+    found = [(kind.kind, item) for kind in every for item in list_known(probe.kubernetes, kind) or []]
     if not found:
         yield State.NOTE, "none"
     for kind, item in found:
         state = "ready" if is_ready(item) else condition(item, "Ready").get("message", "not ready")
         yield _or_note(is_ready(item)), f"{kind} {item['metadata']['namespace']}/{name_of(item)}: {state}"
-
-
-def _listed(probe: TargetProbe, kind: Kind) -> list[Json]:
-    """All objects of a kind; none of one that the cluster does not know."""
-    try:
-        return probe.kubernetes.list_all(kind)
-    except ApiError as error:
-        if error.status == 404:
-            return []
-        raise
 
 
 def _prometheus(probe: TargetProbe) -> States:

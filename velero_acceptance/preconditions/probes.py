@@ -19,7 +19,7 @@ from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.git import Checkout
 from velero_acceptance.drivers.kinds import KUSTOMIZATION, SCHEDULE, STORAGE_CLASS, VOLUME, Json, phase_of
-from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+from velero_acceptance.drivers.kubernetes import Kubernetes, list_known
 from velero_acceptance.drivers.minio_admin import Users
 from velero_acceptance.drivers.minio_trace import S3Trace
 from velero_acceptance.drivers.prometheus import Prometheus
@@ -133,13 +133,8 @@ def _flux(probe: TargetProbe) -> str:
 
 
 def _kustomizations(probe: TargetProbe) -> str:
-    try:
-        probe.kubernetes.list_all(KUSTOMIZATION)
-    except ApiError as error:
-        if error.status == 404:
-            return "the cluster has no Flux: it does not know Kustomizations"
-        raise
-    return ""
+    known = list_known(probe.kubernetes, KUSTOMIZATION) is not None
+    return "" if known else "the cluster has no Flux: it does not know Kustomizations"
 
 
 def _monitoring(probe: TargetProbe) -> str:

@@ -48,10 +48,7 @@ def destination(settings: Settings, environment: Environment) -> Destination | N
 
 
 def parse(settings: Settings) -> tuple[str, str] | None:
-    """Bucket and prefix (empty, or with a trailing slash) of ACCEPTANCE_RESULTS; None when it is not set.
-
-    Raises Refusal, which never shows the value: it may contain keys.
-    """
+    """Bucket and prefix of ACCEPTANCE_RESULTS, or None; Refusal, which never shows the value, if it is invalid."""
     if settings.results is None:
         return None
     found = ADDRESS.fullmatch(settings.results.get_secret_value())

@@ -115,10 +115,7 @@ GUARDS = pytest.StashKey[list[Guard]]()
 
 
 def begin(session: pytest.Session, run: Run, others: list[Environment]) -> None:
-    """Called once the targets, *others* being those of further workers, were found to be there.
-
-    Raises Refusal when the run must not start.
-    """
+    """Protect the run's target and those of further workers; raises Refusal when the run must not start."""
     assert run.environment is not None
     nodes = run.environment.target is not Target.LAB
     clocks = Clocks(_kubernetes(run, run.environment), nodes=nodes, seconds=run.timeouts["clocks_compared"])

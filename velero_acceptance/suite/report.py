@@ -124,10 +124,7 @@ def _write(session: pytest.Session, run: Run, leaks: list[str]) -> None:
 
 
 def _publish(session: pytest.Session, run: Run, report: traceability.Report) -> list[str]:
-    """Write every file, upload them and push the metrics where that is configured; return a sentence for each.
-
-    A failed upload fails the run, and the local files say so too.
-    """
+    """Write, upload and push the report; return a sentence for each. A failed upload fails the run, and is noted."""
     from velero_acceptance.report import metrics, outputs, publish  # heavy imports, which collection does not need
 
     notes = outputs.write_all(report, run.folder)

@@ -103,10 +103,7 @@ class ResourceCleaner:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def start(self, made: CreatedResources) -> None:
-        """Request the removal of everything in *made*, including the runs of its schedules, without waiting.
-
-        An error stops no other request; the first one is raised in the end.
-        """
+        """Request the removal of *made* and its schedules' runs; errors stop no other request, the first is raised."""
         errors: list[AcceptanceError] = []
         for schedule in made.schedules:
             with _collected(errors):

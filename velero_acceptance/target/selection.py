@@ -48,10 +48,7 @@ def environments(settings: Settings) -> list[Environment]:
 
 
 def cluster_of(target: Target, uploader: str | None = None, number: int = 1) -> Lab:
-    """The lab (*number* of several) or the kind cluster, with *uploader* in place of the one in its settings.
-
-    Raises Refusal when a package of the extra `lab` is missing.
-    """
+    """The lab (*number* of several) or the kind cluster, with another *uploader*; Refusal without the extra `lab`."""
     chosen: dict[str, Any] = {"uploader": uploader} if uploader else {}
     with lab_packages():
         if target is Target.LAB:
@@ -125,10 +122,7 @@ def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str |
 
 
 def allowed_context(current: CurrentTarget) -> str:
-    """The context to use; raises Refusal unless it is on the allow-list.
-
-    A forgotten ``kubectl config use-context`` must not point a run at the wrong cluster.
-    """
+    """The context to use, wherever kubectl's current one points; Refusal unless it is on the allow-list."""
     if not current.allowed_contexts:
         raise Refusal(
             "no context is on the allow-list: write acceptance.toml with allowed_contexts under [current] "

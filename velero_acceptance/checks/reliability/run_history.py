@@ -54,10 +54,7 @@ class RunHistory(BaseModel):
     runs: dict[str, ScheduleRun] = {}
 
     def merge(self, observation: ScheduleObservation) -> RunHistory:
-        """The history with *observation*; the recorded phase of a run never changes.
-
-        After a gap in which runs may have expired unseen, it is complete only since the observation.
-        """
+        """The history with *observation*; recorded phases stay. After a gap it is complete since the observation."""
         finished = {run.uid: run for run in observation.runs if run.finished}
         gap = observation.since > self.until
         since = observation.since if gap else min(self.since, observation.since)

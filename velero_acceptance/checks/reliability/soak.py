@@ -96,10 +96,7 @@ class Soak(BaseModel):
 
 
 def resume(path: Path, cluster: str, hours: float) -> Soak:
-    """The interrupted soak at *path*, or a new one if there is none or it was completed.
-
-    Raises Refusal when the file cannot be read, or is of another cluster.
-    """
+    """The unfinished soak at *path*, or a new one; Refusal when the file is unreadable or of another cluster."""
     found = read_state(path, Soak, "the state of the soak", "remove it to start a new soak")
     if found and found.cluster != cluster:
         raise Refusal(f"the state of the soak {path} is of another cluster: remove it to start a new soak")
