@@ -1,7 +1,5 @@
 """NFR-OBSERVABILITY-001: whether alerts fire with their fault, resolve with it, and stay silent without it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 

@@ -3,8 +3,6 @@
 Velero polls its uploader every 10 s, so a volume that takes less shows only its last value.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Sequence
 

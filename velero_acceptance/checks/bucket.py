@@ -3,8 +3,6 @@
 Source: velero, pkg/persistence/object_store_layout.go at v1.16.2; for repositories corpus/uploaders.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -4,8 +4,6 @@ An exit code of 0 is not enough: `velero backup describe` returns it even if it 
 Source of the formats: velero, pkg/cmd/cli and pkg/cmd/util/output; kubectl, pkg/cmd/apply.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any

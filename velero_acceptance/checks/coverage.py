@@ -4,8 +4,6 @@ Velero leaves out volumes with no more than a warning: host paths, claims that n
 were opted out (velero issues 8251, 5705, 6182).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 

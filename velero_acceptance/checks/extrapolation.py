@@ -5,8 +5,6 @@ the data takes three. The line is fitted to the times in which the data moved; t
 the longest rest is added.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

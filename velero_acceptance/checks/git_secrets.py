@@ -4,8 +4,6 @@ Nothing here returns or prints a value: findings are names of files, Secrets and
 the format: SOPS, README ("Encryption protocol"); of the labels: Flux, kustomize-controller.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re

@@ -4,8 +4,6 @@ Source: the design's "FluxCD GitOps Structure", with the Schedule in a separate 
 (erratum E-10). The input are the texts by path, and what kustomize renders of folders.
 """
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping

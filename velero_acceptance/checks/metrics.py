@@ -1,7 +1,5 @@
 """NFR-OBSERVABILITY-001: whether the metrics exist and agree with the objects, and every dashboard panel has data."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """AC-001: whether every node with a volume has a working node-agent, found from the volumes and not from a count."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from velero_acceptance.drivers.kinds import Json, is_ready, name_of

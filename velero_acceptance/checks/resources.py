@@ -1,7 +1,5 @@
 """NFR-RESOURCE-001, NFR-PERF: limits and peak use of the containers that move volumes, and Prometheus's view of it."""
 
-from __future__ import annotations
-
 import bisect
 import itertools
 import re

@@ -1,7 +1,5 @@
 """AC-005, AC-006-01: when a schedule is due, which namespaces its backups contain, and how long they are kept."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta

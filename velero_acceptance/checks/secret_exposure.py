@@ -1,7 +1,5 @@
 """Who can read the S3 credentials: pods that use the Secret, and texts that contain key material."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any

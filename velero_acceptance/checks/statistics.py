@@ -4,8 +4,6 @@ Both follow from the regularized incomplete beta function, whose continued fract
 (Abramowitz and Stegun 26.5.8). The tests compare the values with scipy's.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

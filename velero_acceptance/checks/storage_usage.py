@@ -1,7 +1,5 @@
 """How much the next backup of some namespaces uploads, and what finished backups contain and cost in S3."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """NFR-SEC-002: whether the TCP streams of a packet capture are TLS, from the first byte on."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field

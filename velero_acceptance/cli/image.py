@@ -1,7 +1,5 @@
 """The command `acceptance image`: the suite as a container image, to run in a cluster."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -4,8 +4,6 @@ Exit codes of the ``acceptance`` command: 0 done, 1 failed, 2 refused, 130 inter
 pytest keeps its own: 0 passed, 1 failed, 2 interrupted, 3 internal error, 4 refused, 5 nothing ran.
 """
 
-from __future__ import annotations
-
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130

@@ -1,7 +1,5 @@
 """Packages of the optional extra ``lab``: a missing one is reported with the command that installs it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Names and labels of everything a run creates, by which it can be recognized and swept."""
 
-from __future__ import annotations
-
 import re
 import secrets
 from collections.abc import Mapping

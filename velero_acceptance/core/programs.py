@@ -1,7 +1,5 @@
 """Run a program to its end."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Keep secrets out of everything the suite writes."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The commit that the suite runs from."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -5,8 +5,6 @@ listing, a socket, a process) is polled here. A condition that can no longer com
 the wait at once through *terminal*.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """How the content of a volume differs from the expected one, and which differences are known and documented."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping

@@ -3,8 +3,6 @@
 corpus/uploaders.py declares the rules of each uploader; criteria/errata.yaml has the evidence.
 """
 
-from __future__ import annotations
-
 import re
 
 from velero_acceptance.corpus.differences import EXTRA, HOLES, MISSING, NAME, Entries, Entry, KnownDeviation, as_utf8

@@ -1,7 +1,5 @@
 """The layer that caused each difference: one plan compared with the volume, the repository and the restored volume."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Sources: velero v1.16.2 and v1.18.3 (pkg/exposer, pkg/repository, pkg/uploader),
 Velero builds it (repo/content, snapshot/restore); docs/uploaders.md has what else was observed on the lab.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Which criteria give evidence for which control of a standard; evidence, not a claim of compliance."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The register, its controls and its waivers, read once a process."""
 
-from __future__ import annotations
-
 from functools import cache
 
 from velero_acceptance.criteria import controls, waivers

@@ -1,7 +1,5 @@
 """The lint of the register's sentences: EARS keywords in order, and numbers that agree with the thresholds."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Read and check the register; a malformed file is refused with its reason."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """The API server's audit log: who made which request."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

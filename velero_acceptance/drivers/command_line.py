@@ -4,8 +4,6 @@ Flags name the cluster and the account; the user's own settings (``~/.config/vel
 are not read.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Flux: what it has applied, requests to reconcile, suspension."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from velero_acceptance.core.timeouts import Timeouts

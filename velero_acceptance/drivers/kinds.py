@@ -1,7 +1,5 @@
 """The kinds of objects that the suite handles, and what can be read from an object."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any

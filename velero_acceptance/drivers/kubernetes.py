@@ -4,8 +4,6 @@ Waits are watches: list, then watch from the list's resource version, so that no
 between is missed; a watch that the server ends or that has expired (410) starts with a new list.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime

@@ -1,7 +1,5 @@
 """kustomize, as it comes with kubectl: what a folder of manifests renders to."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

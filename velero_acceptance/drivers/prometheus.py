@@ -1,7 +1,5 @@
 """Prometheus by its HTTP interface: its targets, series and alerts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime

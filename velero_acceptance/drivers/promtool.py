@@ -1,7 +1,5 @@
 """promtool, which comes with Prometheus: unit tests of alert rules."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path

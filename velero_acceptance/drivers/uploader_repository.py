@@ -1,7 +1,5 @@
 """A repository of restic or kopia in S3, read by its uploader's own command without Velero: an independent check."""
 
-from __future__ import annotations
-
 import json
 import os
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """Velero's own metrics, read through the API server: no Prometheus is needed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from prometheus_client.parser import text_string_to_metric_families

@@ -1,7 +1,5 @@
 """The Velero server, its node-agents and its BackupStorageLocation."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from datetime import datetime

@@ -3,8 +3,6 @@
 Secrets are redacted, each part has a maximum size, and an error in one part does not prevent the others.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import threading

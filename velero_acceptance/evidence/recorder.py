@@ -1,7 +1,5 @@
 """Records the evidence of a scenario: measurements against the register, observations, artefacts."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The record of one scenario, a JSON file in ``reports/<run>/records``."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path

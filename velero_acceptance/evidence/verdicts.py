@@ -1,7 +1,5 @@
 """Verdicts on criteria, from the records of their scenarios; each with its reason."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Feature files as documents: tags, scenarios and expanded steps, parsed without pytest."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache

@@ -4,8 +4,6 @@ pytest-bdd drops the first of two scenarios with one name, passes a scenario wit
 matching step definitions, and finds a missing step only when the expensive ones before it have run.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """What the tags of a scenario mean for a run: its profile, and how it shares the cluster and the workers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Set
 
 from velero_acceptance.core.settings import Profile

@@ -10,8 +10,6 @@ the scenario without the fault::
 negative scenarios this way; one that stays green proves nothing, and fails that run.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The doctor's findings about one target, and the exit code that follows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

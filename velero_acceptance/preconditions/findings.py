@@ -1,7 +1,5 @@
 """What is found on a target, topic by topic. An error in one topic hides no other."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The needs of a scenario, found without running it: those whose fixtures its steps request, however indirectly."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -3,8 +3,6 @@
 A SelfSubjectAccessReview stores nothing, and every account may create one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

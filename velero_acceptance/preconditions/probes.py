@@ -5,8 +5,6 @@ same probe before a run. The needs of a scenario follow from the fixtures of its
 (:mod:`velero_acceptance.preconditions.needs`), so none of it is written down twice.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass

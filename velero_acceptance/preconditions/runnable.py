@@ -1,7 +1,5 @@
 """Which criteria can run on a target under which profile, and why the others cannot."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Its verdicts are Allure's; the suite's are in traceability.json. A machine without Node lacks only this report.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The report as data, built from register, feature files and records; published as JSON Schema."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What changed between two runs: verdicts, measurements, seeded faults detected, resources left behind."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """The geometry of a measurement's bar: its value, limit and permitted side; the template draws it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from velero_acceptance.report.build import MeasurementRow

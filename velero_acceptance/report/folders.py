@@ -1,7 +1,5 @@
 """Report folders: reading one, and finding the run before it."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from pathlib import Path

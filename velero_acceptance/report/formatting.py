@@ -1,7 +1,5 @@
 """Numbers and times for a reader."""
 
-from __future__ import annotations
-
 HOUR, DAY = 3600.0, 86400.0
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
 

@@ -3,8 +3,6 @@
 Everything that comes from a run is escaped, and a policy in the page allows no other script or style.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """acceptance.prom: the run as Prometheus metrics, for a textfile collector or a Pushgateway."""
 
-from __future__ import annotations
-
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Read reports of older schemas: before 2.0 some measurements had other names (CHANGELOG.md lists them)."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

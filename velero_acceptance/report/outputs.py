@@ -1,7 +1,5 @@
 """Every file of a finished run, written from its report."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from velero_acceptance.core.errors import Refusal

@@ -1,7 +1,5 @@
 """The upload of a finished run's folder to S3, and where it may go."""
 
-from __future__ import annotations
-
 import mimetypes
 import re
 from collections.abc import Iterable

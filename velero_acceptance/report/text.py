@@ -1,7 +1,5 @@
 """The report as a table on the console and as Markdown for a pull request."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

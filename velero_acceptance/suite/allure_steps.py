@@ -3,8 +3,6 @@
 allure-pytest-bdd shows steps too, but nothing of a scenario whose fixture failed before it began.
 """
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 from typing import Any

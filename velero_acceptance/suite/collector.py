@@ -4,8 +4,6 @@
 file. The lint's findings are collection errors of their file.
 """
 
-from __future__ import annotations
-
 import sys
 import tempfile
 import types

@@ -1,7 +1,5 @@
 """What protects the target around a run: the opt-in to disrupt, the run lock, and the snapshot of what is foreign."""
 
-from __future__ import annotations
-
 import signal
 import threading
 

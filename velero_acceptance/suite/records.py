@@ -1,7 +1,5 @@
 """Save a record of every scenario from its start, so that even a killed run has them."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Generator
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Write the report at the end of a run, print it, and set the exit code by the verdicts."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import sys

@@ -4,8 +4,6 @@ A scenario that stays green, or fails before its first *Then*, fails the run. No
 nothing was verified.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 
 import pytest

@@ -1,7 +1,5 @@
 """The distribution of scenarios to workers of pytest-xdist, and how the workers of an interrupted run end."""
 
-from __future__ import annotations
-
 import signal
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Undo the faults that scenarios inject into the deployed system, found by their marks: also those of a killed run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from velero_acceptance.checks import resources

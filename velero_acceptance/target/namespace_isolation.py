@@ -4,8 +4,6 @@ Both are in the namespace's backup, so a restored namespace has them too. The qu
 before the quota itself: until Kubernetes has computed a new quota, it refuses what the quota limits.
 """
 
-from __future__ import annotations
-
 from velero_acceptance.drivers.kinds import NETWORK_POLICY, RESOURCE_QUOTA, Json
 from velero_acceptance.drivers.kubernetes import Kubernetes
 

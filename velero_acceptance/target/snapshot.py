@@ -5,8 +5,6 @@ itself (a run of a schedule, an expired backup, the maintenance of a repository)
 theirs. What was deleted has no writer any more, and the run is responsible for it. A snapshot writes nothing.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter

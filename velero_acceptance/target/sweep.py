@@ -1,7 +1,5 @@
 """Remove what killed runs left on the target, by label and run id alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from velero_acceptance.core.settings import Environment

@@ -4,8 +4,6 @@ The plan follows from a seed alone. The last round has no fault, and no schedule
 every fault a run without one follows.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import random

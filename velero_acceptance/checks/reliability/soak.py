@@ -4,8 +4,6 @@ A round is a minute: one backup by the schedule; in some rounds one restore; bac
 that the load does not grow, however long it takes.
 """
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """The ed25519 key that signs evidence, and the public keys that verify it."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -4,8 +4,6 @@ The first is in-toto's own test result. The second has the verdicts, and the dig
 it: a chain in which no run can be altered or removed unnoticed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

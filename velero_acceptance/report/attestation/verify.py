@@ -1,7 +1,5 @@
 """Whether a report folder is as signed: signatures, the digest of every file, the chain to earlier runs."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
