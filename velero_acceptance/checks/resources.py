@@ -5,8 +5,6 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from kubernetes.utils.quantity import parse_quantity
-
 from velero_acceptance.drivers.cgroups import ResourceUse
 from velero_acceptance.drivers.kinds import Json, name_of
 from velero_acceptance.drivers.prometheus import Series
@@ -33,6 +31,8 @@ class LimitMissing(Exception):
 
 def highest(pods: Sequence[Json], resource: str) -> float:
     """The highest limit (``cpu``: CPUs, ``memory``: bytes) of containers that move volumes; raises LimitMissing."""
+    from kubernetes.utils.quantity import parse_quantity
+
     containers = [(name_of(pod), container) for pod in pods for container in _movers(pod)]
     if not containers:
         raise LimitMissing("there is no pod that moved data")

@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 import requests
 import tenacity
 import urllib3
-from kubernetes import client, config
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
@@ -66,6 +65,8 @@ class Kubernetes:
         self.kubeconfig, self.context, self._seconds = kubeconfig, context, call_seconds
         if not kubeconfig.exists():
             raise Refusal(f"the kubeconfig {kubeconfig} does not exist: set KUBECONFIG or bring the lab up")
+        from kubernetes import client, config  # hundreds of modules, which collection does not need
+
         try:
             settings = client.Configuration()
             config.load_kube_config(str(kubeconfig), context=context, client_configuration=settings)
@@ -302,6 +303,8 @@ class Kubernetes:
         read_seconds: float | None = 0,
     ) -> Any:
         """One HTTP call; the answer is a urllib3 response whose body is not read yet."""
+        from kubernetes.client.exceptions import ApiException
+
         headers = {"Accept": "application/json, */*", "Content-Type": content}
         known = {**(query or {}), **({"fieldManager": FIELD_MANAGER} if method in WRITES else {})}
         full = path + ("?" + urlencode(known) if known else "")
@@ -317,7 +320,7 @@ class Kubernetes:
                 _preload_content=False,
                 _request_timeout=timeout,
             )
-        except client.ApiException as error:
+        except ApiException as error:
             wrong = Gone if error.status == 410 else ApiError
             raise wrong(error.status, f"{method} {path}: {_reason(error)}") from None
         except urllib3.exceptions.HTTPError as error:
@@ -346,7 +349,7 @@ def _lines(response: Any) -> Iterator[bytes]:
         yield from (line for line in lines if line)
 
 
-def _reason(error: client.ApiException) -> str:
+def _reason(error: Any) -> str:
     try:
         return str(json.loads(error.body)["message"])
     except (ValueError, KeyError, TypeError):

@@ -10,9 +10,6 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import requests
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.settings import S3Access
@@ -81,6 +78,10 @@ class S3Trace:
         return found[0]
 
     def _open(self) -> requests.Response:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+
         url = f"{self._access.endpoint}{PATH}"
         keys = Credentials(self._access.access_key.get_secret_value(), self._access.secret_key.get_secret_value())
         request = AWSRequest("GET", url, headers={"X-Amz-Content-SHA256": EMPTY_SHA256, "Host": urlsplit(url).netloc})

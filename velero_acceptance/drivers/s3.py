@@ -13,9 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
 import requests
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
@@ -47,6 +45,9 @@ def credentials_file(access_key: str, secret_key: str) -> str:
 
 def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
     """A boto3 client; it makes no call yet."""
+    import boto3
+    from botocore.config import Config
+
     return boto3.client(
         "s3",
         endpoint_url=access.endpoint,

@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import jsonschema
 from pydantic import BaseModel, ConfigDict
 
 from velero_acceptance.criteria.controls import Control
@@ -245,6 +244,8 @@ def schema_text() -> str:
 
 def write_json(report: Report, path: Path) -> None:
     """Write traceability.json, validated against the published schema."""
+    import jsonschema
+
     content = json.loads(report.model_dump_json())
     # A test checks that the schema itself is valid, so not every run does.
     jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate(content)

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.table import Table
 from rich.text import Text
 
@@ -65,6 +64,8 @@ def _short(measurement: MeasurementRow) -> str:
 
 def markdown(report: Report) -> str:
     """The report as Markdown, with the result first; it fits in a comment of a pull request."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # collection does not need it
+
     templates = Environment(
         loader=FileSystemLoader(FOLDER), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
