@@ -14,7 +14,7 @@ from tests.small_suite import Suite
 from tests.test_cli import call
 from velero_acceptance.checks import metrics, transport
 from velero_acceptance.core.errors import Refusal
-from velero_acceptance.core.extras import LAB, lab_packages, lacking
+from velero_acceptance.core.extras import LAB, lab_packages, missing_package
 from velero_acceptance.core.settings import S3Access, Target
 from velero_acceptance.drivers.minio_admin import Users
 from velero_acceptance.preconditions.probes import TargetProbe, missing
@@ -43,7 +43,7 @@ class Place:
 
 
 def test_what_is_installed_is_not_lacking() -> None:
-    assert [lacking(package) for package in sorted(LAB)] == [""] * len(LAB)
+    assert [missing_package(package) for package in sorted(LAB)] == [""] * len(LAB)
 
 
 @pytest.mark.parametrize(

@@ -276,7 +276,7 @@ def test_bad_options_are_refused_before_anything_starts(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda t: t + scenario("Quick", "it takes 3 units"), "'Quick' stands 2 times"),
+        (lambda t: t + scenario("Quick", "it takes 3 units"), "'Quick' occurs 2 times"),
         (lambda t: t.replace("a start", "a galaxy"), "no step definition fits Given 'a galaxy'"),
         (lambda t: t.replace("Feature:", "Future:"), "AC-003-01-start.feature: "),
     ],

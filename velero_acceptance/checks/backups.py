@@ -68,7 +68,6 @@ def seconds(samples: Sequence[Sample], volume: str) -> float | None:
 
 
 def table(samples: Sequence[Sample]) -> str:
-    """The samples as text."""
     return "\n".join(
         f"{s.seconds:7.2f} s  {s.phase or '-':<11} {s.done} of {s.total} bytes, {s.stored} stored" for s in samples
     )

@@ -59,19 +59,11 @@ def backup_keys(prefix: str, name: str, uploader: Uploader) -> set[str]:
 
 
 def restore_keys(prefix: str, name: str) -> set[str]:
-    """Every key of a restore."""
     return {f"{prefix}restores/{name}/{file.format(name=name)}" for file in RESTORE_FILES}
 
 
 def inspect(
-    keys: Iterable[str],
-    prefix: str,
-    *,
-    backup: str,
-    restore: str,
-    uploader: Uploader,
-    namespace: str,
-    snapshots: int,
+    keys: Iterable[str], prefix: str, *, backup: str, restore: str, uploader: Uploader, namespace: str, snapshots: int
 ) -> LayoutFindings:
     """Compare all keys of the bucket with those that one backup, restore and repository must have.
 

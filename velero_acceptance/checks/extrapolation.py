@@ -26,7 +26,7 @@ class Point:
 
     gigabytes: float
     moving: float
-    beside: float
+    overhead: float
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Prediction:
 
     def table(self) -> str:
         """The prediction and its points."""
-        lines = [f"{p.gigabytes:8.3f} GB  {p.moving:7.2f} s, and {p.beside:.2f} s of overhead" for p in self.points]
+        lines = [f"{p.gigabytes:8.3f} GB  {p.moving:7.2f} s, and {p.overhead:.2f} s of overhead" for p in self.points]
         bounds = f"{CONFIDENCE:.0%} interval {self.low:.0f} to {self.high:.0f} s"
         return "\n".join([*lines, f"{self.gigabytes:8.3f} GB  {self.seconds:.0f} s predicted, {bounds}"])
 
@@ -63,5 +63,5 @@ def predict(points: Sequence[Point], gigabytes: float) -> Prediction:
     residual = sum((t - line.intercept - line.slope * s) ** 2 for s, t in zip(sizes, times, strict=True))
     deviation = math.sqrt(residual / (count - 2) * (1 + 1 / count + (gigabytes - mean) ** 2 / spread))
     margin = t_quantile((1 + CONFIDENCE) / 2, count - 2) * deviation
-    seconds = line.intercept + line.slope * gigabytes + max(p.beside for p in points)
+    seconds = line.intercept + line.slope * gigabytes + max(p.overhead for p in points)
     return Prediction(gigabytes, seconds, seconds - margin, seconds + margin, tuple(points))

@@ -61,9 +61,6 @@ class SecretFile:
         return found
 
 
-# -- files ---------------------------------------------------------------------------------
-
-
 def objects(file: str, text: str) -> list[Json]:
     """Every object in a YAML file, all values as text; AcceptanceError with the line of an error, never its content."""
     try:
@@ -142,9 +139,6 @@ def _mapping(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-# -- the cluster ---------------------------------------------------------------------------
-
-
 def differences(decrypted: Json | None, live: Json | None) -> list[str]:
     """How a decrypted Secret of the repository and the one in the cluster differ, by their keys."""
     if decrypted is None:
@@ -196,9 +190,6 @@ def _decrypts(kustomization: Json) -> bool:
     return decryption.get("provider") == "sops" and bool(_mapping(decryption.get("secretRef")).get("name"))
 
 
-# -- the history ---------------------------------------------------------------------------
-
-
 def keys_of(secret: Json) -> dict[str, str]:
     """The key material in a Secret by name: a value of one line, or what follows each = in a longer one."""
     found = {}
@@ -222,9 +213,6 @@ def found_in(history: str, keys: Mapping[str, str]) -> list[str]:
             commit = re.findall(r"^commit ([0-9a-f]{40})", history[: min(places)], re.M)
             found.append(f"{name} (commit {commit[-1][:12] if commit else 'unknown'})")
     return found
-
-
-# -- the age key, checked before a deployment: with a wrong one Flux stops half-way ----------
 
 
 def encrypted_files(folder: Path) -> list[Path]:

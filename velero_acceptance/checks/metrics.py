@@ -118,10 +118,7 @@ class Query:
 
 
 def queries(dashboard: Json, values: Mapping[str, str]) -> list[Query]:
-    """Every query of a dashboard, also of panels in collapsed rows; *values* are those of its variables.
-
-    A variable without a value stays: the query is then no PromQL, which is a fault of that panel.
-    """
+    """Every query of a dashboard, also in collapsed rows, with *values* of its variables; an unknown one stays."""
     return [
         Query(panel["title"], VARIABLE.sub(lambda match: values.get(match[1] or match[2], match[0]), target["expr"]))
         for panel in panels(dashboard)
@@ -155,7 +152,6 @@ def metrics_of(expression: str) -> set[str]:
 
 
 def is_promql(expression: str) -> bool:
-    """Whether *expression* is PromQL."""
     try:
         return metrics_of(expression) is not None
     except ValueError:
@@ -163,10 +159,7 @@ def is_promql(expression: str) -> bool:
 
 
 def faults(query: Query, known: set[str], answer: Sequence[Series]) -> list[str]:
-    """Why the panel would be empty, or hide that a metric is missing; empty when nothing is wrong.
-
-    *known* are the metrics that Prometheus has, *answer* is its answer to the query.
-    """
+    """Why a panel would be empty or hide a missing metric, from the *known* metrics and the query's *answer*."""
     try:
         absent = sorted(metrics_of(query.expression) - known)
     except ValueError as error:

@@ -22,11 +22,6 @@ def nodes_of(volume: Json) -> set[str]:
     }
 
 
-def hostnames(nodes: Iterable[Json]) -> dict[str, str]:
-    """Node names by the label that volumes refer to: usually, but not always, the same."""
-    return {node["metadata"]["labels"].get(HOSTNAME, name_of(node)): name_of(node) for node in nodes}
-
-
 def without_agent(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterable[Json]) -> dict[str, str]:
     """Nodes with one of *volumes* and without a ready agent, each with the name of one such volume."""
     return {node: found[-1] for node, found in unreachable_nodes(volumes, nodes, agents).items()}
@@ -34,7 +29,8 @@ def without_agent(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterab
 
 def unreachable_nodes(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterable[Json]) -> dict[str, list[str]]:
     """The volumes that cannot be backed up, by node: those of every node without a ready agent."""
-    names = hostnames(nodes)
+    # By the label that volumes refer to: usually, but not always, the node's name.
+    names = {node["metadata"]["labels"].get(HOSTNAME, name_of(node)): name_of(node) for node in nodes}
     ready = {agent["spec"].get("nodeName") for agent in agents if is_ready(agent)}
     found: dict[str, list[str]] = {}
     for volume in sorted(volumes, key=name_of):

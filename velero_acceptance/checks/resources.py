@@ -75,11 +75,8 @@ def highest_cpu(samples: Sequence[ResourceUse]) -> float:
         return 0.0
     ends = [bisect.bisect_left(times, start + span) for start in times]
     windows = ((use, samples[end]) for use, end in zip(samples, ends, strict=True) if end < len(samples))
-    return max((_mean(first, last) for first, last in windows), default=0.0)
-
-
-def _mean(first: ResourceUse, last: ResourceUse) -> float:
-    return max(0.0, last.cpu - first.cpu - ALLOWANCE) / (last.at - first.at)
+    rates = ((last.cpu - first.cpu - ALLOWANCE) / (last.at - first.at) for first, last in windows)
+    return max([0.0, *rates])
 
 
 def memory_disagreeing(samples: Sequence[ResourceUse], series: Series) -> list[str]:

@@ -124,7 +124,8 @@ class Sizes:
         kubelet's folder of pods read-only, as node-agent does, and is removed at once.
         """
         volumes = [volume for namespace in namespaces for volume in self._uploaded(namespace)]
-        summaries = {node: self._summary(node) for node in {volume.node for volume in volumes}}
+        paths = {volume.node: f"{kinds.NODE.path(None, volume.node)}/proxy/stats/summary" for volume in volumes}
+        summaries = {node: json.loads(self._kubernetes.text(path)) for node, path in paths.items()}
         known = {volume: used_by_kubelet(summaries[volume.node], volume) for volume in volumes}
         walked: dict[PodVolume, int] = {}
         if walk is not None:
@@ -149,9 +150,6 @@ class Sizes:
         pods, claims = (self._kubernetes.list_all(kind, namespace) for kind in (kinds.POD, kinds.CLAIM))
         arguments = [a for pod in self._velero.server_pods() for a in pod["spec"]["containers"][0].get("args", [])]
         return uploaded(pods, claims, self._kubernetes.list_all(kinds.VOLUME), opt_out=OPT_OUT_FLAG in arguments)
-
-    def _summary(self, node: str) -> dict[str, Any]:
-        return dict(json.loads(self._kubernetes.text(f"{kinds.NODE.path(None, node)}/proxy/stats/summary")))
 
     def _walk(self, node: str, volumes: Sequence[PodVolume], labels: Mapping[str, str]) -> dict[PodVolume, int]:
         """Bytes of those of *volumes* that are on *node*; raises AcceptanceError with the pod's log."""
@@ -201,10 +199,7 @@ class Sizes:
 def uploaded(
     pods: Iterable[Json], claims: Iterable[Json], volumes: Iterable[Json], *, opt_out: bool = True
 ) -> list[PodVolume]:
-    """The volumes of *pods* that Velero uploads, each claim once; *opt_out*: all but the excluded ones.
-
-    As Velero chooses (pkg/podvolume/backupper.go): running pods only, mounted by a container, no host paths.
-    """
+    """The volumes that Velero uploads (pkg/podvolume/backupper.go), each claim once; *opt_out*: all but excluded."""
     bound = {(c["metadata"]["namespace"], name_of(c)): str(c["spec"].get("volumeName", "")) for c in claims}
     on_host = {name_of(volume) for volume in volumes if "hostPath" in volume["spec"]}
     found: dict[str, PodVolume] = {}

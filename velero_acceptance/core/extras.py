@@ -9,7 +9,7 @@ from velero_acceptance.core.errors import Refusal
 LAB = frozenset({"minio", "oras", "promql_parser", "pyroute2", "scapy"})
 
 
-def lacking(package: str) -> str:
+def missing_package(package: str) -> str:
     """Why *package* cannot be used, in one sentence; empty when it is installed."""
     if find_spec(package):
         return ""
@@ -25,4 +25,4 @@ def lab_packages() -> Iterator[None]:
         package = str(error.name).partition(".")[0]
         if package not in LAB:
             raise
-        raise Refusal(lacking(package)) from None
+        raise Refusal(missing_package(package)) from None

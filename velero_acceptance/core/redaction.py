@@ -47,7 +47,6 @@ class Redactor:
                 self._forms |= {*encodings(value), whole, whole.rstrip("=")}
 
     def text(self, text: str) -> str:
-        """*text* without secrets."""
         for form in sorted(self._forms, key=len, reverse=True):
             text = text.replace(form, PLACEHOLDER)
         for pattern in PATTERNS:

@@ -112,10 +112,7 @@ def first(
     deadline: Deadline,
     terminal: Callable[[T], str | None] = lambda _: None,
 ) -> T:
-    """The first of *states* that satisfies *until*; *states* is a watch that ends at *deadline*.
-
-    Raises :class:`WaitTimedOut` when the states end without one, :class:`WaitEnded` on a terminal one.
-    """
+    """The first of *states* that satisfies *until*; WaitTimedOut when they end, WaitEnded on a terminal state."""
     last: object = "nothing"
     seen = 0
     for state in states:

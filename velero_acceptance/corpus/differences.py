@@ -90,10 +90,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Difference:
-    """Every finding among *total* paths of both sides. Known deviations count as equal, but are counted and shown.
-
-    *exceptions* are the deviations that were allowed.
-    """
+    """Findings among *total* paths; known deviations count as equal, but are shown; *exceptions* were allowed."""
 
     total: int
     findings: tuple[Finding, ...]

@@ -49,7 +49,7 @@ def problems(mapping: Mapping, register: Register) -> Iterator[str]:
     """Every way in which the mapping contradicts the register or itself."""
     mapped = {name for control in mapping.controls for name in control.criteria}
     unmapped = {name for entry in mapping.unmapped for name in entry.criteria}
-    yield from (f"{name} stands twice" for name in doubles(control.id for control in mapping.controls))
+    yield from (f"{name} occurs twice" for name in doubles(control.id for control in mapping.controls))
     for control in mapping.controls:
         yield from (f"{control.id} names {name} twice" for name in doubles(control.criteria))
     known = mapped | unmapped

@@ -8,7 +8,6 @@ from velero_acceptance.criteria.load import Register, load
 
 @cache
 def register() -> Register:
-    """The register."""
     return load()
 
 
@@ -20,5 +19,4 @@ def mapping() -> controls.Mapping:
 
 @cache
 def waived() -> waivers.Waivers:
-    """The waivers."""
     return waivers.load(register())

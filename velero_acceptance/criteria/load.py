@@ -61,19 +61,16 @@ def load(folder: Path = FOLDER) -> Register:
     return register
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema of a requirement file, as published in ``criteria/schema.json``."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Requirement.model_json_schema()}
-
-
 def schema_text() -> str:
-    return json.dumps(schema(), indent=2) + "\n"
+    """JSON Schema of a requirement file, as published in ``criteria/schema.json``."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Requirement.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def _contradictions(register: Register) -> Iterator[str]:
     known = [erratum.id for erratum in register.errata]
     ids = [criterion.id for requirement in register.requirements for criterion in requirement.criteria]
-    yield from (f"{name} stands twice" for name in doubles([*ids, *known]))
+    yield from (f"{name} occurs twice" for name in doubles([*ids, *known]))
     for criterion in register.criteria.values():
         if doubles(threshold.name for threshold in criterion.thresholds):
             yield f"{criterion.id} has two thresholds of one name"

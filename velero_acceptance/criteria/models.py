@@ -1,4 +1,4 @@
-"""What an entry of the register is. The JSON Schema published beside the register is made from these."""
+"""The entries of the register; the published JSON Schema is generated from these models."""
 
 from __future__ import annotations
 

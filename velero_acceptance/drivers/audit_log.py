@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.drivers.kinds import Kind
@@ -30,14 +29,10 @@ class AuditLog:
         except OSError as error:
             raise AcceptanceError(f"the audit log {self._path} cannot be read: {error.strerror}") from None
         wanted = {"apiGroup": kind.group, "resource": kind.plural, "namespace": namespace, "name": name}
-        entries = (json.loads(line) for line in lines if name in line)
         return [
             Request(entry["user"]["username"], entry.get("userAgent", ""))
-            for entry in entries
-            if entry["verb"] == "create" and _is_about(entry, wanted) and entry["responseStatus"]["code"] < 300
+            for entry in (json.loads(line) for line in lines if name in line)
+            for about in [entry.get("objectRef") or {}]
+            if entry["verb"] == "create" and wanted.items() <= about.items() and not about.get("subresource")
+            if entry["responseStatus"]["code"] < 300
         ]
-
-
-def _is_about(entry: dict[str, Any], wanted: dict[str, str]) -> bool:
-    about = entry.get("objectRef") or {}
-    return not about.get("subresource") and all(about.get(key) == value for key, value in wanted.items())

@@ -126,10 +126,7 @@ class Throttling:
     seconds: float
 
     def since(self, earlier: Throttling) -> Throttling:
-        """The throttling after *earlier*."""
-        return Throttling(
-            self.periods - earlier.periods, self.throttled - earlier.throttled, self.seconds - earlier.seconds
-        )
+        return self + Throttling(-earlier.periods, -earlier.throttled, -earlier.seconds)
 
     def __add__(self, other: Throttling) -> Throttling:
         return Throttling(self.periods + other.periods, self.throttled + other.throttled, self.seconds + other.seconds)
@@ -139,10 +136,7 @@ class Throttling:
 
 
 def of_pods(root: Path | None, uids: Iterable[str]) -> Throttling | None:
-    """The sum over the pods with these *uids* below *root*; None where it cannot be known.
-
-    *root* is the folder, in the hierarchy that accounts for CPU, that the kubelets create groups in.
-    """
+    """The sum over the pods *uids* below *root*, the kubelets' folder for CPU accounting; None where unknown."""
     if root is None:
         return None
     found = [stat for uid in uids for folder in folders(root, uid) if (stat := _of_pod(folder))]

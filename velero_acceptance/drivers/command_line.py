@@ -21,14 +21,8 @@ from velero_acceptance.core.programs import execute
 from velero_acceptance.drivers.kinds import Json
 
 # Address and identity of a server; everything else in a kubeconfig could be a credential.
-ABOUT_SERVER = (
-    "server",
-    "certificate-authority",
-    "certificate-authority-data",
-    "tls-server-name",
-    "insecure-skip-tls-verify",
-    "proxy-url",
-)
+AUTHORITY = "certificate-authority"
+ABOUT_SERVER = ("server", AUTHORITY, f"{AUTHORITY}-data", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
 
 
 @dataclass(frozen=True)
@@ -148,8 +142,8 @@ def token_kubeconfig(known: Path, context: str | None, token: SecretStr) -> Json
     if server is None:
         raise AcceptanceError(f"the kubeconfig {known} has no context {name!r} with a cluster")
     cluster = {key: server[key] for key in ABOUT_SERVER if key in server}
-    if "certificate-authority" in cluster:  # relative to its kubeconfig
-        cluster["certificate-authority"] = str(known.parent.absolute() / cluster["certificate-authority"])
+    if AUTHORITY in cluster:  # relative to its kubeconfig
+        cluster[AUTHORITY] = str(known.parent.absolute() / cluster[AUTHORITY])
     return {
         "apiVersion": "v1",
         "kind": "Config",

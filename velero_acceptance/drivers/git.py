@@ -40,7 +40,6 @@ class Checkout:
         return self._git("rev-parse", "HEAD").strip()
 
     def read(self, path: str) -> str:
-        """A file of the working tree."""
         return (self.folder / path).read_text()
 
     def files(self) -> list[str]:

@@ -30,7 +30,7 @@ WATCH_SECONDS = 60
 FIELD_MANAGER = "velero-acceptance"
 WRITES = frozenset({"POST", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
-TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
+TRANSIENT_STATUSES = frozenset({0, 429, 500, 502, 503, 504})
 
 
 class ApiError(AcceptanceError):
@@ -45,13 +45,9 @@ class Gone(ApiError):
     """The resource version is too old to watch from: list again."""
 
 
-def _transient(error: BaseException) -> bool:
-    return isinstance(error, ApiError) and (error.status in TRANSIENT_STATUSES or error.status == 0)
-
-
-# Retried: the listed statuses and connections that never answered. Nothing else, ever.
+# Retried: these statuses, and connections that never answered (0). Nothing else, ever.
 transient_retry = tenacity.retry(
-    retry=tenacity.retry_if_exception(_transient),
+    retry=tenacity.retry_if_exception(lambda error: isinstance(error, ApiError) and error.status in TRANSIENT_STATUSES),
     stop=tenacity.stop_after_attempt(4),
     wait=tenacity.wait_exponential(multiplier=0.2, max=2),
     reraise=True,
@@ -77,7 +73,6 @@ class Kubernetes:
 
     @property
     def server(self) -> str:
-        """The address of the API server."""
         return str(self._api.configuration.host)
 
     # -- objects -------------------------------------------------------------------------
@@ -121,10 +116,7 @@ class Kubernetes:
                 raise
 
     def listable_kinds(self, away: dict[str, str] | None = None) -> list[Kind]:
-        """Every kind that can be listed, each in its group's preferred version.
-
-        A group whose server cannot be reached is an error or, if *away* is given, an entry there with the reason.
-        """
+        """Every listable kind in its preferred version; a group that is away is an error, or an entry of *away*."""
         groups = self._json("GET", "/apis")["groups"]
         versions = [("", "v1"), *((group["name"], group["preferredVersion"]["version"]) for group in groups)]
         found: list[Kind] = []
@@ -276,7 +268,7 @@ class Kubernetes:
             "allowWatchBookmarks": "true",
         }
         try:
-            # The read timeout is ours: the server's own end of a watch can fail to arrive.
+            # Our own read timeout: the server's own end of a watch can fail to arrive.
             response = self._call("GET", kind.path(namespace), query=query, read_seconds=seconds + 5)
             for line in _lines(response):
                 event = json.loads(line)

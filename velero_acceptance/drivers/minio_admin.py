@@ -72,7 +72,6 @@ class Quota(_Administrator):
             admin.bucket_quota_set(self._bucket, size)
 
     def clear(self) -> None:
-        """Remove the limit."""
         self._admin.bucket_quota_clear(self._bucket)
 
 
@@ -145,11 +144,9 @@ class Users(_Administrator):
         return Capacity(used, total, f"{len(disks)} disks of MinIO")
 
     def policies(self) -> list[str]:
-        """Every policy."""
         return list(json.loads(self._admin.policy_list()))
 
     def names(self) -> list[str]:
-        """Every user."""
         return list(self._users())
 
     def _users(self) -> dict[str, Any]:

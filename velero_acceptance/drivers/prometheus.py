@@ -27,7 +27,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Target:
+class ScrapeTarget:
     """A scrape target; *error* is empty while it is up."""
 
     job: str
@@ -60,11 +60,10 @@ class Prometheus:
         """The name of every metric with samples since then."""
         return set(self._get("label/__name__/values", start=since.timestamp()))
 
-    def targets(self) -> list[Target]:
-        """Every scrape target."""
+    def targets(self) -> list[ScrapeTarget]:
         found = self._get("targets", state="active")["activeTargets"]
         return [
-            Target(t["labels"]["job"], t["labels"]["instance"], t["lastError"] if t["health"] != "up" else "")
+            ScrapeTarget(t["labels"]["job"], t["labels"]["instance"], t["lastError"] if t["health"] != "up" else "")
             for t in found
         ]
 

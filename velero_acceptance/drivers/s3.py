@@ -96,17 +96,28 @@ def plain_status(access: S3Access, bucket: str, *, call_seconds: float) -> int |
 
 
 def _denied(call: Callable[[], object]) -> bool:
-    try:
-        call()
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("AccessDenied", "403"):
-            return True
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):  # allowed, but there is no such object
-            return False
-        raise AcceptanceError(f"S3 neither allows nor denies a call: {error}") from None
-    except BotoCoreError as error:
-        raise AcceptanceError(f"S3 does not answer: {error}") from None
+    with _errors("S3 neither allows nor denies a call"):
+        try:
+            call()
+        except ClientError as error:
+            if _code(error) in ("AccessDenied", "403"):
+                return True
+            if _code(error) not in ("NoSuchKey", "404"):  # these: allowed, but there is no such object
+                raise
     return False
+
+
+def _code(error: ClientError) -> str:
+    return error.response["Error"]["Code"]
+
+
+@contextmanager
+def _errors(refusal: str) -> Iterator[None]:
+    """Raise S3's errors as AcceptanceErrors that begin with *refusal*."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise AcceptanceError(f"{refusal}: {error}") from None
 
 
 @contextmanager
@@ -137,27 +148,24 @@ class Bucket:
         try:
             self._client.head_bucket(Bucket=name)
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == "404":
+            if _code(error) == "404":
                 raise Refusal(f"the bucket {name} does not exist at {access.endpoint}") from None
-            raise Refusal(
-                f"{access.endpoint} refuses the credentials for the bucket {name} ({code}): check access and secret key"
-            ) from None
+            refused = f"{access.endpoint} refuses the credentials for the bucket {name} ({_code(error)})"
+            raise Refusal(f"{refused}: check access and secret key") from None
         except BotoCoreError as error:
             raise Refusal(f"S3 at {access.endpoint} cannot be reached: {error}") from None
 
     def state(self) -> BucketState:
         """The settings of the bucket."""
-        try:
-            rules = len(self._client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
-                raise AcceptanceError(f"the lifecycle rules of {self.name} cannot be read: {error}") from None
-            rules = 0
-        try:
+        with _errors(f"the lifecycle rules of {self.name} cannot be read"):
+            try:
+                rules = len(self._client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"])
+            except ClientError as error:
+                if _code(error) != "NoSuchLifecycleConfiguration":
+                    raise
+                rules = 0
+        with _errors(f"the versioning of {self.name} cannot be read"):
             versioning = self._client.get_bucket_versioning(Bucket=self.name).get("Status", "")
-        except ClientError as error:
-            raise AcceptanceError(f"the versioning of {self.name} cannot be read: {error}") from None
         return BucketState(self._created(), versioning, rules)
 
     def _created(self) -> datetime | None:
@@ -182,10 +190,8 @@ class Bucket:
 
     def _list(self, prefix: str) -> list[Any]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        try:
+        with _errors(f"the keys of {self.name} cannot be listed"):
             return [item for page in pages for item in page.get("Contents", [])]
-        except (ClientError, BotoCoreError) as error:
-            raise AcceptanceError(f"the keys of {self.name} cannot be listed: {error}") from None
 
     def get(self, key: str) -> bytes:
         """An object's content; raises AcceptanceError when it does not exist."""

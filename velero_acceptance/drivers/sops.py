@@ -49,7 +49,7 @@ class Sops:
         return SecretStr(self._run(name, "decrypt", *AS_YAML, "/dev/stdin", stdin=text))
 
     def encrypt(self, name: str, text: str, encrypted_regex: str) -> str:
-        """Encrypt YAML for our own key: the values below the keys that match *encrypted_regex*."""
+        """Encrypt YAML for this key: the values below the keys that match *encrypted_regex*."""
         lines = self._key_file.read_text().splitlines()
         keys = [line.strip() for line in lines if line.startswith(KEY_MARK)]
         if not keys:

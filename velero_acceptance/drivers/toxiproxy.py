@@ -20,7 +20,7 @@ class Toxiproxy:
         self._server, self._proxy = url, proxy
         self.faulty = False
 
-    def beside(self, name: str) -> tuple[Toxiproxy, int]:
+    def add_route(self, name: str) -> tuple[Toxiproxy, int]:
         """Add a route *name* to the same server; return it and its port. :meth:`remove` it in the end."""
         own = self._call("GET", "")
         listen = f"{own['listen'].rpartition(':')[0]}:0"
@@ -34,7 +34,6 @@ class Toxiproxy:
             self._call("DELETE", "")
 
     def routes(self) -> list[str]:
-        """Every route of the server."""
         return list(self._request("GET", "/proxies"))
 
     def cut(self) -> None:
@@ -60,7 +59,6 @@ class Toxiproxy:
         self._request("POST", f"/proxies/{self._proxy}{BUSY}", {"enabled": True})
 
     def heal(self) -> None:
-        """Remove every fault."""
         if f"{self._proxy}{BUSY}" in self.routes():
             self._request("POST", f"/proxies/{self._proxy}{BUSY}", {"enabled": False})
         for toxic in self._call("GET", "/toxics"):

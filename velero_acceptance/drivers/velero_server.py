@@ -85,11 +85,9 @@ class VeleroServer:
         )
 
     def server_pods(self) -> list[Json]:
-        """Pods of the Velero server."""
         return self._kubernetes.list_all(kinds.POD, self.namespace, labels=self.server_selector)
 
     def agent_pods(self) -> list[Json]:
-        """Pods of node-agent."""
         return self._kubernetes.list_all(kinds.POD, self.namespace, labels=f"name={AGENT}")
 
     def restart(self) -> Json:

@@ -10,7 +10,7 @@ from velero_acceptance.core.files import write_whole
 
 
 class Outcome(StrEnum):
-    """How a scenario ended. INTERRUPTED is what stands there until it has."""
+    """How a scenario ended. INTERRUPTED until it has ended."""
 
     PASSED = "passed"
     FAILED = "failed"

@@ -38,11 +38,8 @@ def judge(criterion: Criterion, scenarios: int, records: Sequence[Record]) -> tu
     ran = [record for record in records if record.outcome not in (Outcome.SKIPPED, Outcome.INTERRUPTED)]
     if not ran:
         return Verdict.NOT_RUN, "no scenario was run" if not records else "no scenario ended"
-    for outcome, verdict in (
-        (Outcome.FAILED, Verdict.FAILED),
-        (Outcome.BLOCKED, Verdict.BLOCKED),
-        (Outcome.INCONCLUSIVE, Verdict.INCONCLUSIVE),
-    ):
+    for verdict in NOT_GREEN:
+        outcome = Outcome[verdict.name]
         if wrong := [record for record in ran if record.outcome is outcome]:
             return verdict, f"{wrong[0].scenario}: {wrong[0].error.splitlines()[0] if wrong[0].error else outcome}"
     active = [record for record in ran if not record.passive]

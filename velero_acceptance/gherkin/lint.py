@@ -59,7 +59,7 @@ def definitions() -> list[Definition]:
 def lint_feature(feature: FeatureText, register: Register, steps: Sequence[Definition]) -> Iterator[str]:
     """Problems of one feature file, a sentence each."""
     yield from _tag_problems(feature, register)
-    yield from (f"the scenario {name!r} stands {n} times" for name, n in Counter(feature.declared).items() if n > 1)
+    yield from (f"the scenario {name!r} occurs {n} times" for name, n in Counter(feature.declared).items() if n > 1)
     yield from (f"the scenario {name!r} has no steps" for name in feature.empty)
     yield from (f"the outline {name!r} has no Examples" for name in feature.without_examples)
     for scenario in feature.scenarios:

@@ -1,7 +1,4 @@
-"""The rights of deploy/rbac, and which of them the suite's account lacks.
-
-A SelfSubjectAccessReview stores nothing, and every account may create one.
-"""
+"""The rights of deploy/rbac, and which the account lacks by SelfSubjectAccessReviews, which store nothing."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

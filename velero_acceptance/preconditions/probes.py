@@ -12,7 +12,7 @@ from functools import cached_property
 
 from velero_acceptance.checks.schedule import seconds_of
 from velero_acceptance.core.errors import AcceptanceError, Blocked
-from velero_acceptance.core.extras import lacking
+from velero_acceptance.core.extras import missing_package
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.git import Checkout
@@ -106,8 +106,6 @@ def _answer(question: Callable[[TargetProbe], object], sentence: str = "{}") -> 
     return ask
 
 
-# -- Flux and Git ----------------------------------------------------------------------------
-
 _repository = _setting(
     lambda place: place.gitops, "the repository that Flux deploys is not known: set current.gitops to a checkout of it"
 )
@@ -138,10 +136,7 @@ def _kustomizations(probe: TargetProbe) -> str:
 def _monitoring(probe: TargetProbe) -> str:
     if probe.environment.gitops is None or not (probe.environment.gitops / MONITORING).is_dir():
         return f"{MONITORING} is expected in the deployed repository: set current.gitops to a checkout that has it"
-    return lacking("promql_parser")
-
-
-# -- S3 --------------------------------------------------------------------------------------
+    return missing_package("promql_parser")
 
 
 def _s3_trace(probe: TargetProbe) -> str:
@@ -153,7 +148,7 @@ def _s3_trace(probe: TargetProbe) -> str:
 def _s3_administrator(probe: TargetProbe) -> str:
     if Users(probe.environment.s3).permitted():
         return ""
-    return lacking("minio") or (
+    return missing_package("minio") or (
         "users, policies and buckets are made by an administrator of MinIO: the suite's keys are not those of one"
     )
 
@@ -164,10 +159,7 @@ def _capture_command(probe: TargetProbe) -> str:
         return "packets cannot be captured at the S3 host: set current.capture to the command that runs tcpdump there"
     if not shutil.which(command[0]):
         return f"{command[0]}, which is to capture packets at the S3 host, is missing in PATH"
-    return lacking("scapy")
-
-
-# -- Velero ----------------------------------------------------------------------------------
+    return missing_package("scapy")
 
 
 def _deployed_schedule(probe: TargetProbe) -> str:
@@ -196,9 +188,6 @@ def _workloads(probe: TargetProbe) -> str:
         return f"there is no StorageClass {name}: set current.storage_class to one of local volumes"
     volumes = [v for v in probe.kubernetes.list_all(VOLUME) if v["spec"].get("storageClassName") == name]
     return next(filter(None, (not_local(name, volume) for volume in volumes)), "")
-
-
-# -- monitoring ------------------------------------------------------------------------------
 
 
 def _prometheus(probe: TargetProbe) -> str:
@@ -254,8 +243,7 @@ NEEDS: dict[str, Probe] = {
         lambda place: place.toxiproxy, "faults on the route to S3 need toxiproxy in front of it: only the lab has one"
     ),
     "velero_command": _setting(
-        lambda place: place.velero_cli,
-        "the command velero is missing in PATH: install the version that the server has",
+        lambda place: place.velero_cli, "the command velero is missing in PATH: install the version that the server has"
     ),
     "workloads": _workloads,
 }

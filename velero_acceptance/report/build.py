@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -233,13 +233,10 @@ def _scenario(record: Record) -> ScenarioRow:
     return ScenarioRow(name=record.scenario, faults_seen=faults, **shared)
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema of traceability.json."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Report.model_json_schema(mode="serialization")}
-
-
 def schema_text() -> str:
-    return json.dumps(schema(), indent=2) + "\n"
+    """JSON Schema of traceability.json, as published in SCHEMA_FILE."""
+    content = Report.model_json_schema(mode="serialization")
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}, indent=2) + "\n"
 
 
 def write_json(report: Report, path: Path) -> None:

@@ -17,7 +17,7 @@ from velero_acceptance.criteria.controls import Control
 from velero_acceptance.criteria.models import Erratum
 from velero_acceptance.evidence.verdicts import GREEN, NOT_GREEN, ORDER, Verdict, worst
 from velero_acceptance.report import formatting
-from velero_acceptance.report.build import CriterionRow, MeasurementRow, Report, RequirementRow
+from velero_acceptance.report.build import CriterionRow, MeasurementRow, Report
 from velero_acceptance.report.changes import Trend, compare
 from velero_acceptance.report.charts import WIDTH, chart
 
@@ -85,7 +85,10 @@ def page(report: Report, before: Report | None = None) -> str:
             (row for row in report.criteria if row.verdict in NOT_GREEN), key=lambda row: ORDER.index(row.verdict)
         ),
         unseen=[row for row in report.criteria if not row.ran],
-        groups=_groups(report),
+        groups=[
+            (requirement, [row for row in report.criteria if row.requirement == requirement.id])
+            for requirement in report.summary.requirements
+        ],
         changes=compare(before, report) if before else None,
         before=before,
         controls=[(control, *_evidence(control, report)) for control in report.controls],
@@ -140,13 +143,6 @@ def margin(measurement: MeasurementRow) -> str:
 
 def _share(measurement: MeasurementRow) -> float:
     return measurement.margin / abs(measurement.limit) if measurement.limit else measurement.margin
-
-
-def _groups(report: Report) -> list[tuple[RequirementRow, list[CriterionRow]]]:
-    return [
-        (requirement, [row for row in report.criteria if row.requirement == requirement.id])
-        for requirement in report.summary.requirements
-    ]
 
 
 def _evidence(control: Control, report: Report) -> tuple[list[CriterionRow], Verdict | None]:

@@ -32,10 +32,7 @@ class Destination:
 
 
 def destination(settings: Settings, environment: Environment) -> Destination | None:
-    """The destination in ACCEPTANCE_RESULTS, None without one; in the target's S3 unless another is named.
-
-    Raises Refusal for an invalid address, and for one below the prefix of Velero's location.
-    """
+    """The destination in ACCEPTANCE_RESULTS, or None; Refusal for a bad address, or one in Velero's location."""
     place = parse(settings)
     if place is None:
         return None

@@ -31,7 +31,7 @@ class Guard:
         self._session, self.run, self._environment = session, run, environment
         self._kubernetes = _kubernetes(run, environment)
         self._bucket = Bucket(environment.s3, environment.bucket, call_seconds=run.timeouts["s3_call"])
-        self._lock = RunLock(self._kubernetes, environment.velero_namespace, run.settings.run_id)
+        self.lock = RunLock(self._kubernetes, environment.velero_namespace, run.settings.run_id)
         self._before: ClusterSnapshot | None = None
         profile = run.settings.effective_profile
         self._writes, self._disrupts = profile is not Profile.OBSERVE, profile.rank >= Profile.DISRUPT.rank
@@ -43,8 +43,8 @@ class Guard:
         if self.run.results is not None:
             refuse_locations(self.run.results, self._locations())
         if self._writes:
-            self._lock.acquire()
-            self._lock.keep(self._stop)
+            self.lock.acquire()
+            self.lock.keep(self._stop)
         elif sweeps:
             raise Refusal(
                 "the profile observe writes nothing: sweep with `acceptance sweep`, or choose another profile"
@@ -68,16 +68,12 @@ class Guard:
             if self._before is not None:
                 self._compare(self._before)
         finally:
-            self.release()
+            self.lock.release()
 
     def _cleaner(self) -> ResourceCleaner:
         found = self._environment
         velero = Velero(self._kubernetes, found.velero_namespace, found.location, self.run.timeouts)
         return ResourceCleaner(self._kubernetes, velero, self._bucket, found.prefix, self.run.timeouts)
-
-    def release(self) -> None:
-        """Release the lock if this run holds it."""
-        self._lock.release()
 
     def _compare(self, before: ClusterSnapshot) -> None:
         after = take_snapshot(self._kubernetes, self._bucket, self._environment)
@@ -125,7 +121,7 @@ def begin(session: pytest.Session, run: Run, others: list[Environment]) -> None:
                 guard.begin(sweeps=bool(option(session.config, "sweep")))
         except BaseException:
             for guard in guards:
-                guard.release()
+                guard.lock.release()
             raise
         session.config.stash[GUARDS] = guards
 

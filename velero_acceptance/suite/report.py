@@ -141,10 +141,7 @@ def _publish(session: pytest.Session, run: Run, report: traceability.Report) -> 
 
 
 def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]:
-    """Criteria whose scenarios all ran and that are not green: these fail a run.
-
-    EXTRAPOLATED is green: less data was chosen than the register asks for, and the prediction holds.
-    """
+    """Criteria that fail a run: all their scenarios ran, and the verdict is not green (EXTRAPOLATED is)."""
     features = {tag: feature.deciding for feature in read_all() for tag in feature.tag_line}
     ran = {row.id: sum(not scenario.passive for scenario in row.scenarios) for row in report.criteria}
     whole = (row for row in report.criteria if ran[row.id] and ran[row.id] >= features.get(row.id, 0))

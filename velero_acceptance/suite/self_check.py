@@ -58,6 +58,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     rows = sorted(getattr(report, ROW) for report in reports if hasattr(report, ROW))
     if rows and runs_features(config):
         file = config.stash[RUN].folder / FILE
-        head = ["| feature | negative scenario | goes red at | by its words |", "|---|---|---|---|"]
+        head = ["| feature | negative scenario | fails at | message |", "|---|---|---|---|"]
         file.write_text("\n".join(["# Negative scenarios without their faults", "", *head, *rows, ""]))
         terminalreporter.write_line(f"where each went red: {file}")

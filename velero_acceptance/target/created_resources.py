@@ -39,6 +39,7 @@ LABELLED = {
     "cluster_role_bindings": kinds.CLUSTER_ROLE_BINDING,
     "namespaces": kinds.NAMESPACE,
 }
+FIELDS = {kind: entry for entry, kind in LABELLED.items()}
 WORKLOAD_KINDS = (kinds.DEPLOYMENT, kinds.CLAIM)
 # Objects of Velero without a run's label, which name a backup, restore, namespace or repository.
 OWNED_KINDS = (
@@ -183,11 +184,10 @@ class ResourceCleaner:
         for kind, place in self._labelled():
             for item in self._kubernetes.list_all(kind, place, labels=RUN_LABEL):
                 of_run = found.setdefault(labels_of(item)[RUN_LABEL], LeftoverResources())
-                entry = next((entry for entry, labelled in LABELLED.items() if labelled == kind), None)
-                if entry is None:
+                if kind in WORKLOAD_KINDS:
                     of_run.workloads.add(f"{item['metadata']['namespace']}/{name_of(item)}")
                 else:
-                    getattr(of_run, entry).add(name_of(item))
+                    getattr(of_run, FIELDS[kind]).add(name_of(item))
                 of_run.expires = max(of_run.expires, expiry_of(labels_of(item)))
         return found
 

@@ -91,7 +91,7 @@ def _own(asked: Settings, number: int) -> Environment:
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
             "kubelet sync period": f"{SYNC_FREQUENCY} (default: 1m)",
             "durations of the alerts": ", ".join(
-                f"{given} for {real}" for real, given in facts.alert_durations.items()
+                f"{short} for {long}" for long, short in facts.alert_durations.items()
             ),
             "nodes": cluster.nodes_note,
         },
@@ -99,10 +99,7 @@ def _own(asked: Settings, number: int) -> Environment:
 
 
 def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str | None) -> Environment:
-    """The environment with the uploader of the deployed Velero; raises Refusal when another was *asked* for.
-
-    It is returned unchanged where no Velero is deployed: every scenario will report that.
-    """
+    """The environment with the deployed Velero's uploader, if any; Refusal when another was *asked* for."""
     deployment = kubernetes.get(DEPLOYMENT, "velero", environment.velero_namespace)
     if deployment is None:
         return environment

@@ -99,7 +99,7 @@ class ClusterSnapshot:
 
 
 @dataclass(frozen=True)
-class Changes:
+class ForeignChanges:
     """The differences that the run made, or may have made, and those that others made meanwhile."""
 
     by_run: list[str]
@@ -232,10 +232,10 @@ class Comparison:
     disrupted: Set[str] = frozenset()
     disrupts: bool = False
 
-    def changes(self) -> Changes:
+    def changes(self) -> ForeignChanges:
         """Every difference in objects and keys, in order."""
         found = [*self._objects(), *self._keys()]
-        return Changes([text for ours, text in found if ours], [text for ours, text in found if not ours])
+        return ForeignChanges([text for ours, text in found if ours], [text for ours, text in found if not ours])
 
     def _objects(self) -> Iterator[tuple[bool, str]]:
         before, after = self.before.objects, self.after.objects
@@ -249,7 +249,9 @@ class Comparison:
                 continue
             writers = self._writers(new)
             by = f", by {', '.join(writers)}" if writers else ""
-            suspect = not writers or FIELD_MANAGER in writers or any(map(_is_velero, writers))
+            suspect = (
+                not writers or FIELD_MANAGER in writers or any(name.startswith(VELERO_MANAGERS) for name in writers)
+            )
             if old is None:
                 yield suspect and not self._came_by_itself(place), f"{place} is new{by}"
             elif old.uid != new.uid and not self._may_be_recreated(place):
@@ -304,7 +306,7 @@ class Comparison:
         return set(counts) == {"gone"} and self._expired(backup)
 
     def _repository_at_work(self, namespace: str) -> bool:
-        """Whether Velero had a reason of its own to write to the repository of *namespace*."""
+        """Whether Velero itself had a reason to write to the repository of *namespace*."""
         before, after = self.before.velero, self.after.velero
         return (
             self.disrupts
@@ -312,7 +314,3 @@ class Comparison:
             or any(map(self._expired, before.expirations))
             or before.maintained.get(namespace) != after.maintained.get(namespace)
         )
-
-
-def _is_velero(manager: str) -> bool:
-    return manager.startswith(VELERO_MANAGERS)

@@ -70,7 +70,6 @@ class AcceleratedRuns:
 
     @property
     def all(self) -> list[Trial]:
-        """Every trial."""
         return [trial for _, trial in self._placed()]
 
     @property

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise, takewhile
 
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict
@@ -89,12 +90,7 @@ def due_count(cron: str, since: datetime, until: datetime) -> int:
 
 def _spans(cron: str, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Each due time after *since* and up to *until*, with the one that follows it."""
-    times = croniter(cron, since)
-    due = times.get_next(datetime)
-    while due <= until:
-        following = times.get_next(datetime)
-        yield due, following
-        due = following
+    return takewhile(lambda span: span[0] <= until, pairwise(croniter(cron, since).all_next(datetime)))
 
 
 @dataclass(frozen=True)
@@ -149,5 +145,4 @@ def allowed_failures(count: int, percent: float) -> int:
 
 
 def table(found: Sequence[Trial]) -> str:
-    """One line for each trial."""
     return "\n".join(trial.line() for trial in found) or "the schedule was not due"

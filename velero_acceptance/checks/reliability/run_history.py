@@ -111,10 +111,7 @@ class Calendar:
         return self.until - self.since
 
     def above_allowance(self, percent: float) -> int:
-        """How many more runs failed than *percent* allows of all that are due in a whole window.
-
-        Above 0 the window cannot pass any more; 0 says little while it is short.
-        """
+        """Failures beyond what *percent* allows in a whole window; above 0 it cannot pass any more."""
         due = rates.due_count(self.cron, self.until - WINDOW, self.until)
         return max(0, self.rate.failed - rates.allowed_failures(due, percent))
 

@@ -27,7 +27,7 @@ ROUNDS_OF_DATA = 3
 DESCRIBED = 100
 
 
-class Sample(StrEnum):
+class BackupAge(StrEnum):
     """Which backup is restored."""
 
     LATEST = "latest"
@@ -38,7 +38,7 @@ class Sample(StrEnum):
 class Actions:
     """A round's actions after its backup: restore the kept backup *restore* (0 is the oldest), expire the oldest."""
 
-    sample: Sample | None
+    sample: BackupAge | None
     restore: int | None
     expire: int
 
@@ -51,7 +51,7 @@ def actions(number: int, kept: int, seed: str) -> Actions:
         return Actions(None, None, expire)
     older = (number // RESTORE_EVERY) % 2 == 1 and left > 1
     chosen = random.Random(f"{seed} {number}").randrange(left - 1) if older else left - 1
-    return Actions(Sample.OLDER if older else Sample.LATEST, expire + chosen, expire)
+    return Actions(BackupAge.OLDER if older else BackupAge.LATEST, expire + chosen, expire)
 
 
 class Soak(BaseModel):
@@ -67,7 +67,7 @@ class Soak(BaseModel):
     rounds: int = 0
     backups: int = 0
     backups_failed: int = 0
-    restores: dict[Sample, int] = {}
+    restores: dict[BackupAge, int] = {}
     expired: int = 0
     deleted: int = 0
     problems: int = 0
