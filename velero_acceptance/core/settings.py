@@ -101,9 +101,8 @@ class Environment(TargetSettings):
     oracle: Path | None = None
     # Folders of the repository that Flux can deploy instead, by the uploader of their Velero; only on the lab.
     releases: dict[str, str] = {}
-    # The suite's own program on this machine, where there is one.
+    # The suite's own program and the `velero` command on this machine, where there are any.
     corpus: Path | None = None
-    # The `velero` command, where there is one.
     velero_cli: Path | None = None
     # Where the target keeps its data and, by controller, its control groups, if that is on this machine.
     disk: Path | None = None

@@ -14,11 +14,7 @@ LAYERS = (VOLUME, UPLOADER, VELERO, READING)
 
 @dataclass(frozen=True)
 class Layers:
-    """One plan, compared three times.
-
-    *volume* is the volume that was backed up, *repository* what the uploader restores without Velero on this machine,
-    *restored* the volume that Velero restored.
-    """
+    """One plan, compared with the *volume*, with a restore from its *repository* alone, and with Velero's restore."""
 
     volume: Difference
     repository: Difference
