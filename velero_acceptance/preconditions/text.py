@@ -13,7 +13,7 @@ from velero_acceptance.preconditions.diagnosis import Diagnosis
 from velero_acceptance.preconditions.findings import State
 
 STYLES = {State.FINE: "green", State.NOTE: "yellow", State.BROKEN: "bold red"}
-CELLS = {"all": "green", "no": "red", "–": "dim", "looks on": "yellow"}
+CELLS = {"all": "green", "no": "red", "–": "dim", "read-only": "yellow"}
 SHOWN = 6
 
 
