@@ -293,12 +293,12 @@ def test_needs_are_followed_through_fixtures() -> None:
     ("criterion", "scenario", "wanted"),
     [
         ("AC-007-01", "Velero comes up in an empty namespace", {"flux", "changes", "checkout", "clocks_agree"}),
-        ("AC-001-04", "An outage is noticed, and healing needs no restart", {"toxiproxy"}),
-        ("AC-002-02", "The keys in use are those of the secret", {"s3_trace", "foreign_bucket"}),
-        ("AC-003-01", "Velero at rest starts a backup at once", {"clocks_agree"}),
+        ("AC-001-04", "The suite reports an outage, and Velero recovers without a restart", {"toxiproxy"}),
+        ("AC-002-02", "Velero signs its requests with the keys of its Secret", {"s3_trace", "foreign_bucket"}),
+        ("AC-003-01", "An idle Velero starts a backup immediately", {"clocks_agree"}),
         (
             "AC-004-01",
-            "The S3 server sees the request in time",
+            "S3 receives the request for the metadata in time",
             {"clocks_agree", "corpus_program", "s3_trace", "workloads"},
         ),
         ("AC-005-02", "Velero's own account makes the run", {"audit", "deployed_schedule"}),

@@ -17,7 +17,7 @@ Feature: velero backup delete removes a backup everywhere
   @exclusive @disrupt @negative
   Scenario: A backup that Velero cannot delete is not called deleted
     Given an empty namespace "source"
-    And a completed small backup of "source"
+    And a small backup of "source"
     And an account that may do everything with Velero
     # without the fault: nothing
     And the location is read-only
@@ -27,7 +27,7 @@ Feature: velero backup delete removes a backup everywhere
   @negative
   Scenario: Without a confirmation nothing is deleted
     Given an empty namespace "source"
-    And a completed small backup of "source"
+    And a small backup of "source"
     And an account that may do everything with Velero
     # without the fault: the account deletes the small backup with velero
     When the account deletes the small backup with velero, and confirms nothing
@@ -37,7 +37,7 @@ Feature: velero backup delete removes a backup everywhere
   @negative
   Scenario: The deletion of a backup that does not exist does not pass for one
     Given an empty namespace "source"
-    And a completed small backup of "source"
+    And a small backup of "source"
     And an account that may do everything with Velero
     # without the fault: the account deletes the small backup with velero
     When the account deletes a backup that does not exist with velero
@@ -46,7 +46,7 @@ Feature: velero backup delete removes a backup everywhere
   @negative
   Scenario Outline: An account without the right is refused
     Given an empty namespace "source"
-    And a completed small backup of "source"
+    And a small backup of "source"
     # without the fault: an account that may do everything with Velero
     And an account that <rights>
     When the account deletes the small backup with velero
@@ -61,7 +61,7 @@ Feature: velero backup delete removes a backup everywhere
   @negative
   Scenario: An account that may not even look deletes nothing
     Given an empty namespace "source"
-    And a completed small backup of "source"
+    And a small backup of "source"
     # without the fault: an account that may do everything with Velero
     And an account that may do nothing
     When the account deletes the small backup with velero

@@ -14,7 +14,7 @@ Feature: velero backup get lists every backup
   @negative
   Scenario: A backup that S3 holds and the list lacks is noticed
     Given an empty namespace "source"
-    And a completed small backup of "source"
+    And a small backup of "source"
     And an account that may only read
     # without the fault: nothing
     And the object of the small backup is lost

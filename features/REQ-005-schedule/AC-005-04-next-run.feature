@@ -5,7 +5,7 @@ Feature: A failed run does not stop the next one
   Scenario: The next run is Completed once S3 takes its metadata again
     Given an empty namespace "source"
     And a copy of the deployed schedule for "source"
-    And S3 denies Velero the metadata of "source"
+    And S3 denies Velero write access to the metadata of "source"
     When the copy is due
     Then its run is a failure, logged and counted, and the copy stays enabled
     When S3 takes it again and the copy is due again
@@ -40,7 +40,7 @@ Feature: A failed run does not stop the next one
   Scenario: A run that fails is not taken for a recovery
     Given an empty namespace "source"
     # without the fault: nothing
-    And S3 denies Velero the metadata of "source"
+    And S3 denies Velero write access to the metadata of "source"
     When somebody makes a backup of "source" that calls itself a run of the schedule
     Then the suite does not call it a recovery
 

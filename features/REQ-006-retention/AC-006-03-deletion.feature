@@ -13,7 +13,7 @@ Feature: An expired backup is deleted, everywhere and alone
   @exclusive @disrupt @negative
   Scenario: A read-only location keeps an expired backup, and says so
     Given an empty namespace "source"
-    And a completed small backup of "source"
+    And a small backup of "source"
     # without the fault: nothing
     And the location is read-only
     When the small backup expires
@@ -23,7 +23,7 @@ Feature: An expired backup is deleted, everywhere and alone
   @exclusive @disrupt @negative
   Scenario: An unavailable location keeps an expired backup, and it goes afterwards
     Given an empty namespace "source"
-    And a completed small backup of "source"
+    And a small backup of "source"
     # without the fault: nothing
     And Velero knows that S3 cannot be reached
     When the small backup expires
