@@ -14,7 +14,9 @@ def test_a_word_of_the_type_gives_its_value(words: str, value: int) -> None:
     assert S3.parse_arguments(f'S3 {words} for "source"') == {"fault": value, "alias": "source"}
 
 
-@pytest.mark.parametrize("text", ['S3 is slwo for "a"', 'S3  for "a"', 's3 is slow for "a"', 'S3 is slow, busy for "a"'])
+@pytest.mark.parametrize(
+    "text", ['S3 is slwo for "a"', 'S3  for "a"', 's3 is slow for "a"', 'S3 is slow, busy for "a"']
+)
 def test_any_other_word_does_not_match(text: str) -> None:
     assert not S3.is_matching(text)
 

@@ -301,8 +301,8 @@ def test_needs_are_followed_through_fixtures() -> None:
             "S3 receives the request for the metadata in time",
             {"clocks_agree", "corpus_program", "s3_trace", "workloads"},
         ),
-        ("AC-005-02", "Velero's own account makes the run", {"audit", "deployed_schedule"}),
-        ("AC-006-02", "Of two backups only the expired one is to be deleted", {"collector"}),
+        ("AC-005-02", "Velero's own service account creates the run", {"audit", "deployed_schedule"}),
+        ("AC-006-02", "Only the expired one of two backups is to be deleted", {"collector"}),
         ("CLI-list-backups", "A backup that does not exist is an error", {"clocks_agree", "velero_command"}),
     ],
 )
