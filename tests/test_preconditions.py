@@ -292,7 +292,7 @@ def test_needs_are_followed_through_fixtures() -> None:
 @pytest.mark.parametrize(
     ("criterion", "scenario", "wanted"),
     [
-        ("AC-007-01", "Velero comes up in an empty namespace", {"flux", "changes", "checkout", "clocks_agree"}),
+        ("AC-007-01", "Flux deploys Velero into an empty namespace", {"flux", "changes", "checkout", "clocks_agree"}),
         ("AC-001-04", "The suite reports an outage, and Velero recovers without a restart", {"toxiproxy"}),
         ("AC-002-02", "Velero signs its requests with the keys of its Secret", {"s3_trace", "foreign_bucket"}),
         ("AC-003-01", "An idle Velero starts a backup immediately", {"clocks_agree"}),
