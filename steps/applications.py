@@ -39,12 +39,17 @@ def two_namespaces(scope: Scope, applications: Applications, first: str, second:
     return applications.deploy(scope, first), applications.deploy(scope, second)
 
 
+@given(parsers.parse('a namespace "{alias}" with an empty volume'))
+def namespace_with_volume(scope: Scope, workloads: Workloads, alias: str) -> None:
+    """Even an empty volume keeps a backup in progress for some seconds."""
+    workloads.in_namespace(scope.namespace(alias)).deploy()
+
+
 @given("the standard application", target_fixture="workload")
 def standard_application(standard: Standard) -> Workload:
     return standard.workload
 
 
-@given("the standard application, backed up", target_fixture="application")
 @given("a backup of the standard application", target_fixture="application")
 @when("the standard application is backed up", target_fixture="application")
 def standard_backup(standard: Standard) -> Application:
