@@ -72,12 +72,11 @@ def namespace_with_other_data(scope: Scope, workloads: Workloads, alias: str) ->
     workload.remove_pods()
 
 
-@given(parsers.parse('a file is written to "{alias}" after the backup'))
+@when(parsers.parse('a file is written to "{alias}" after its backup'))
 def write_late_file(scope: Scope, workloads: Workloads, alias: str) -> None:
     workloads.in_namespace(scope.name(alias)).write_file(LATE_FILE)
 
 
-@given(parsers.parse('"{alias}" is deleted'))
 @when(parsers.parse('"{alias}" is deleted'))
 def delete_namespace(
     scope: Scope, kubernetes: Kubernetes, workloads: Workloads, timeouts: Timeouts, alias: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pytest_bdd import given, parsers, then, when
 
 from fixtures.applications.excluded_volumes import ORDINARY, SKIPPED, ExcludedVolumes
@@ -18,6 +20,11 @@ from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
+NOWHERE = "nowhere"
+OPTIONS = {
+    "to a location that does not exist": {"storageLocation": NOWHERE},
+    "with a TTL of 72 hours": {"ttl": "72h0m0s"},
+}
 CLAIMS = {
     "three PVCs: on a host path, used by an init container only, and excluded by annotation": SKIPPED,
     "an ordinary PVC": (ORDINARY,),
@@ -35,12 +42,10 @@ def back_up(scope: Scope, velero: Velero, alias: str) -> Operation:
     return velero.backup(scope.backup_name(alias), labels=scope.labels, includedNamespaces=[scope.name(alias)])
 
 
-@when(parsers.parse('"{alias}" is backed up to a location that does not exist'), target_fixture="backup")
-def back_up_to_nowhere(scope: Scope, velero: Velero, alias: str) -> Operation:
+@when(phrase('"{alias}" is backed up {spec:Options}', Options=OPTIONS), target_fixture="backup")
+def back_up_with_options(scope: Scope, velero: Velero, alias: str, spec: Mapping[str, object]) -> Operation:
     namespaces = [scope.name(alias)]
-    return velero.backup(
-        scope.backup_name(alias), labels=scope.labels, includedNamespaces=namespaces, storageLocation="nowhere"
-    )
+    return velero.backup(scope.backup_name(alias), labels=scope.labels, includedNamespaces=namespaces, **spec)
 
 
 @when(parsers.parse('"{alias}" is backed up again'), target_fixture="next_backup")
@@ -76,7 +81,7 @@ def both_started_in_time(both: tuple[Operation, Operation], evidence: Evidence, 
 
 @then("the suite reports that the backup never started, with the cause")
 def never_started(backup: Operation, evidence: Evidence) -> None:
-    assert backup.phase == "FailedValidation" and "nowhere" in backup.reason(), backup.status
+    assert backup.phase == "FailedValidation" and NOWHERE in backup.reason(), backup.status
     assert "InProgress" not in {transition.phase for transition in backup.transitions}
     evidence.expect_violation("initiation", None, artefact=backup.reason())
 

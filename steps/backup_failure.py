@@ -30,12 +30,7 @@ RESTARTS = {"node-agent is killed": BackupFaults.end_agent, "Velero is restarted
 
 @given(phrase('S3 denies Velero write access to the {objects:Objects} of "{alias}"', Objects=tuple(OBJECTS)))
 def deny_access(
-    scope: Scope,
-    access_denial: AccessDenial,
-    uploader: Uploader,
-    velero_health: VeleroHealth,
-    objects: str,
-    alias: str,
+    scope: Scope, access_denial: AccessDenial, uploader: Uploader, velero_health: VeleroHealth, objects: str, alias: str
 ) -> None:
     velero_health.allow_errors(f"{EXPECTED_ERRORS}|{uploader.fault_words}")
     access_denial.deny(objects, scope.name(alias))
@@ -109,11 +104,7 @@ def failure_reported(
 
 @then("the backup reports the lost node-agent, or is complete where another pod uploads")
 def survived_or_reported(
-    backup: Operation,
-    backup_faults: BackupFaults,
-    velero: Velero,
-    uploader: Uploader,
-    evidence: Evidence,
+    backup: Operation, backup_faults: BackupFaults, velero: Velero, uploader: Uploader, evidence: Evidence
 ) -> None:
     """The uploader decides which of the two it must be: neither stands in for the other."""
     cause, words = uploader.agent_lost_error, backup_faults.words(backup)
@@ -158,11 +149,7 @@ def next_completed(next_backup: Operation, velero: Velero, evidence: Evidence) -
 
 @when("an application is backed up while S3 denies its data", target_fixture="application")
 def back_up_while_denied(
-    scope: Scope,
-    applications: Applications,
-    velero: Velero,
-    access_denial: AccessDenial,
-    velero_health: VeleroHealth,
+    scope: Scope, applications: Applications, velero: Velero, access_denial: AccessDenial, velero_health: VeleroHealth
 ) -> Application:
     velero_health.allow_errors(EXPECTED_ERRORS)
     workload = applications.deploy(scope, "failed")

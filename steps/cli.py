@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from pytest_bdd import given, parsers, then, when
 
@@ -28,6 +28,13 @@ MISTAKES: dict[str, Callable[[Application], dict[str, str]]] = {
     "the name of an existing backup": lambda application: {"name": application.backup.name},
     "a location that does not exist": lambda _: {"location": NOWHERE},
     "no mistake": lambda _: {},
+}
+CONFIRMATIONS = {"": True, ", without confirming it": False}
+APPLIED = "applied"
+SCHEDULES: dict[str, dict[str, str]] = {
+    "a schedule": {},
+    "a schedule with a misspelt field": {"shedule": "0 2 * * *"},
+    "a schedule with an impossible time": {"cron": "61 2 * * *"},
 }
 BACKUPS: dict[str, Callable[[Application], str]] = {
     "the backup": lambda application: application.backup.name,
@@ -67,7 +74,7 @@ def describe_repeatedly(
     return _often(evidence, lambda _: commands.description(account, application.backup.name))
 
 
-@when("the account repeatedly restores the settings of the application with velero", target_fixture="attempts")
+@when("the account repeatedly restores the settings from the backup with velero", target_fixture="attempts")
 def restore_repeatedly(
     commands: Commands, account: Account, application: Application, s3_trace: Tracer, evidence: Evidence
 ) -> list[CommandOutcome]:
@@ -166,24 +173,22 @@ def read_log(
     return commands.logs(account, name_of(application))
 
 
-@when("the account restores the settings of the application with velero", target_fixture="attempt")
-def restore(commands: Commands, account: Account, application: Application) -> CommandOutcome:
-    return commands.unfollowed_restore(account, application.backup.name, application.workload.namespace)
+@when(
+    phrase("the account restores the settings from {name_of:Backup} with velero", Backup=BACKUPS),
+    target_fixture="attempt",
+)
+def restore(
+    commands: Commands, account: Account, application: Application, name_of: Callable[[Application], str]
+) -> CommandOutcome:
+    return commands.unfollowed_restore(account, name_of(application), application.workload.namespace)
 
 
-@when("the account restores a backup that does not exist with velero", target_fixture="attempt")
-def restore_nothing(commands: Commands, account: Account) -> CommandOutcome:
-    return commands.unfollowed_restore(account, NOWHERE, NOWHERE)
-
-
-@when("the account deletes the small backup with velero", target_fixture="attempt")
-def delete(commands: Commands, account: Account, backup: Operation) -> CommandOutcome:
-    return commands.requested_deletion(account, backup.name)
-
-
-@when("the account deletes the small backup with velero, without confirming it", target_fixture="attempt")
-def delete_unconfirmed(commands: Commands, account: Account, backup: Operation) -> CommandOutcome:
-    return commands.unconfirmed_deletion(account, backup.name)
+@when(
+    phrase("the account deletes the small backup with velero{confirm:Confirmation}", Confirmation=CONFIRMATIONS),
+    target_fixture="attempt",
+)
+def delete(commands: Commands, account: Account, backup: Operation, confirm: bool) -> CommandOutcome:
+    return commands.requested_deletion(account, backup.name, confirm=confirm)
 
 
 @when("the account deletes a backup that does not exist with velero", target_fixture="attempt")
@@ -191,19 +196,9 @@ def delete_nothing(commands: Commands, account: Account) -> CommandOutcome:
     return commands.requested_deletion(account, NOWHERE)
 
 
-@when("the account applies a schedule with kubectl", target_fixture="attempt")
-def apply_schedule(commands: Commands, account: Account) -> CommandOutcome:
-    return commands.apply_schedule(account, "refused")
-
-
-@when("the account applies a schedule with a misspelt field with kubectl", target_fixture="attempt")
-def apply_misspelt_schedule(commands: Commands, account: Account) -> CommandOutcome:
-    return commands.apply_schedule(account, "misspelt", shedule="0 2 * * *")
-
-
-@when("the account applies a schedule with an impossible time with kubectl", target_fixture="attempt")
-def apply_impossible_schedule(commands: Commands, account: Account) -> CommandOutcome:
-    return commands.apply_schedule(account, "impossible", cron="61 2 * * *")
+@when(phrase("the account applies {fields:Schedule} with kubectl", Schedule=SCHEDULES), target_fixture="attempt")
+def apply_schedule(commands: Commands, account: Account, fields: Mapping[str, str]) -> CommandOutcome:
+    return commands.apply_schedule(account, APPLIED, **fields)
 
 
 # -- how it fails ------------------------------------------------------------------------------
@@ -291,7 +286,7 @@ def rejected_schedule_reported(
 ) -> None:
     """The command itself succeeds: the API server does not validate cron expressions."""
     assert not attempt.problems, str(attempt)
-    name = scope.schedule_name("impossible")
+    name = scope.schedule_name(APPLIED)
     item = kubernetes.wait(
         SCHEDULE,
         name,

@@ -46,7 +46,7 @@ def difference_reported(scope: Scope, workloads: Workloads, corpus: Corpus, evid
     evidence.expect_violation("files_equal", difference.percent_equal, artefact=difference.table())
 
 
-@then(parsers.parse('the file written after the backup is not in "{alias}"'))
+@then(parsers.parse('the file that was written after the backup is not in "{alias}"'))
 def late_file_absent(scope: Scope, workloads: Workloads, evidence: Evidence, alias: str) -> None:
     found = workloads.in_namespace(scope.name(alias)).manifest().entries
     evidence.measure("files_written_after_backup", sum(LATE_FILE in path for path in found))

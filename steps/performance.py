@@ -169,15 +169,15 @@ def _prediction(timings: Sequence[Timing], evidence: Evidence) -> Prediction:
 
 # Progress of volumes while they are backed up and restored.
 
-
-@when("fresh data is backed up over a slow link", target_fixture="tracked")
-def back_up_over_slow_link(slow_link: SlowLink, toxiproxy: Toxiproxy) -> VolumeProgress:
-    return slow_link.backup(toxiproxy)
+SLOWED = {"backed up": SlowLink.backup, "backed up and restored": SlowLink.restore}
+PACKS = {"held": "samples_with_more_packs_stored", "had served": "samples_with_more_packs_fetched"}
 
 
-@when("fresh data is backed up and restored over a slow link", target_fixture="tracked")
-def restore_over_slow_link(slow_link: SlowLink, toxiproxy: Toxiproxy) -> VolumeProgress:
-    return slow_link.restore(toxiproxy)
+@when(phrase("fresh data is {operation:Operation} over a slow link", Operation=SLOWED), target_fixture="tracked")
+def track_over_slow_link(
+    slow_link: SlowLink, toxiproxy: Toxiproxy, operation: Callable[[SlowLink, Toxiproxy], VolumeProgress]
+) -> VolumeProgress:
+    return operation(slow_link, toxiproxy)
 
 
 @when("the standard application is backed up again without changes", target_fixture="tracked")
@@ -208,16 +208,10 @@ def bytes_grew(tracked: VolumeProgress, evidence: Evidence) -> None:
     evidence.measure("growing_samples", len(grown), artefact=backups.table(tracked.samples))
 
 
-@then("S3 held more packs from sample to sample")
-def packs_stored(tracked: VolumeProgress, evidence: Evidence) -> None:
+@then(phrase("S3 {threshold:Direction} more packs from sample to sample", Direction=PACKS))
+def packs_grew(tracked: VolumeProgress, evidence: Evidence, threshold: str) -> None:
     more = backups.stored_more(backups.growing(tracked.samples))
-    evidence.measure("samples_with_more_packs_stored", more, artefact=backups.table(tracked.samples))
-
-
-@then("S3 had served more packs from sample to sample")
-def packs_fetched(tracked: VolumeProgress, evidence: Evidence) -> None:
-    more = backups.stored_more(backups.growing(tracked.samples))
-    evidence.measure("samples_with_more_packs_fetched", more, artefact=backups.table(tracked.samples))
+    evidence.measure(threshold, more, artefact=backups.table(tracked.samples))
 
 
 @then("the suite reports that no progress was visible before the end")

@@ -48,13 +48,6 @@ def _measure_retention(backup: Operation, evidence: Evidence) -> None:
     evidence.measure("expiration_error", schedule.expiration_error(backup.item), artefact=str(backup.status))
 
 
-@when(parsers.parse('"{alias}" is backed up with a TTL of {hours:d} hours'), target_fixture="backup")
-def back_up_with_ttl(scope: Scope, velero: Velero, alias: str, hours: int) -> Operation:
-    return velero.backup(
-        scope.backup_name(alias), labels=scope.labels, includedNamespaces=[scope.name(alias)], ttl=f"{hours}h0m0s"
-    )
-
-
 @then("the suite reports its retention as wrong")
 def retention_reported(backup: Operation, evidence: Evidence) -> None:
     evidence.expect_violation("retention", schedule.retention(backup.item), artefact=str(backup.item["spec"]))
@@ -149,9 +142,7 @@ def small_backup_expires(expiry: Expiry, backup: Operation, evidence: Evidence) 
 def kept_and_labelled(expiry: Expiry, expired: ExpiredBackup, velero: Velero, evidence: Evidence) -> None:
     """Only the garbage collector sets the label: so it has found the backup and left it."""
     velero.wait_backup_label(expired.backup, "velero.io/gc-failure", "BSLReadOnly")
-    left = expiry.find(expired)
-    evidence.expect_violation("objects_left", len(left.objects), artefact="\n".join(left.objects))
-    evidence.expect_violation("keys_left", len(left.keys), artefact="\n".join(left.keys))
+    _expect_left(expiry, expired, evidence)
 
 
 @then("the suite reports it as not deleted, and the garbage collector logs the cause")
@@ -161,8 +152,12 @@ def kept_and_logged(
     """For this cause the garbage collector sets no label on the backup, it only logs a line."""
     velero_health.allow_errors(UNCOLLECTED)
     velero.wait_log_line(expired.backup, UNCOLLECTED)
-    left = expiry.find(expired)
     evidence.observe("labels of the garbage collector on the backup", velero.gc_mark(expired.backup) or "none")
+    _expect_left(expiry, expired, evidence)
+
+
+def _expect_left(expiry: Expiry, expired: ExpiredBackup, evidence: Evidence) -> None:
+    left = expiry.find(expired)
     evidence.expect_violation("objects_left", len(left.objects), artefact="\n".join(left.objects))
     evidence.expect_violation("keys_left", len(left.keys), artefact="\n".join(left.keys))
 

@@ -8,18 +8,8 @@ from pathlib import Path
 from pytest_bdd import given, then, when
 
 from fixtures.environment.phrases import phrase
-from fixtures.gitops.secrets import (
-    DAMAGES,
-    PLANTS,
-    S3_SECRET,
-    SOUND,
-    UNDAMAGED,
-    PlantedSecret,
-    PreCommitHook,
-    SecretsRepository,
-    damage,
-    plant,
-)
+from fixtures.gitops import secrets as planting
+from fixtures.gitops.secrets import S3_SECRET, PlantedSecret, PreCommitHook, SecretsRepository, damage, plant
 from velero_acceptance.checks import git_secrets
 from velero_acceptance.core.errors import AcceptanceError, Blocked
 from velero_acceptance.core.settings import Environment
@@ -28,7 +18,7 @@ from velero_acceptance.drivers.kinds import Json
 from velero_acceptance.drivers.sops import MacMismatch, Sops
 from velero_acceptance.evidence.recorder import Evidence
 
-CONTENTS = (*PLANTS, *SOUND)
+CONTENTS, DAMAGES = tuple(planting.CONTENTS), (*planting.DAMAGES, planting.UNDAMAGED)
 
 
 @given("the repository that Flux deploys from", target_fixture="repository")
@@ -60,7 +50,7 @@ def every_file_decrypts(repository: SecretsRepository, sops: Sops, evidence: Evi
     evidence.measure("mac_failures", len(closed), artefact="\n".join(closed or files))
 
 
-@when(phrase("each encrypted file has {how:Damage}", Damage=(*DAMAGES, UNDAMAGED)), target_fixture="damaged")
+@when(phrase("each encrypted file has {how:Damage}", Damage=DAMAGES), target_fixture="damaged")
 def damage_files(repository: SecretsRepository, how: str) -> dict[str, str]:
     """The damaged files by path; those in the repository stay as they are."""
     return {file: damage(how, repository.texts[file]) for file in repository.encrypted_files()}

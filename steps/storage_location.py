@@ -180,10 +180,7 @@ def cannot_create_bucket(
 @when(
     phrase(
         "another bucket is created {designed:State}",
-        State={
-            "with versioning and a lifecycle rule": False,
-            "without versioning and without a lifecycle rule": True,
-        },
+        State={"with versioning and a lifecycle rule": False, "without versioning and without a lifecycle rule": True},
     ),
     target_fixture="other_bucket",
 )

@@ -4,13 +4,13 @@ Feature: A completed restore brings the data back
   Scenario: A deleted application is restored with all its data
     Given a namespace "source" whose volume holds the standard corpus
     And a completed backup of "source"
-    And a file is written to "source" after the backup
+    When a file is written to "source" after its backup
     And "source" is deleted
-    When the backup is restored
+    And the backup is restored
     Then the restore is Completed without errors
     And the application in "source" is ready
     And every file of the corpus in "source" is equal, bytes and metadata
-    And the file written after the backup is not in "source"
+    And the file that was written after the backup is not in "source"
 
   @exclusive @soak @upgrade
   Scenario: A restic backup can be restored after an upgrade to a Velero that uses kopia
@@ -31,7 +31,7 @@ Feature: A completed restore brings the data back
     Given a namespace "source" whose volume holds the standard corpus
     And a completed backup of "source"
     # without the fault: "source" is deleted
-    And a file is written to "source" after the backup
-    When the backup is restored
+    When a file is written to "source" after its backup
+    And the backup is restored
     Then Velero reports the restore as Completed and warns about existing objects
     And the suite reports the data in "source" as different
