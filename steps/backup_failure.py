@@ -131,7 +131,7 @@ def repair_s3(
     toxiproxy: Toxiproxy,
     evidence: Evidence,
 ) -> None:
-    """Velero would try a repository that it could not open again only after minutes: it is told to do so now."""
+    """Velero retries a repository that it could not open only after minutes: that is brought forward."""
     access_denial.lift()
     toxiproxy.heal()
     repaired_at = datetime.now(UTC)

@@ -16,7 +16,7 @@ from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import cli_output
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.drivers.kinds import BACKUP, SCHEDULE, Json, phase_of
+from velero_acceptance.drivers.kinds import SCHEDULE, Json, phase_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import FINISHED, Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
@@ -231,15 +231,8 @@ def delete_object(commands: Commands, backup: Operation) -> Iterator[None]:
 
 
 @then("the suite reports that the list lacks the small backup")
-def incomplete_list_reported(
-    commands: Commands,
-    kubernetes: Kubernetes,
-    velero: Velero,
-    attempt: CommandOutcome,
-    backup: Operation,
-    evidence: Evidence,
-) -> None:
-    found = kubernetes.get(BACKUP, backup.name, velero.namespace)
+def incomplete_list_reported(velero: Velero, attempt: CommandOutcome, backup: Operation, evidence: Evidence) -> None:
+    found = velero.find_backup(backup.name)
     if found is not None and found["metadata"]["uid"] != backup.item["metadata"]["uid"]:
         raise Inconclusive("Velero has synced the backup from S3, maybe before the list was made")
     assert f"{backup.name} is in S3 and not in the list" in attempt.problems, str(attempt)
@@ -309,12 +302,10 @@ def start_backup(scope: Scope, velero: Velero, alias: str) -> str:
 
 
 @when("the account reads its log with velero meanwhile", target_fixture="attempt")
-def read_running_log(
-    commands: Commands, kubernetes: Kubernetes, velero: Velero, account: Account, running: str
-) -> CommandOutcome:
+def read_running_log(commands: Commands, velero: Velero, account: Account, running: str) -> CommandOutcome:
     attempt = commands.logs(account, running)
-    if phase_of(kubernetes.get(BACKUP, running, velero.namespace)) in FINISHED:
-        raise Inconclusive("the backup ended before its log was asked for")
+    if phase_of(velero.find_backup(running)) in FINISHED:
+        raise Inconclusive("the backup ended before the command read its log")
     return attempt
 
 

@@ -8,7 +8,6 @@ from pytest_bdd import given, then, when
 
 from fixtures.applications.workload import Workload
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.outages import BackupFaults
 from fixtures.observability.agent_resources import AgentLoad, LoadResult, MemoryShortage, Overuse, OverusingPod
 from velero_acceptance.checks import resources
@@ -18,8 +17,6 @@ from velero_acceptance.drivers.kinds import name_of
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
-# What Velero logs about a process that the kernel kills, and about a node-agent that restarts.
-KILLED = r"signal: killed|restic|pod volume|PodVolumeBackup|podvolumebackup|server starting|[Ee]rror backing up"
 MEGABYTE = 1e6
 
 
@@ -30,11 +27,9 @@ def carry_load(agent_load: AgentLoad) -> LoadResult:
 
 
 @when("many small files and fresh data are backed up while the kernel kills the uploader", target_fixture="load")
-def carry_load_short_of_memory(
-    agent_load: AgentLoad, memory_shortage: MemoryShortage, velero_health: VeleroHealth
-) -> LoadResult:
+def carry_load_short_of_memory(agent_load: AgentLoad, memory_shortage: MemoryShortage) -> LoadResult:
     workload = agent_load.fill("short of memory")
-    _start_shortage(memory_shortage, velero_health)
+    memory_shortage.start()
     backup = agent_load.back_up(workload, "short of memory")
     memory_shortage.end()
     return LoadResult(backup, backup, {}, {}, {})
@@ -71,13 +66,7 @@ def burstable(velero: Velero, evidence: Evidence) -> None:
 
 
 @given("node-agent has less memory than restic needs")
-def shorten_memory(memory_shortage: MemoryShortage, velero_health: VeleroHealth) -> None:
-    _start_shortage(memory_shortage, velero_health)
-
-
-def _start_shortage(memory_shortage: MemoryShortage, velero_health: VeleroHealth) -> None:
-    velero_health.expect_restart()
-    velero_health.allow_errors(KILLED)
+def shorten_memory(memory_shortage: MemoryShortage) -> None:
     memory_shortage.start()
 
 

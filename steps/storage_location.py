@@ -14,8 +14,8 @@ from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.outages import EXPECTED_ERRORS, S3_FAULTS
 from fixtures.storage.credentials import DeployedKeys
 from fixtures.storage.validation import LocationWatch
-from velero_acceptance.checks.bucket import LayoutFindings, Validity, backup_keys, inspect, restore_keys, unreadable
-from velero_acceptance.core.naming import is_generated_name, unique
+from velero_acceptance.checks.bucket import LayoutFindings, Validity, backup_keys, restore_keys, unreadable
+from velero_acceptance.core.naming import unique
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.corpus.uploaders import Uploader
@@ -28,17 +28,9 @@ from velero_acceptance.evidence.recorder import Evidence
 
 
 @then("S3 holds exactly the keys of that backup, that restore and their repository")
-def layout_exact(
-    standard: Standard,
-    copy: RestoredCopy,
-    bucket: Bucket,
-    environment: Environment,
-    uploader: Uploader,
-    evidence: Evidence,
-) -> None:
-    findings = _findings(standard, copy, bucket, environment, uploader)
-    evidence.measure("keys_missing", len(findings.missing), artefact=findings.table())
-    evidence.measure("keys_unexpected", len(findings.unexpected), artefact=findings.table())
+def layout_exact(layout_findings: LayoutFindings, evidence: Evidence) -> None:
+    evidence.measure("keys_missing", len(layout_findings.missing), artefact=layout_findings.table())
+    evidence.measure("keys_unexpected", len(layout_findings.unexpected), artefact=layout_findings.table())
 
 
 @then("every object of that backup and that restore can be read")
@@ -68,16 +60,8 @@ def store_stray(scope: Scope, bucket: Bucket, environment: Environment) -> Itera
 
 
 @then("the suite reports the key as unexpected")
-def stray_reported(
-    standard: Standard,
-    copy: RestoredCopy,
-    bucket: Bucket,
-    environment: Environment,
-    uploader: Uploader,
-    evidence: Evidence,
-) -> None:
-    findings = _findings(standard, copy, bucket, environment, uploader)
-    evidence.expect_violation("keys_unexpected", len(findings.unexpected), artefact=findings.table())
+def stray_reported(layout_findings: LayoutFindings, evidence: Evidence) -> None:
+    evidence.expect_violation("keys_unexpected", len(layout_findings.unexpected), artefact=layout_findings.table())
 
 
 @then("Velero reports the location as Unavailable and names the folder")
@@ -198,20 +182,3 @@ def create_bucket(
 def bucket_reported(other_bucket: Bucket, evidence: Evidence) -> None:
     state = other_bucket.state()
     evidence.expect_violation("buckets_as_designed", int(state.as_designed), artefact=str(state))
-
-
-def _findings(
-    standard: Standard, copy: RestoredCopy, bucket: Bucket, environment: Environment, uploader: Uploader
-) -> LayoutFindings:
-    # The suite's second Velero stores its backups under another prefix than the location.
-    found = bucket.keys()
-    keys = [key for key in found if not (environment.prefix and is_generated_name(key.partition("/")[0]))]
-    return inspect(
-        keys,
-        environment.key(""),
-        backup=standard.application.backup.name,
-        restore=copy.restore.name,
-        uploader=uploader,
-        namespace=standard.application.workload.namespace,
-        snapshots=1,
-    )
