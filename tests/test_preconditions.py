@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pytest_bdd.steps import step_function_context_registry
 
 from velero_acceptance.core.errors import AcceptanceError, Blocked
 from velero_acceptance.core.installation import modules
@@ -311,6 +312,25 @@ def test_needs_of_the_suites_own_scenarios(criterion: str, scenario: str, wanted
     feature = next(feature for feature in read_all() if criterion in feature.tag_line)
     (found,) = (entry for entry in feature.scenarios if entry.name == scenario)
     assert set(graph.of(found, load().criteria[criterion])) == wanted
+
+
+def test_every_step_gets_the_fixtures_that_it_asks_for() -> None:
+    """From a fixture, from its text, or from a step before it; a scenario without its fault ends at its first Then."""
+    contexts = {id(context): context for context in step_function_context_registry.values()}.values()
+    known = needs.fixtures().keys() | {"evidence", "run", "request", "tmp_path", "pytestconfig"}
+    assert runnable.suite_needs().steps
+    outcomes = [scenario.steps for feature in read_all() for scenario in feature.scenarios]
+    for scenario in (scenario for feature in read_all() for scenario in feature.control_scenarios if scenario.negative):
+        first = next(number for number, step in enumerate(scenario.steps) if step.kind == "then")
+        outcomes.append(scenario.steps[: first + 1])
+    for steps in outcomes:
+        there = set(known)
+        for step in steps:
+            (context,) = (c for c in contexts if c.type in (None, step.kind) and c.parser.is_matching(step.text))
+            values = (context.parser.parse_arguments(step.text) or {}).keys()
+            asked = inspect.signature(context.step_func).parameters.keys()
+            assert asked - there <= values <= asked, step.text
+            there.add(context.target_fixture or "")
 
 
 def test_no_need_is_idle() -> None:

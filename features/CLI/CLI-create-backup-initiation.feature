@@ -19,10 +19,10 @@ Feature: velero backup create starts a backup
     And the command created nothing
 
     Examples:
-      | mistake                         | reason         |
-      | a name that Kubernetes rejects  | is invalid     |
-      | the name of an existing backup  | already exists |
-      | a location that does not exist  | not found      |
+      | mistake                        | reason         |
+      | a name that Kubernetes rejects | is invalid     |
+      | the name of an existing backup | already exists |
+      | a location that does not exist | not found      |
 
   @negative
   Scenario Outline: An account that <rights> is refused

@@ -15,7 +15,7 @@ Feature: velero backup describe shows what the cluster and S3 know of a backup
   Scenario: The suite reports the description for an account that cannot request downloads
     Given a backup of the standard application
     # without the fault: an account that may only read
-    And an account that may read but request no download
+    And an account that may read but not request downloads
     When the account describes the backup with velero
     Then the suite reports that the description lacks what is in S3
 

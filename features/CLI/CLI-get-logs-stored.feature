@@ -48,6 +48,6 @@ Feature: velero backup logs shows the log of a backup
     Then the API server refuses the account
 
     Examples:
-      | rights                           |
-      | may read but request no download |
-      | has no rights                    |
+      | rights                             |
+      | may read but not request downloads |
+      | has no rights                      |

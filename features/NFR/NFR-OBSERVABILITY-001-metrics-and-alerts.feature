@@ -60,10 +60,10 @@ Feature: Metrics show what happens to backups, and alerts fire when they go wron
       Then the suite reports that they fail their unit tests
 
       Examples:
-        | mistake                           |
-        | trust velero_backup_last_status   |
-        | wait for a first success          |
-        | accept a missing validation       |
+        | mistake                         |
+        | trust velero_backup_last_status |
+        | wait for a first success        |
+        | accept a missing validation     |
 
     @exclusive
     Scenario Outline: <alert> fires when <fault>
@@ -71,15 +71,15 @@ Feature: Metrics show what happens to backups, and alerts fire when they go wron
       Then "<alert>" fired when <fault>, and was resolved
 
       Examples:
-        | alert                       | fault                                           |
-        | VeleroBackupFailed          | S3 denies the metadata of a backup              |
-        | VeleroBackupFailed          | the location of a backup does not exist         |
-        | VeleroBackupPartiallyFailed | a hook of a backup fails                        |
-        | VeleroBackupMissed          | the last success of a schedule is too long ago  |
-        | VeleroBackupMissed          | a schedule never succeeded                      |
-        | VeleroLocationUnavailable   | S3 refuses connections                          |
-        | VeleroLocationStale         | the location is not validated                   |
-        | VeleroS3AlmostFull          | the quota of the bucket is almost used up       |
+        | alert                       | fault                                          |
+        | VeleroBackupFailed          | S3 denies the metadata of a backup             |
+        | VeleroBackupFailed          | the location of a backup does not exist        |
+        | VeleroBackupPartiallyFailed | a hook of a backup fails                       |
+        | VeleroBackupMissed          | the last success of a schedule is too long ago |
+        | VeleroBackupMissed          | a schedule never succeeded                     |
+        | VeleroLocationUnavailable   | S3 refuses connections                         |
+        | VeleroLocationStale         | the location is not validated                  |
+        | VeleroS3AlmostFull          | the quota of the bucket is almost used up      |
 
     @exclusive
     Scenario: No alert fires without its fault

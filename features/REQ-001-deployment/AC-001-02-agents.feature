@@ -28,7 +28,7 @@ Feature: Every node with a volume has a node-agent
   @exclusive @disrupt @soak @negative
   Scenario: The suite reports a node that an affinity excludes, and the volumes there cannot be backed up
     Given the standard application
-    # without the fault: nothing
+    # without the fault: the node of its volume keeps its node-agent
     When an affinity that keeps node-agent off the node of its volume is committed to Git
     Then the DaemonSet reports all desired pods as ready
     And the suite reports that node and its volumes as lacking a node-agent

@@ -33,8 +33,8 @@ Feature: A backup that S3 fails is reported as failed, and the next one works
     Then the next backup is Completed, with its volume
 
     Examples:
-      | objects    | phase           |
-      | metadata   | Failed          |
+      | objects  | phase  |
+      | metadata | Failed |
 
     @soak
     Examples:
