@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -15,12 +16,11 @@ from tests.test_cli import call
 from velero_acceptance.checks import metrics, transport
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.extras import LAB, lab_packages, missing_package
-from velero_acceptance.core.settings import S3Access, Target
+from velero_acceptance.core.settings import S3Access
 from velero_acceptance.drivers.minio_admin import Users
 from velero_acceptance.preconditions.probes import TargetProbe, missing
-from velero_acceptance.target.selection import cluster_of
 
-SENTENCE = r"the Python package {} is not installed: `pip install 'velero-acceptance\[lab\]'`"
+SENTENCE = "{} is not installed: `pip install 'velero-acceptance[lab]'`"
 ACCESS = S3Access(endpoint="https://s3", access_key=SecretStr("a"), secret_key=SecretStr("b"))
 
 
@@ -53,7 +53,7 @@ def test_what_is_installed_is_not_lacking() -> None:
 @pytest.mark.usefixtures("absent")
 def test_a_need_names_the_package(need: str, package: str) -> None:
     probe = TargetProbe(cast(Any, Place()), *(cast(Any, None),) * 4)
-    assert missing(need, probe) == SENTENCE.format(package).replace("\\", "")
+    assert missing(need, probe).startswith(SENTENCE.format(package))
 
 
 @pytest.mark.usefixtures("absent")
@@ -63,16 +63,9 @@ def test_what_uses_a_package_refuses() -> None:
         ("promql_parser", lambda: metrics.metrics_of("up")),
         ("scapy", lambda: list(transport.read([]))),
     ):
-        with pytest.raises(Refusal, match=SENTENCE.format(package)):
+        with pytest.raises(Refusal, match=re.escape(SENTENCE.format(package))):
             use()
     assert not Users(ACCESS).permitted()
-
-
-@pytest.mark.parametrize("target", [Target.LAB, Target.KIND])
-@pytest.mark.usefixtures("absent")
-def test_there_is_no_lab_without_them(target: Target) -> None:
-    with pytest.raises(Refusal, match=r"pip install 'velero-acceptance\[lab\]'"):
-        cluster_of(target)
 
 
 def test_a_missing_module_of_the_suite_is_no_extra() -> None:

@@ -61,7 +61,7 @@ def test_the_doctor_tells_what_can_run(home: Home, tmp_path: Path) -> None:
     assert found["rights"]["observe"] == [] and "create namespaces" in found["rights"]["exercise"]
     by_id = {row["criterion"]: row for row in found["rows"]}
     for name in SEEN_FROM_OUTSIDE:
-        assert by_id[name]["profiles"]["observe"]["can_run"] == "looks on", name
+        assert by_id[name]["profiles"]["observe"]["can_run"] == "read-only", name
     assert any("Flux" in reason for reason in by_id["AC-007-02"]["profiles"]["observe"]["reasons"])
     # A review is a question, of which nothing is kept.
     assert {asked for asked in home.requests_of("observe") if asked[0] not in READS} == {

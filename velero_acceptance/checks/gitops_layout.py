@@ -7,11 +7,13 @@ Source: the design's "FluxCD GitOps Structure", with the Schedule in a separate 
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers import kustomize
 from velero_acceptance.drivers.kinds import HELM_RELEASE, KUSTOMIZATION, SCHEDULE, Json, name_of
 
 APPS = "kubernetes/apps"
@@ -94,6 +96,20 @@ def order_faults(files: Files, rendered: Rendered) -> list[str]:
         elif not before[name] & bringing:
             found.append(f"{name} does not wait for the release: dependsOn names none that brings it")
     return found
+
+
+def findings(tree: Path) -> dict[str, list[str]]:
+    """Everything that is wrong with a tree, by threshold; under *schedules* every Schedule."""
+    files = kustomize.texts(tree)
+    built = {folder: kustomize.build(tree / folder) for folder in folders(files)}
+    rendered = {folder: result.items for folder, result in built.items()}
+    return {
+        "paths_missing": paths_missing(files),
+        "orphan_files": orphan_files(files),
+        "builds_failed": [f"{folder}: {result.error}" for folder, result in built.items() if result.error],
+        "schedules": schedules(rendered),
+        "order_faults": order_faults(files, rendered),
+    }
 
 
 def _reach(files: Files) -> tuple[set[str], set[str]]:

@@ -25,7 +25,14 @@ from velero_acceptance.cli.cluster import cluster_app, facts_of
 from velero_acceptance.cli.image import image
 from velero_acceptance.cli.target import COMMANDS
 from velero_acceptance.core.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
-from velero_acceptance.core.installation import IN_CHECKOUT, ROOT, feature_arguments, make_importable, modules
+from velero_acceptance.core.installation import (
+    IN_CHECKOUT,
+    ROOT,
+    feature_arguments,
+    make_importable,
+    missing_library,
+    modules,
+)
 from velero_acceptance.core.settings import Target
 from velero_acceptance.target.selection import cluster_of
 
@@ -49,13 +56,19 @@ app.add_typer(lab_app, name="lab")
 app.add_typer(kind_app, name="kind")
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _version(asked: bool) -> None:
+    if asked:
         print(metadata.version("velero-acceptance"))
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
 
 
 @app.command(
@@ -259,7 +272,11 @@ def main() -> None:
         _end(str(error), error.exit_code)
     except pydantic.ValidationError as error:
         _end(_first_problem(error), EXIT_REFUSED)
+    except ModuleNotFoundError as error:
+        _end(str(missing_library(error)), EXIT_REFUSED)
     except typer.TyperException as error:  # an unknown command or option, a missing argument
+        if not error.format_message():  # no command was given, and the help is shown
+            sys.exit(EXIT_REFUSED)
         _end(f"{error.format_message()} (acceptance --help lists what there is)", EXIT_REFUSED)
     if code == EXIT_INTERRUPTED:
         _end("interrupted; what was made stays, and the next run goes on from there", code)

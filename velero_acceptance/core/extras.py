@@ -1,19 +1,17 @@
-"""Packages of the optional extra ``lab``: a missing one is reported with the command that installs it."""
+"""Packages of the optional extra ``lab``, imported where they are used; a missing one is reported in one sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.installation import missing_library
 
 LAB = frozenset({"minio", "oras", "promql_parser", "pyroute2", "scapy"})
 
 
 def missing_package(package: str) -> str:
     """Why *package* cannot be used, in one sentence; empty when it is installed."""
-    if find_spec(package):
-        return ""
-    return f"the Python package {package} is not installed: `pip install 'velero-acceptance[lab]'`"
+    return "" if find_spec(package) else str(missing_library(ModuleNotFoundError(name=package)))
 
 
 @contextmanager
@@ -22,7 +20,6 @@ def lab_packages() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        if package not in LAB:
+        if str(error.name).partition(".")[0] not in LAB:
             raise
-        raise Refusal(missing_package(package)) from None
+        raise missing_library(error) from None

@@ -59,6 +59,14 @@ def program(name: str) -> Path:
     raise Refusal(f"{name} is not in the path: install it, or `pip install 'velero-acceptance[lab]'`, which has it")
 
 
+def missing_library(error: ModuleNotFoundError) -> Refusal:
+    """What to do about a library that only an extra brings."""
+    return Refusal(
+        f"{error.name} is not installed: `pip install 'velero-acceptance[lab]'` brings what the lab, the kind cluster "
+        "and some criteria need; your own cluster is --target current"
+    )
+
+
 def _feature(argument: str) -> str:
     path, separator, test = argument.partition("::")
     named = path.partition("/")[0] == FEATURES and not Path(path).exists() and (ROOT / path).exists()

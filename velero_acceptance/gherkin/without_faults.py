@@ -3,7 +3,7 @@
 A scenario tagged ``@negative`` seeds a fault that its checks must detect. A comment above a step replaces that step in
 the scenario without the fault::
 
-    # without the fault: the account that may do everything
+    # without the fault: an account that has full access to Velero
     And an account that may only read
 
 ``nothing`` removes the step; a table below it is removed in either case. ``pytest features --without-faults`` runs the

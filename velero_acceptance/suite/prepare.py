@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.installation import missing_library
 from velero_acceptance.core.settings import Environment, Profile, Settings, Target
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.suite.options import option
@@ -129,6 +130,8 @@ def _prepare(session: pytest.Session) -> None:
         if run.settings.results:
             _choose_results(run, run.environment)
         _begin(session, run, [_reachable(run, number) for number in others])
+    except ModuleNotFoundError as error:
+        pytest.exit(f"refused: {missing_library(error)}", returncode=EXIT_USAGE)
     except Refusal as error:
         pytest.exit(f"refused: {error}", returncode=EXIT_USAGE)
     except AcceptanceError as error:

@@ -12,7 +12,6 @@ import yaml
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
-from velero_acceptance.core.extras import lab_packages
 from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from velero_acceptance.core.settings import CurrentTarget, Environment, S3Access, Settings, Target, TargetSettings
@@ -48,18 +47,17 @@ def environments(settings: Settings) -> list[Environment]:
 
 
 def cluster_of(target: Target, uploader: str | None = None, number: int = 1) -> Lab:
-    """The lab (*number* of several) or the kind cluster, with another *uploader*; Refusal without the extra `lab`."""
+    """The lab (*number* of several) or the kind cluster, with *uploader* in place of its own."""
     chosen: dict[str, Any] = {"uploader": uploader} if uploader else {}
-    with lab_packages():
-        if target is Target.LAB:
-            from lab.lifecycle import Lab
-            from lab.settings import LabSettings
+    if target is Target.LAB:
+        from lab.lifecycle import Lab
+        from lab.settings import LabSettings
 
-            return Lab(LabSettings(**chosen).beside(number))
-        from lab.kind.cluster import KindCluster
-        from lab.kind.settings import KindSettings
+        return Lab(LabSettings(**chosen).beside(number))
+    from lab.kind.cluster import KindCluster
+    from lab.kind.settings import KindSettings
 
-        return KindCluster(KindSettings(**chosen))
+    return KindCluster(KindSettings(**chosen))
 
 
 def _own(asked: Settings, number: int) -> Environment:
