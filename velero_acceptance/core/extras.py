@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.installation import missing_library
 
 LAB = frozenset({"minio", "oras", "promql_parser", "pyroute2", "scapy"})
@@ -20,6 +21,7 @@ def lab_packages() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] not in LAB:
+        package = str(error.name).partition(".")[0]
+        if package not in LAB:
             raise
-        raise missing_library(error) from None
+        raise Refusal(missing_package(package)) from None

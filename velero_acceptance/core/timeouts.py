@@ -5,8 +5,6 @@
 suite waits; the design's limits are in ``criteria/``.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import tomllib
@@ -30,7 +28,7 @@ class Timeouts(dict[str, float]):
         super().__init__({name: value * factor for name, value in {**DEFAULTS, **(overrides or {})}.items()})
 
     @staticmethod
-    def from_environment(environment: Mapping[str, str] = os.environ) -> Timeouts:
+    def from_environment(environment: Mapping[str, str] = os.environ) -> "Timeouts":
         """The table with the environment's overrides; raises Refusal for an invalid one."""
         try:
             factor = float(environment.get("ACCEPTANCE_TIMEOUT_FACTOR", "1"))

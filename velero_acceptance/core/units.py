@@ -1,7 +1,5 @@
 """Numbers with units: found in prose and compared across spellings ("15min", "900 s"), and formatted."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator
@@ -34,12 +32,12 @@ class Quantity:
     text: str
 
     @staticmethod
-    def of(value: float, unit: str) -> Quantity:
+    def of(value: float, unit: str) -> "Quantity":
         """A quantity from a number and a unit; whatever is counted is its own dimension."""
         dimension, factor = SPELLINGS.get(unit, (unit, 1.0))
         return Quantity(value * factor, dimension, f"{value:g} {unit}")
 
-    def same(self, other: Quantity) -> bool:
+    def same(self, other: "Quantity") -> bool:
         return self.dimension == other.dimension and math.isclose(self.value, other.value)
 
 

@@ -4,8 +4,6 @@ The expected content is computed on this machine from the seed alone, that of a 
 object a line, with a count at the end (``lab/tools/corpus``).
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass, replace
@@ -28,7 +26,7 @@ class Manifest:
     losses: tuple[KnownDeviation, ...] = (MARKER,)
 
     @staticmethod
-    def parse(output: bytes) -> Manifest:
+    def parse(output: bytes) -> "Manifest":
         """A manifest from the corpus program's output.
 
         Raises HarnessError when it is cut off, miscounted or names a path twice, or a file's hash is missing or short:
@@ -52,7 +50,7 @@ class Manifest:
             _require_digests(entry)
         return Manifest(by_path)
 
-    def compare(self, actual: Manifest) -> Difference:
+    def compare(self, actual: "Manifest") -> Difference:
         """How *actual* differs from this manifest, both ways."""
         return differences.compare(self.entries, actual.entries, self.losses)
 

@@ -1,9 +1,4 @@
-"""Memory and CPU time of pods, and how often the kernel throttled them, read from their control groups.
-
-Only where the nodes' control groups are on this machine, as those of the lab and the kind cluster are.
-"""
-
-from __future__ import annotations
+"""Memory, CPU time and throttling of pods by their control groups, where these are on this machine (lab and kind)."""
 
 import os
 import threading
@@ -46,7 +41,7 @@ class PodCgroups:
     cpu: Path
 
     @staticmethod
-    def of(accounts: Mapping[str, Path], uid: str) -> PodCgroups:
+    def of(accounts: Mapping[str, Path], uid: str) -> "PodCgroups":
         """The groups of the pod *uid*; *accounts* are the kubelets' folders of groups by controller."""
         memory, cpu = (next(folders(accounts[name], uid), None) for name in ("memory", "cpuacct"))
         if memory is None or cpu is None:
@@ -89,7 +84,7 @@ class ResourceUseWatch:
         self._failure: Exception | None = None
         self.samples: dict[str, list[ResourceUse]] = {name: [] for name in groups}
 
-    def __enter__(self) -> ResourceUseWatch:
+    def __enter__(self) -> "ResourceUseWatch":
         self._thread = threading.Thread(target=self._collect, daemon=True, name="resources of pods")
         self._thread.start()
         return self
@@ -125,10 +120,10 @@ class Throttling:
     throttled: int
     seconds: float
 
-    def since(self, earlier: Throttling) -> Throttling:
+    def since(self, earlier: "Throttling") -> "Throttling":
         return self + Throttling(-earlier.periods, -earlier.throttled, -earlier.seconds)
 
-    def __add__(self, other: Throttling) -> Throttling:
+    def __add__(self, other: "Throttling") -> "Throttling":
         return Throttling(self.periods + other.periods, self.throttled + other.throttled, self.seconds + other.seconds)
 
     def __str__(self) -> str:

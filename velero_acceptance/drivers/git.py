@@ -1,7 +1,5 @@
 """A checkout of the repository that Flux deploys from."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import zipfile
@@ -30,7 +28,7 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def clone(self, folder: Path, *, bare: bool = False) -> Checkout:
+    def clone(self, folder: Path, *, bare: bool = False) -> "Checkout":
         """A clone of what is committed here, whose ``origin`` is this repository."""
         self._git("clone", "--quiet", *(["--bare"] if bare else []), str(self.folder.absolute()), str(folder))
         return Checkout(folder)

@@ -1,7 +1,5 @@
 """MinIO's trace of S3 requests, as `mc admin trace` reads it; only for MinIO's administrator."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Callable
@@ -40,7 +38,7 @@ class S3Trace:
         self._failure: Exception | None = None
         self.requests: list[TracedRequest] = []
 
-    def __enter__(self) -> S3Trace:
+    def __enter__(self) -> "S3Trace":
         self._response = self._open()
         threading.Thread(target=self._collect, daemon=True).start()
         return self

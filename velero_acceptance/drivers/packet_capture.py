@@ -1,7 +1,5 @@
 """Packets at the S3 host, written by tcpdump."""
 
-from __future__ import annotations
-
 import re
 import signal
 import subprocess
@@ -37,7 +35,7 @@ class Capture:
         self._command = [*command, "--immediate-mode", "-n", *flat, "tcp"]
         self._output = file.with_suffix(".log")
 
-    def __enter__(self) -> Capture:
+    def __enter__(self) -> "Capture":
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self._output.open("wb") as output:
             try:

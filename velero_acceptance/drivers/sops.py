@@ -1,7 +1,5 @@
 """SOPS with an age key: decrypt and encrypt its files."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
@@ -38,7 +36,7 @@ class Sops:
         self._key_file = key_file
 
     @staticmethod
-    def with_new_key(folder: Path) -> Sops:
+    def with_new_key(folder: Path) -> "Sops":
         """SOPS with a new age key, kept in *folder*."""
         key_file = folder / "age.key"
         write_whole(key_file, f"{pyrage.x25519.Identity.generate()}\n", mode=0o600)

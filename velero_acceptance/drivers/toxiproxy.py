@@ -1,7 +1,5 @@
 """Faults on the route to S3, by toxiproxy's HTTP interface."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import requests
@@ -20,7 +18,7 @@ class Toxiproxy:
         self._server, self._proxy = url, proxy
         self.faulty = False
 
-    def add_route(self, name: str) -> tuple[Toxiproxy, int]:
+    def add_route(self, name: str) -> "tuple[Toxiproxy, int]":
         """Add a route *name* to the same server; return it and its port. :meth:`remove` it in the end."""
         own = self._call("GET", "")
         listen = f"{own['listen'].rpartition(':')[0]}:0"

@@ -1,7 +1,5 @@
 """Velero by its custom resources: backups, restores and schedules, with every phase recorded."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -92,7 +90,7 @@ class Operation:
         problems = [*self.status.get("validationErrors", []), self.status.get("failureReason", "")]
         return "; ".join(problem for problem in problems if problem)
 
-    def require(self, phase: str = "Completed") -> Operation:
+    def require(self, phase: str = "Completed") -> "Operation":
         """This operation if it ended in *phase*; else AcceptanceError with Velero's reason."""
         if self.phase != phase:
             raise AcceptanceError(

@@ -1,7 +1,5 @@
 """PodVolumeBackups and PodVolumeRestores, watched while they transfer data."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,7 +55,7 @@ class VolumeWatch:
         self._last: dict[str, tuple[str, int, int]] = {}
         self.samples: list[Sample] = []
 
-    def __enter__(self) -> VolumeWatch:
+    def __enter__(self) -> "VolumeWatch":
         next(self._states)  # from here on no change is missed
         threading.Thread(target=self._collect, daemon=True, name=f"volumes of {self._operation}").start()
         return self

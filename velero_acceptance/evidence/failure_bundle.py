@@ -1,7 +1,4 @@
-"""The evidence of a failure: logs streamed from the start, objects, events, S3 keys.
-
-Secrets are redacted, each part has a maximum size, and an error in one part does not prevent the others.
-"""
+"""The evidence of a failure, redacted and of limited size: logs streamed from the start, objects, events, S3 keys."""
 
 import json
 import re

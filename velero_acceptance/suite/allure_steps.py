@@ -1,7 +1,4 @@
-"""Gherkin steps, tags, requirements and files of evidence in Allure, with allure-pytest and no second adapter.
-
-allure-pytest-bdd shows steps too, but nothing of a scenario whose fixture failed before it began.
-"""
+"""Gherkin steps, tags and evidence in Allure: allure-pytest-bdd would show nothing of a scenario whose fixture fails."""
 
 import threading
 from pathlib import Path

@@ -4,8 +4,6 @@ A time measured between two machines means nothing when their clocks differ. Fro
 as an interval: a time stamp was written some time between a request and its answer.
 """
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -85,7 +83,7 @@ class Clocks:
     def __post_init__(self) -> None:
         self._thread = threading.Thread(target=self._measure, daemon=True, name="clocks")
 
-    def start(self) -> Clocks:
+    def start(self) -> "Clocks":
         self._thread.start()
         return self
 

@@ -4,8 +4,6 @@ Removal is requested when a scenario ends and awaited at the end of the run, so 
 next scenario. What is left then is a leak, and fails the run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -76,7 +74,7 @@ class CreatedResources:
     volumes: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
 
-    def add(self, other: CreatedResources) -> None:
+    def add(self, other: "CreatedResources") -> None:
         for entry in fields(CreatedResources):
             getattr(self, entry.name).update(getattr(other, entry.name))
 

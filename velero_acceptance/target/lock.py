@@ -4,8 +4,6 @@ It names the holder, whom others can ask; it expires, in case the holder is kill
 this machine's clock says.
 """
 
-from __future__ import annotations
-
 import getpass
 import socket
 import threading
@@ -36,7 +34,7 @@ class Holder:
     until: datetime
 
     @staticmethod
-    def of(lease: Json | None) -> Holder | None:
+    def of(lease: Json | None) -> "Holder | None":
         """The holder that a Lease names; None when it names none."""
         spec = lease["spec"] if lease else {}
         run, _, owner = str(spec.get("holderIdentity") or "").partition(" of ")

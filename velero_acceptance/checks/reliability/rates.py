@@ -4,8 +4,6 @@ Every time the schedule is due is one trial. It succeeded only when its first ru
 Failed, PartiallyFailed and no run at all are failures.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,7 +36,7 @@ class ScheduleRun(BaseModel):
     phase: str
 
     @staticmethod
-    def of(backup: Json) -> ScheduleRun:
+    def of(backup: Json) -> "ScheduleRun":
         metadata = backup["metadata"]
         created = time_of(metadata["creationTimestamp"])
         return ScheduleRun(uid=metadata["uid"], name=name_of(backup), created=created, phase=phase_of(backup))
@@ -101,7 +99,7 @@ class Rate:
     total: int
 
     @staticmethod
-    def of(found: Sequence[Trial]) -> Rate:
+    def of(found: Sequence[Trial]) -> "Rate":
         return Rate(sum(trial.succeeded for trial in found), len(found))
 
     @property

@@ -3,8 +3,6 @@
 One JSON file per target, the ledger. It is written whole or not at all; a damaged one is left as it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,7 +51,7 @@ class RunHistory(BaseModel):
     until: datetime
     runs: dict[str, ScheduleRun] = {}
 
-    def merge(self, observation: ScheduleObservation) -> RunHistory:
+    def merge(self, observation: ScheduleObservation) -> "RunHistory":
         """The history with *observation*; recorded phases stay. After a gap it is complete since the observation."""
         finished = {run.uid: run for run in observation.runs if run.finished}
         gap = observation.since > self.until
