@@ -1,4 +1,4 @@
-"""Gherkin steps, tags and evidence in Allure: allure-pytest-bdd would show nothing of a scenario whose fixture fails."""
+"""Gherkin steps, tags and evidence in Allure; allure-pytest-bdd shows nothing of a scenario whose fixture fails."""
 
 import threading
 from pathlib import Path
