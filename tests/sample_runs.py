@@ -14,7 +14,7 @@ from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.evidence.records import Outcome, Record, StepTime, load_all
 from velero_acceptance.gherkin.documents import read_all
 from velero_acceptance.report import outputs
-from velero_acceptance.report.build import Report, RunInfo, build
+from velero_acceptance.report.build import CriterionRow, Report, RunInfo, build
 
 STARTED = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 REGISTER, FEATURES = load(), read_all()
@@ -105,3 +105,8 @@ def run(
     (folder / "junit.xml").write_text("<testsuites/>\n")
     outputs.write_all(report_of(folder, started=started, target=target), folder)
     return folder
+
+
+def row_of(report: Report, criterion: str) -> CriterionRow:
+    """The row of a criterion."""
+    return next(row for row in report.criteria if row.id == criterion)

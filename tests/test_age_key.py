@@ -64,7 +64,7 @@ def test_a_file_that_was_changed_since_does_not_open(checkout: tuple[Path, Path]
     [
         (None, "cannot be read: No such file"),
         ("# created today\n", "holds no age key"),
-        ("AGE-SECRET-KEY-1QQQQ\n", "holds an age key that is damaged"),
+        ("AGE-SECRET-KEY-1QQQQ\n", "holds a damaged age key"),
     ],
 )
 def test_what_is_no_key_is_refused(content: str | None, says: str, checkout: tuple[Path, Path], tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_run_without_allure_results_gets_none(folder: Path, tmp_path: Path) ->
     [
         (None, "needs Node 20 or later with npm, which is not installed"),
         ("echo v18.20.4", "needs Node 20 or later; this is v18.20.4"),
-        ("exit 1", "needs Node 20 or later; this is of no known version"),
+        ("exit 1", "needs Node 20 or later; this is an unknown version"),
     ],
 )
 def test_without_a_node_it_is_one_sentence(
@@ -85,7 +85,7 @@ def test_the_page_reaches_nobody() -> None:
 
 
 def test_a_run_that_has_nothing_to_show_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="holds no results"):
+    with pytest.raises(Refusal, match="holds no results of this run for Allure"):
         allure.generate(tmp_path)
 
 

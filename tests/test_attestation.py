@@ -154,7 +154,7 @@ def test_a_run_before_that_is_gone_ends_the_chain_without_failing(folder: Path) 
     shutil.rmtree(folder.parent / "first")
     found = checked(folder)
     assert (found.problems, found.runs) == ([], 1)
-    assert found.notes == ["the run before second, first, is not here: the chain is followed to it"]
+    assert found.notes == ["first, the run before second, is not here: the chain ends there"]
 
 
 def test_a_run_taken_out_of_the_chain_is_seen_when_it_is_replaced(folder: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_run_before_of_another_key_ends_the_chain(
     third = run(folder.parent, "third", started=STARTED + timedelta(hours=2))
     found = checked(third)
     assert (found.problems, found.runs) == ([], 1)
-    assert found.notes == ["second was signed with another key: the chain is followed to it"]
+    assert found.notes == ["second was signed with another key: the chain ends there"]
 
 
 def test_a_folder_that_was_never_signed_is_refused(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sample_runs import STARTED, report_of, run, scenarios
+from tests.sample_runs import STARTED, report_of, row_of, run, scenarios
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.report.build import SCHEMA_VERSION, Report
 from velero_acceptance.report.changes import Changes, Trend, compare
@@ -50,7 +50,7 @@ def test_a_value_that_hardly_moved_is_no_change(tmp_path: Path) -> None:
 def test_a_seeded_fault_that_is_no_longer_caught_is_worse(tmp_path: Path) -> None:
     before = measured(tmp_path, 3)
     after = before.model_copy(deep=True)
-    proof = after.row("AC-003-01").negative_proof
+    proof = row_of(after, "AC-003-01").negative_proof
     proof.status, proof.killed = "UNPROVEN", 0
     found = compare(before, after)
     assert found.worse and found.criteria[0].caught == "1/1 to 0/1"

@@ -239,7 +239,7 @@ def test_one_error_with_its_reason_is_clear(text: str) -> None:
         (called("", ERROR * 2, 1), "2 errors on standard error, not one"),
         (called("", "An error occurred: x", 1), "it does not say 'not found'"),
         (called("", ERROR + "goroutine 1 [running]", 1), "it shows a stack trace"),
-        (called("NAME", ERROR, 1), "it prints a result beside its error"),
+        (called("NAME", ERROR, 1), "it prints a result in addition to its error"),
     ],
 )
 def test_an_unclear_error_is_red(wrong: CommandResult, says: str) -> None:
@@ -286,8 +286,9 @@ def test_a_token_kubeconfig_holds_the_token_and_nothing_of_the_administrator(adm
     }
     for secret in ("Y2VydA==", "a2V5", "client-"):
         assert secret not in path.read_text()
-    with pytest.raises(FileExistsError):
-        write_token_kubeconfig(path, admin, None, TOKEN)
+    path.chmod(0o644)
+    write_token_kubeconfig(path, admin, None, TOKEN)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600, "what was readable before"
 
 
 @pytest.mark.parametrize("context", ["elsewhere", "lost"])

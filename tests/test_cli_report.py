@@ -100,7 +100,7 @@ def test_altered_evidence_is_a_failure_of_one_sentence(reports: Path, call: Call
         (("report", "html", "nosuchrun"), "there is no report folder nosuchrun"),
         (("report", "html", "old"), "has schema version 0.1; this suite reads"),
         (("report", "diff", "good", "empty"), "empty holds no traceability.json"),
-        (("report", "allure", "good"), "holds no results: Allure has nothing to show"),
+        (("report", "allure", "good"), "holds no results of this run for Allure"),
         (("verify", "empty"), "empty is not signed"),
         (("verify", "good", "--key", "nosuchkey"), "there is no public key nosuchkey"),
         (("report", "diff", "good"), "Missing argument"),

@@ -93,7 +93,7 @@ def test_a_volume_without_affinity_is_on_no_node() -> None:
         ({"mountPath": "/host_pods", "mountPropagation": "HostToContainer"}, {"hostPath": {"path": "/x"}}, ""),
         ({"mountPath": "/elsewhere"}, {"hostPath": {"path": "/x"}}, "does not mount /host_pods"),
         ({"mountPath": "/host_pods"}, {"hostPath": {"path": "/x"}}, "without HostToContainer"),
-        ({"mountPath": "/host_pods", "mountPropagation": "HostToContainer"}, {"emptyDir": {}}, "something else"),
+        ({"mountPath": "/host_pods", "mountPropagation": "HostToContainer"}, {"emptyDir": {}}, "something other"),
     ],
 )
 def test_a_wrong_mount_of_the_pods_is_red(mount: dict[str, str], source: dict[str, Any], says: str) -> None:

@@ -65,7 +65,7 @@ ORIGINALS: dict[str, tuple[Callable[[Path], str], str]] = {
     ),
     "E-06": (lambda _: keys_say(original.HELM_RELEASE, "database"), "missing     velero/backups/b/velero-backup.json"),
     "E-08": (lambda _: keys_say(RELEASE, "7d3c1f0a-repo-id"), "missing     velero/restic/database/config"),
-    "E-10": (layout_says, "2 schedules; velero has an object of Velero beside the release"),
+    "E-10": (layout_says, "2 schedules; velero has an object of Velero next to the release"),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.sample_runs import row_of
 from tests.test_report import report
 from velero_acceptance.checks.extrapolation import NoPrediction, Point, Prediction, predict
 from velero_acceptance.core.errors import AcceptanceError, CriterionNotMet, Inconclusive
@@ -72,7 +73,7 @@ def test_what_says_nothing_predicts_nothing(found: list[Point], says: str) -> No
 
 def test_a_prediction_shows_where_it_comes_from() -> None:
     shown = predict(points((1, 20), (2, 40), (4, 80), beside=5), 10).table()
-    assert "1.000 GB    20.00 s, and 5.00 s beside" in shown
+    assert "1.000 GB    20.00 s, and 5.00 s of overhead" in shown
     assert "10.000 GB  205 s predicted, 95% interval 205 to 205 s" in shown
 
 
@@ -168,7 +169,7 @@ def whole(make_evidence: MakeEvidence) -> list[Record]:
 
 def test_an_extrapolation_is_shown_plainly_and_fails_no_run(make_evidence: MakeEvidence) -> None:
     found = report(*whole(make_evidence))
-    row = found.row(PERF)
+    row = row_of(found, PERF)
     assert (row.verdict, proof(row)) == (Verdict.EXTRAPOLATED, "caught 1/1")
     assert "backup_duration 200 (100 to 300, from 0.25 GB) ≤ 900 s" in measured(row)
     assert "EXTRAPOLATED" in markdown(found) and console_table(found).row_count

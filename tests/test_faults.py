@@ -86,7 +86,7 @@ def test_busy_takes_the_place_of_the_way(toxiproxy: tuple[Toxiproxy, Server]) ->
 
 def test_a_route_beside_leads_to_the_same_server(toxiproxy: tuple[Toxiproxy, Server]) -> None:
     proxy, backend = toxiproxy
-    beside, port = proxy.beside("acc-x")
+    beside, port = proxy.add_route("acc-x")
     assert (port, backend.proxies["acc-x"]["upstream"]) == (40123, "10.0.0.3:9001")
     beside.cut()
     assert backend.proxies[PROXY_NAME]["enabled"], "the others' way is not touched"

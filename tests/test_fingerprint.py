@@ -60,8 +60,8 @@ def test_nothing_changed() -> None:
         (written("kubectl-edit", at=BEFORE, data="b"), ["has another data"], []),  # not by whom it says
         (written(FIELD_MANAGER), ["was written by this run"], []),  # and written back
         (written(FIELD_MANAGER, at=BEFORE), [], []),  # by a run before
-        (written("kubectl-create", uid="2"), [], ["was made anew, by kubectl-create"]),
-        (written("velero-server", uid="2"), ["was made anew, by velero-server"], []),
+        (written("kubectl-create", uid="2"), [], ["was recreated, by kubectl-create"]),
+        (written("velero-server", uid="2"), ["was recreated, by velero-server"], []),
         (None, ["is gone"], []),
     ],
 )
@@ -135,7 +135,7 @@ def test_what_disrupt_takes_away_may_come_back_as_it_was() -> None:
         assert (remade, touched) == (
             (([], []), ([], []))
             if allowed
-            else (([], [f"{place} was made anew, by helm"]), ([f"{place} was written by this run"], []))
+            else (([], [f"{place} was recreated, by helm"]), ([f"{place} was written by this run"], []))
         )
         changed = differences(state({place: written()}), state({place: written(FIELD_MANAGER, data="b")}), **rules)
         assert changed[0], "but not as something else"

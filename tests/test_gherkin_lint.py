@@ -58,7 +58,7 @@ def test_a_good_feature_has_no_problem(write: Writer) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda t: t + t[t.index("  Scenario") :], "stands 2 times"),
+        (lambda t: t + t[t.index("  Scenario") :], "occurs 2 times"),
         (lambda t: t.replace("    Then it started within 30 seconds\n", ""), "has no Then"),
         (lambda t: t[: t.index("    Given")], "has no steps"),
         (lambda t: t.replace("a namespace", "a galaxy"), "no step definition fits Given 'a galaxy'"),

@@ -163,7 +163,7 @@ def test_a_schedule_after_the_release_is_in_order(items: list[Json]) -> None:
 @pytest.mark.parametrize(
     ("items", "says"),
     [
-        ([kustomization("both")], "both has an object of Velero beside the release"),
+        ([kustomization("both")], "both has an object of Velero next to the release"),
         ([kustomization("velero"), kustomization("schedule")], "schedule does not wait for the release"),
         ([kustomization("velero"), kustomization("schedule", "veelro")], "schedule does not wait for the release"),
         ([kustomization("velero"), kustomization("schedule", "other"), kustomization("other")], "depends on other"),

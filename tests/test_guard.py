@@ -198,5 +198,5 @@ def test_what_went_wrong_before_is_not_lost(scene: Scene) -> None:
     stash = scene.session.config.stash
     stash[module.GUARDS], stash[TROUBLE] = [SimpleNamespace(run=run, end=end)], "the clean-up met an error: x"
     module.pytest_sessionfinish(scene.session)
-    assert stash[TROUBLE].startswith("the clean-up met an error: x; what is not ours could not be compared")
+    assert stash[TROUBLE].startswith("the clean-up met an error: x; the target could not be compared")
     assert scene.session.exitstatus == pytest.ExitCode.TESTS_FAILED

@@ -12,7 +12,7 @@ import pytest
 from tests.api_server import ApiServer, client, serving
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.waiting import poll
-from velero_acceptance.drivers.kinds import LEASE, Json
+from velero_acceptance.drivers.kinds import LEASE, Json, stamp
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.target import lock
 from velero_acceptance.target.lock import NAME, Holder, RunLock, live_holder, unlock
@@ -37,7 +37,7 @@ def lease_of(server: ApiServer) -> Json | None:
 
 def held(server: ApiServer, run: str = "other", age: float = 0) -> None:
     """A Lease that *run* renewed *age* seconds ago."""
-    at = (datetime.now(UTC) - timedelta(seconds=age)).strftime(lock.STAMP)
+    at = stamp(datetime.now(UTC) - timedelta(seconds=age), "microseconds")
     spec = {"holderIdentity": f"{run} of ann@desk", "leaseDurationSeconds": 60, "renewTime": at, "acquireTime": at}
     server.put(LEASE, {"metadata": {"name": NAME}, "spec": spec}, VELERO)
 
@@ -79,7 +79,7 @@ def test_of_two_that_come_at_once_one_is_refused(server: ApiServer, cluster: Kub
             held(server)
 
     server.before = between
-    with pytest.raises(Refusal, match="at this very moment"):
+    with pytest.raises(Refusal, match="has just taken the run lock"):
         RunLock(cluster, VELERO, "mine").acquire()
 
 

@@ -238,7 +238,7 @@ def test_a_need_that_is_met_is_no_problem(need: str, found: TargetProbe) -> None
 @pytest.mark.parametrize(
     ("need", "found", "says"),
     [
-        ("capture_command", look(capture=["no-such-program"]), "no-such-program, which is to keep packets"),
+        ("capture_command", look(capture=["no-such-program"]), "no-such-program, which is to capture packets"),
         ("checkout", look(gitops=Path("/")), "is no checkout"),
         ("clocks_agree", look(None, Skew("node a", -9.0, -7.0)), "7.0 s or more off"),
         (

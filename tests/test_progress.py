@@ -81,5 +81,5 @@ def test_the_time_on_the_move_ends_with_the_volume_not_with_the_backup() -> None
 
 def test_no_volume_at_all_is_an_error() -> None:
     assert names(samples(*GOOD)) == ["v"]
-    with pytest.raises(AcceptanceError, match="carried no data"):
+    with pytest.raises(AcceptanceError, match="has no volumes"):
         names([])

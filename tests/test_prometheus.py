@@ -16,7 +16,7 @@ from velero_acceptance.checks import metrics
 from velero_acceptance.checks.metrics import ExpectedMetric, MetricReading
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import WaitTimedOut
-from velero_acceptance.drivers.prometheus import Prometheus, Series, Target, selector
+from velero_acceptance.drivers.prometheus import Prometheus, ScrapeTarget, Series, selector
 
 MOMENT = datetime(2026, 11, 24, 2, tzinfo=UTC)
 
@@ -93,7 +93,7 @@ def test_names_targets_and_alerts(server: Server) -> None:
     }
     server.answers["rules"] = {"groups": [{"rules": [{"name": "A"}, {"name": "A"}]}, {"rules": [{"name": "B"}]}]}
     assert server.prometheus.names(MOMENT) == {"up", "down"}
-    assert server.prometheus.targets() == [Target("velero", "a:1", ""), Target("velero", "a:1", "refused")]
+    assert server.prometheus.targets() == [ScrapeTarget("velero", "a:1", ""), ScrapeTarget("velero", "a:1", "refused")]
     assert server.prometheus.alerts() == {"A", "B"}
 
 

@@ -189,7 +189,7 @@ def test_keys_that_s3_refuses_are_one_sentence(store: Store, folder: Path) -> No
     with pytest.raises(AcceptanceError) as failed:
         publish.upload(folder, to(store, "another"), call_seconds=5)
     said = str(failed.value)
-    assert said.startswith(f"the results could not be brought to s3://results/a/r/ at {store.address} (")
+    assert said.startswith(f"the results could not be uploaded to s3://results/a/r/ at {store.address} (")
     assert "InvalidAccessKeyId" in said and f"they are in {folder}" in said
     assert "\n" not in said and SECRET not in said
     assert store.objects == {}
@@ -197,7 +197,7 @@ def test_keys_that_s3_refuses_are_one_sentence(store: Store, folder: Path) -> No
 
 def test_an_s3_that_is_away_is_one_sentence(store: Store, folder: Path) -> None:
     access = to(store).access.model_copy(update={"endpoint": "http://127.0.0.1:9"})
-    with pytest.raises(AcceptanceError, match="could not be brought to") as failed:
+    with pytest.raises(AcceptanceError, match="could not be uploaded to") as failed:
         publish.upload(folder, publish.Destination("results", "a/r/", access), call_seconds=1)
     assert "\n" not in str(failed.value)
 
@@ -238,10 +238,10 @@ def test_a_red_run_leaves_its_folder_too(suite: Suite, store: Store) -> None:
 def test_results_that_s3_does_not_take_make_the_run_red(suite: Suite, store: Store) -> None:
     done = suite.run(**variables(store, key="another"))
     assert done.returncode == 1, done.stdout
-    assert "the results could not be brought to s3://results/a/r/" in done.stdout and store.objects == {}
+    assert "the results could not be uploaded to s3://results/a/r/" in done.stdout and store.objects == {}
     assert SECRET not in done.stdout + done.stderr
     report = suite.report()
-    assert report["run"]["exit_status"] == 1 and "could not be brought" in report["environment"]["results"]
+    assert report["run"]["exit_status"] == 1 and "could not be uploaded" in report["environment"]["results"]
     prom = (suite.folder / "reports/r/acceptance.prom").read_text()
     assert 'velero_acceptance_run_exit_status{target="lab"} 1.0' in prom
 

@@ -114,7 +114,7 @@ def test_one_id_twice_is_refused(tmp_path: Path, entry: dict[str, object]) -> No
     content = {"id": "REQ-001", "design_id": "x", "title": "t", "criteria": [entry, entry]}
     (tmp_path / "REQ-001.yaml").write_text(yaml.safe_dump(content))
     (tmp_path / "errata.yaml").write_text("[]")
-    with pytest.raises(Refusal, match="AC-001-01 stands twice"):
+    with pytest.raises(Refusal, match="AC-001-01 occurs twice"):
         load(tmp_path)
 
 

@@ -156,7 +156,7 @@ def test_a_long_pause_shortens_what_the_ledger_vouches_for(tmp_path: Path) -> No
 def test_a_damaged_ledger_is_one_sentence_and_left_as_it_is(content: str, tmp_path: Path) -> None:
     path = tmp_path / "ledger.json"
     path.write_text(content)
-    with pytest.raises(Refusal, match=r"ledger\.json is damaged, or of another version: mend it or move it away"):
+    with pytest.raises(Refusal, match=r"ledger\.json is damaged, or of another version: repair it or move it away"):
         run_history.update(path, look(run(1)))
     assert path.read_text() == content
 

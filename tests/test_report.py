@@ -7,6 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from tests.sample_runs import row_of
 from tests.test_evidence import measured
 from velero_acceptance.criteria.load import load
 from velero_acceptance.evidence.records import Outcome, Record
@@ -48,14 +49,14 @@ def test_every_row_of_the_register_is_in_the_report() -> None:
 
 
 def test_a_green_row_says_what_it_would_have_caught(make_record: MakeRecord) -> None:
-    row = report(*green(make_record)).row("AC-003-01")
+    row = row_of(report(*green(make_record)), "AC-003-01")
     assert (row.verdict, proof(row)) == (Verdict.VERIFIED, "caught 1/1")
 
 
 def test_one_failure_makes_the_requirement_red(make_record: MakeRecord) -> None:
     first, *others = green(make_record)
     found = report(first.model_copy(update={"outcome": Outcome.FAILED, "error": "lost | data"}), *others)
-    assert found.row("AC-003-01").verdict is Verdict.FAILED
+    assert row_of(found, "AC-003-01").verdict is Verdict.FAILED
     assert next(r for r in found.summary.requirements if r.id == "REQ-003").verdict is Verdict.FAILED
     assert "lost \\| data" in markdown(found)
 

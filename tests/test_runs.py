@@ -153,7 +153,7 @@ def test_a_change_of_what_is_not_ours_is_red_and_named(suite: Suite) -> None:
     (suite.folder / "changed").write_text("ConfigMap shop/settings is gone")
     done = suite.run()
     assert done.returncode == 1
-    assert "changed, and not the suite's own: ConfigMap shop/settings is gone" in done.stdout
+    assert "changed outside the suite: ConfigMap shop/settings is gone" in done.stdout
     assert suite.report()["summary"]["foreign_changes"] == ["ConfigMap shop/settings is gone"]
     assert "ConfigMap shop/settings is gone" in (suite.folder / "reports/latest/traceability.md").read_text()
 
@@ -163,7 +163,7 @@ def test_what_only_looks_on_verifies_nothing_and_runs_only_there(suite: Suite) -
     done = suite.run("--profile=observe")
     assert done.returncode == 0, done.stdout
     assert [row["name"] for row in suite.row()["scenarios"]] == ["From outside"]
-    assert suite.row()["verdict"] == "INCONCLUSIVE" and "only seen from outside" in suite.row()["reason"]
+    assert suite.row()["verdict"] == "INCONCLUSIVE" and "only passive scenarios ran" in suite.row()["reason"]
     assert [m["value"] for m in suite.row()["measurements"]] == [3]
     assert suite.run("--run-id=another").returncode == 0
     assert {row["name"] for row in suite.row()["scenarios"]} == {"Quick", "Slow"}
@@ -276,7 +276,7 @@ def test_bad_options_are_refused_before_anything_starts(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda t: t + scenario("Quick", "it takes 3 units"), "'Quick' stands 2 times"),
+        (lambda t: t + scenario("Quick", "it takes 3 units"), "'Quick' occurs 2 times"),
         (lambda t: t.replace("a start", "a galaxy"), "no step definition fits Given 'a galaxy'"),
         (lambda t: t.replace("Feature:", "Future:"), "AC-003-01-start.feature: "),
     ],

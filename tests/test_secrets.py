@@ -118,7 +118,7 @@ def test_what_only_looks_encrypted_is_open(value: str) -> None:
 
 def test_a_missing_mac_is_a_problem(encrypted: str, sops: Sops) -> None:
     without = "".join(line for line in encrypted.splitlines(True) if not line.startswith("    mac:"))
-    assert "there is no MAC" in git_secrets.problems("x.sops.yaml", without)[0]
+    assert "MAC is missing" in git_secrets.problems("x.sops.yaml", without)[0]
     with pytest.raises(MacMismatch, match="x: its MAC does not match"):
         sops.decrypt("x", without)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from velero_acceptance.checks.reliability.soak import DESCRIBED, KEEP, Sample, Soak, actions, resume
+from velero_acceptance.checks.reliability.soak import DESCRIBED, KEEP, BackupAge, Soak, actions, resume
 from velero_acceptance.core.errors import Refusal
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -29,13 +29,13 @@ def test_the_number_of_backups_does_not_grow() -> None:
 def test_latest_and_older_backups_are_restored_in_turn_and_only_kept_ones() -> None:
     found = [actions(number, KEEP + 1, "s") for number in range(60)]
     samples = [one.sample for one in found if one.sample]
-    assert samples[:4] == [Sample.LATEST, Sample.OLDER, Sample.LATEST, Sample.OLDER]
+    assert samples[:4] == [BackupAge.LATEST, BackupAge.OLDER, BackupAge.LATEST, BackupAge.OLDER]
     assert len(samples) == 20
     for one in found:
         if one.restore is not None:
             assert one.expire <= one.restore <= KEEP
-            assert (one.restore == KEEP) == (one.sample is Sample.LATEST)
-    older = Counter(one.restore for one in found if one.sample is Sample.OLDER)
+            assert (one.restore == KEEP) == (one.sample is BackupAge.LATEST)
+    older = Counter(one.restore for one in found if one.sample is BackupAge.OLDER)
     assert len(older) > 1, "always the same one"
 
 
@@ -50,7 +50,7 @@ def test_without_a_finished_backup_nothing_is_restored(number: int) -> None:
 
 
 def test_with_one_backup_it_is_the_latest() -> None:
-    assert actions(5, 1, "s").sample is Sample.LATEST
+    assert actions(5, 1, "s").sample is BackupAge.LATEST
 
 
 def test_it_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_without_a_state_it_begins(tmp_path: Path) -> None:
 def test_a_damaged_state_is_one_sentence(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "soak.json"
     path.write_bytes(content)
-    with pytest.raises(Refusal, match=r"soak\.json is damaged: remove it, and the soak begins anew"):
+    with pytest.raises(Refusal, match=r"soak\.json is damaged, or of another version: remove it to start a new soak"):
         resume(path, "c1", hours=1)
     assert path.read_bytes() == content
 

@@ -90,8 +90,8 @@ def test_an_archive_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch
     ("file", "says"),
     [
         ("suite.tar", "velero, corpus, restic is not built yet: run `acceptance lab up` once"),
-        ("nowhere/suite.tar", "cannot be written: name a file in a folder that exists"),
-        ("", "cannot be written: name a file in a folder that exists"),
+        ("nowhere/suite.tar", "cannot be written: name a file in an existing folder"),
+        ("", "cannot be written: name a file in an existing folder"),
     ],
 )
 def test_what_cannot_be_made_is_refused(tmp_path: Path, file: str, says: str) -> None:

@@ -15,11 +15,10 @@ from velero_acceptance.core.naming import EXPIRY, EXPIRY_LABEL, LONG_AGO, RUN_LA
 from velero_acceptance.core.settings import Environment, S3Access, Target
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import WaitTimedOut
-from velero_acceptance.drivers.kinds import LEASE, NAMESPACE, NETWORK_POLICY, RESOURCE_QUOTA, Json
+from velero_acceptance.drivers.kinds import LEASE, NAMESPACE, NETWORK_POLICY, RESOURCE_QUOTA, Json, stamp
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.target import sweep as module
 from velero_acceptance.target.lock import NAME as LOCK
-from velero_acceptance.target.lock import STAMP
 from velero_acceptance.target.namespace_isolation import NAME, STORAGE, isolate, storage_for
 from velero_acceptance.target.sweep import sweep
 
@@ -120,7 +119,7 @@ def test_what_is_swept(
 
 
 def held(server: ApiServer, run: str) -> None:
-    now = datetime.now(UTC).strftime(STAMP)
+    now = stamp(datetime.now(UTC), "microseconds")
     spec = {"holderIdentity": f"{run} of ann@desk", "leaseDurationSeconds": 60, "renewTime": now}
     server.put(LEASE, {"metadata": {"name": LOCK}, "spec": spec}, "velero")
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from fixtures.applications.repository_oracle import COMMANDS
 from fixtures.backups.data_movers import DataMoverWatch
-from fixtures.gitops.upgrade import Upgrade, _is_up_to_date
+from fixtures.gitops.upgrade import Upgrade
 from lab.programs import RELEASES
 from velero_acceptance.checks import bucket
 from velero_acceptance.core.errors import AcceptanceError, Blocked, Refusal
@@ -19,7 +19,7 @@ from velero_acceptance.core.settings import Environment, S3Access, Settings, Tar
 from velero_acceptance.corpus import uploaders
 from velero_acceptance.corpus.uploaders import KOPIA, RESTIC, UPLOADERS, Uploader
 from velero_acceptance.drivers.cgroups import Throttling
-from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.kinds import Json, is_rolled_out
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.uploader_repository import KopiaRepository, ResticRepository, UploaderRepository
 from velero_acceptance.drivers.velero import Velero
@@ -93,7 +93,7 @@ def test_another_uploader_than_the_deployed_one_is_refused() -> None:
 
 def test_an_upgrade_that_a_killed_run_left_behind_is_refused() -> None:
     cluster = cast(Kubernetes, Cluster(server("velero/velero:v1.18.3")))
-    with pytest.raises(Refusal, match=r"made with restic and backs up with kopia.*acceptance sweep"):
+    with pytest.raises(Refusal, match=r"brought up with restic and backs up with kopia.*acceptance sweep"):
         with_uploader(environment(target=Target.LAB, oracle=NOWHERE), cluster, None)
 
 
@@ -224,17 +224,27 @@ def test_without_both_releases_there_is_no_upgrade(releases: dict[str, str], say
 
 
 @pytest.mark.parametrize(
-    ("image", "status", "done"),
+    ("status", "done"),
     [
-        ("new", {"updatedNumberScheduled": 3, "numberReady": 3, "observedGeneration": 2}, True),
-        ("old", {"updatedNumberScheduled": 3, "numberReady": 3, "observedGeneration": 2}, False),
-        ("new", {"updatedNumberScheduled": 2, "numberReady": 3, "observedGeneration": 2}, False),
-        ("new", {"updatedNumberScheduled": 3, "numberReady": 2, "observedGeneration": 2}, False),
-        ("new", {"updatedNumberScheduled": 3, "numberReady": 3, "observedGeneration": 1}, False),
+        ({"updatedNumberScheduled": 3, "numberReady": 3, "observedGeneration": 2}, True),
+        ({"updatedNumberScheduled": 2, "numberReady": 3, "observedGeneration": 2}, False),
+        ({"updatedNumberScheduled": 3, "numberReady": 2, "observedGeneration": 2}, False),
+        ({"updatedNumberScheduled": 3, "numberReady": 3, "observedGeneration": 1}, False),
     ],
 )
-def test_agents_are_of_the_new_release_only_when_all_are(image: str, status: Json, done: bool) -> None:
-    spec = {"template": {"spec": {"containers": [{"image": image}]}}}
-    item = {"metadata": {"generation": 2}, "spec": spec, "status": {"desiredNumberScheduled": 3, **status}}
-    assert _is_up_to_date(item, "new") is done
-    assert _is_up_to_date(None, "new") is False
+def test_a_daemon_set_is_rolled_out_only_when_every_node_has_its_new_pod(status: Json, done: bool) -> None:
+    item = {"metadata": {"generation": 2}, "spec": {}, "status": {"desiredNumberScheduled": 3, **status}}
+    assert is_rolled_out(item) is done
+
+
+@pytest.mark.parametrize(
+    ("status", "done"),
+    [
+        ({"updatedReplicas": 1, "readyReplicas": 1, "observedGeneration": 2}, True),
+        ({"updatedReplicas": 1, "observedGeneration": 2}, False),
+        ({"updatedReplicas": 1, "readyReplicas": 1, "observedGeneration": 1}, False),
+        ({}, False),
+    ],
+)
+def test_a_deployment_is_rolled_out_only_when_its_new_pods_are_ready(status: Json, done: bool) -> None:
+    assert is_rolled_out({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}) is done

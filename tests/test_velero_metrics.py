@@ -56,7 +56,10 @@ class Cluster:
 
 @pytest.mark.parametrize(
     ("cluster", "says"),
-    [(Cluster(TEXT, ready=False), "is ready to show its metrics"), (Cluster("go_threads 9\n"), "no metrics of Velero")],
+    [
+        (Cluster(TEXT, ready=False), "is ready: its metrics cannot be read"),
+        (Cluster("go_threads 9\n"), "no metrics of Velero"),
+    ],
 )
 def test_no_metrics_is_one_sentence(cluster: Cluster, says: str) -> None:
     with pytest.raises(AcceptanceError, match=says):

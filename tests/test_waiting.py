@@ -11,7 +11,7 @@ def test_poll_returns_the_first_value_that_satisfies() -> None:
 
 
 def test_poll_times_out_and_says_what_it_last_saw() -> None:
-    with pytest.raises(WaitTimedOut, match=r"the moon: not seen after 0\.\d s and \d+ looks; last seen: cheese"):
+    with pytest.raises(WaitTimedOut, match=r"the moon: not seen after 0\.\d s and \d+ attempts; last seen: cheese"):
         poll(lambda: "cheese", until=lambda v: v == "moon", event="the moon", timeout=0.05, interval=0.01)
 
 

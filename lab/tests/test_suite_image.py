@@ -25,7 +25,7 @@ from tests.commands import commands
 from velero_acceptance.core.settings import S3Access
 from velero_acceptance.core.waiting import poll
 from velero_acceptance.drivers.kinds import Json, name_of
-from velero_acceptance.drivers.minio_admin import _administrator
+from velero_acceptance.drivers.minio_admin import Users
 from velero_acceptance.drivers.s3 import Bucket
 
 NAMESPACE, BUCKET, PREFIX = "velero-acceptance", "home-backups", "velero"
@@ -164,7 +164,7 @@ def prepare(home: Home, folder: Path) -> None:
     for name, wrong in (("s3", None), ("wrong-keys", "CURRENT__S3"), ("wrong-results", "RESULTS")):
         values = {**right, f"ACCEPTANCE_{wrong}_SECRET_KEY": WRONG} if wrong else right
         (folder / f"{name}.env").write_text("".join(f"{key}={value}\n" for key, value in values.items()))
-    admin = _administrator(administrator(home))
+    admin = Users(administrator(home))._admin
     policy = (ROOT / "deploy/s3/results-policy.json").read_text()
     admin.user_add(RESULTS_KEY, RESULTS_SECRET)
     admin.policy_add("results", policy=json.loads(policy.replace("velero-acceptance/results", f"{BUCKET}/{RESULTS}")))

@@ -1,1 +1,1 @@
-"""The judgements behind the Then steps: pure functions of what drivers returned, each with a test that goes red."""
+"""The judgements behind the Then steps, from the results of drivers; each has a test in which it fails."""

@@ -1,9 +1,7 @@
-"""AC-002-04: which keys a backup, a restore and a repository have in the bucket.
+"""AC-002-04 and the validation of locations: the keys of a backup, a restore and a repository; missed validations.
 
-Source: velero, pkg/persistence/object_store_layout.go at v1.16.2; of repositories acceptance/uploaders.py.
+Source: velero, pkg/persistence/object_store_layout.go at v1.16.2; for repositories corpus/uploaders.py.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,21 +28,27 @@ RESTORE_FILES = (
     "restore-{name}-itemoperations.json.gz",
     "{name}-volumeinfo.json.gz",
 )
-# Anything else directly below the prefix makes Velero refuse the location.
+# Velero refuses a location with anything else directly below its prefix.
 TOP_LEVEL = frozenset({"backups", "restores", *(uploader.folder for uploader in UPLOADERS.values())})
+# Velero checks every 10 s which locations are due (bslValidationEnqueuePeriod); its times are whole seconds.
+TICK = timedelta(seconds=10)
+ROUNDING = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
 class LayoutFindings:
-    """Keys that the layout asks for and are not there, and keys that it does not know."""
+    """Keys that the layout requires and that are missing, and keys that it does not have."""
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
 
     def table(self) -> str:
-        lines = [f"{len(self.missing)} missing, {len(self.unexpected)} unexpected"]
         return "\n".join(
-            [*lines, *(f"missing     {k}" for k in self.missing), *(f"unexpected  {k}" for k in self.unexpected)]
+            [
+                f"{len(self.missing)} missing, {len(self.unexpected)} unexpected",
+                *(f"missing     {key}" for key in self.missing),
+                *(f"unexpected  {key}" for key in self.unexpected),
+            ]
         )
 
 
@@ -55,25 +59,16 @@ def backup_keys(prefix: str, name: str, uploader: Uploader) -> set[str]:
 
 
 def restore_keys(prefix: str, name: str) -> set[str]:
-    """Every key of a restore."""
     return {f"{prefix}restores/{name}/{file.format(name=name)}" for file in RESTORE_FILES}
 
 
 def inspect(
-    keys: Iterable[str],
-    prefix: str,
-    *,
-    backup: str,
-    restore: str,
-    uploader: Uploader,
-    namespace: str,
-    snapshots: int,
+    keys: Iterable[str], prefix: str, *, backup: str, restore: str, uploader: Uploader, namespace: str, snapshots: int
 ) -> LayoutFindings:
-    """Compare all keys of the bucket with what one backup, restore and repository must have.
+    """Compare all keys of the bucket with those that one backup, restore and repository must have.
 
-    *snapshots* is how many volumes of *namespace* were backed up in all; they are counted where the
-    *uploader* gives each a key. Keys of other backups,
-    restores and namespaces are not looked at, but nothing may stand beside the known folders.
+    *snapshots* is the number of volumes of *namespace* in all backups, each of which must have a key if the *uploader*
+    gives it one. Keys of other backups, restores and namespaces are ignored, except outside the known folders.
     """
     found = set(keys)
     own = {
@@ -81,14 +76,14 @@ def inspect(
         f"{prefix}restores/{restore}/": restore_keys(prefix, restore),
     }
     expected = set().union(*own.values())
-    below = {key for key in found for folder in own if key.startswith(folder)}
+    below = {key for key in found if key.startswith(tuple(own))}
     repository = f"{prefix}{uploader.folder}/{namespace}/"
     inside = {key.removeprefix(repository) for key in found if key.startswith(repository)}
-    missing = [*(expected - found), *_missing_parts(inside, repository, uploader, snapshots)]
+    missing = [*(expected - found), *(repository + part for part in _missing_parts(inside, uploader, snapshots))]
     unexpected = [
         *(below - expected),
         *(repository + key for key in inside if not uploader.key.fullmatch(key)),
-        *(key for key in found if _stray(key, prefix)),
+        *(key for key in found if not _in_known_folder(key, prefix)),
     ]
     return LayoutFindings(tuple(sorted(missing)), tuple(sorted(unexpected)))
 
@@ -98,31 +93,21 @@ def unreadable(contents: Mapping[str, Exception | None]) -> list[str]:
     return [f"{key}: {error}" for key, error in sorted(contents.items()) if error is not None]
 
 
-def _missing_parts(inside: set[str], repository: str, uploader: Uploader, snapshots: int) -> list[str]:
-    missing = [f"{repository}{part}" for part in uploader.parts if not any(key.startswith(part) for key in inside)]
-    if (part := uploader.snapshots) is None:
-        return missing
-    there = sum(key.startswith(part) for key in inside)
-    return missing + [f"{repository}{part} (number {n + 1} of {snapshots})" for n in range(there, snapshots)]
+def _missing_parts(inside: set[str], uploader: Uploader, snapshots: int) -> list[str]:
+    missing = [part for part in uploader.parts if not any(key.startswith(part) for key in inside)]
+    if (part := uploader.snapshots) is not None:
+        there = sum(key.startswith(part) for key in inside)
+        missing += [f"{part} (number {n + 1} of {snapshots})" for n in range(there, snapshots)]
+    return missing
 
 
-def _stray(key: str, prefix: str) -> bool:
-    if not key.startswith(prefix):
-        return True
-    return key.removeprefix(prefix).partition("/")[0] not in TOP_LEVEL
-
-
-# Whether a BackupStorageLocation was validated in every period.
-
-
-# Velero looks every 10 s which locations are due (bslValidationEnqueuePeriod), and stamps whole seconds.
-TICK = timedelta(seconds=10)
-ROUNDING = timedelta(seconds=2)
+def _in_known_folder(key: str, prefix: str) -> bool:
+    return key.startswith(prefix) and key.removeprefix(prefix).partition("/")[0] in TOP_LEVEL
 
 
 @dataclass(frozen=True)
 class Validation:
-    """A validation that was seen: Velero's own time stamp and the phase it came to."""
+    """A validation of a location: Velero's time and the resulting phase."""
 
     at: datetime
     phase: str
@@ -130,7 +115,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Validity:
-    """What was seen of a location: how many periods passed, and how many without being called available."""
+    """The periods that passed, those without a validation as Available, and the longest one."""
 
     periods: int
     missed: int
@@ -138,7 +123,7 @@ class Validity:
 
 
 def judge(validations: Sequence[Validation], frequency: timedelta) -> Validity:
-    """Count the periods between successive validations, and those that were late or did not say Available."""
+    """Count the periods between successive validations, and those that were late or did not end as Available."""
     allowed = frequency + TICK + ROUNDING
     gaps = [later.at - earlier.at for earlier, later in pairwise(validations)]
     late = sum(max(0, -(-gap // allowed) - 1) for gap in gaps)

@@ -1,10 +1,8 @@
-"""CLI-*: what is wrong with the output of a command; each check returns sentences, none when all is well.
+"""CLI-*: what is wrong with the output of a command; each check returns sentences, none when nothing is.
 
-An exit code of 0 is not enough: `velero backup describe` has it also when it could not read S3.
+An exit code of 0 is not enough: `velero backup describe` returns it even if it could not read S3.
 Source of the formats: velero, pkg/cmd/cli and pkg/cmd/util/output; kubectl, pkg/cmd/apply.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,9 +11,9 @@ from typing import Any
 from velero_acceptance.drivers.command_line import CommandResult
 from velero_acceptance.drivers.kinds import Json, name_of, phase_of
 
-# How velero (1.16, and 1.18), kubectl and the API server behind it begin what went wrong.
+# How velero (1.16 and 1.18), kubectl and the API server begin an error.
 ERROR = re.compile(r"^(An error occurred:|velero:|Error from server|error:|Error:)", re.M)
-# What describe puts in place of what it could not get.
+# What describe prints in place of what it could not read.
 PLACEHOLDER = re.compile(r"<error [^\n]*|<[a-z ]* not found>")
 COLUMNS = re.compile(r"\s{2,}")
 FIELD = re.compile(r"( *)([A-Za-z][^:=]*):(?:\s+(.*))?")
@@ -40,9 +38,8 @@ def applied(called: CommandResult, name: str) -> list[str]:
 
 
 def listed(called: CommandResult, backups: Iterable[Json], stored: Collection[str]) -> list[str]:
-    """Problems of ``velero backup get``: rows of *backups* that are missing or wrong, and names in S3 without a row."""
-    rows = table(called.stdout)
-    found = list(_failure(called))
+    """Problems of ``velero backup get``: missing or wrong rows of *backups*, and names in S3 without a row."""
+    rows, found = table(called.stdout), list(_failure(called))
     for backup in backups:
         name, status = name_of(backup), backup.get("status") or {}
         expected = {
@@ -54,11 +51,7 @@ def listed(called: CommandResult, backups: Iterable[Json], stored: Collection[st
         if name not in rows:
             found.append(f"{name} is not in the list")
             continue
-        found += [
-            f"{name}: {column} is {rows[name].get(column)!r}, not {value!r}"
-            for column, value in expected.items()
-            if rows[name].get(column) != value
-        ]
+        found += [f"{name}: {problem}" for problem in _unequal(rows[name], expected)]
     return found + [f"{name} is in S3 and not in the list" for name in sorted(set(stored) - rows.keys())]
 
 
@@ -87,34 +80,31 @@ def described(
         "Total items to be backed up": str(progress.get("totalItems", 0)),
         "Items backed up": str(progress.get("itemsBackedUp", 0)),
     }
-    found = list(_failure(called))
-    found += [f"it says {line}" for line in PLACEHOLDER.findall(called.stdout)]
-    found += [f"{k} is {shown.get(k)!r}, not {v!r}" for k, v in expected.items() if shown.get(k) != v]
+    found = [*_failure(called), *(f"it says {line}" for line in PLACEHOLDER.findall(called.stdout))]
+    found += _unequal(shown, expected)
     for word in ("Errors", "Warnings"):
         there = shown.get(word) not in (None, "0")
         if there != bool(status.get(word.lower())):
             found.append(f"{word} are {'shown' if there else 'not shown'}; there are {status.get(word.lower(), 0)}")
     found += [f"a message is not shown: {line[:200]}" for line in _messages(results) if _plain(line) not in text]
     found += [f"the volume {line} is not shown" for line in _volumes(volumes) if line not in text]
-    wanted = {(kind, name) for kind, names in resources.items() for name in names}
-    missing = sorted(wanted - set(items(called.stdout)))
+    stored = {(kind, name) for kind, names in resources.items() for name in names}
+    missing = sorted(stored - set(items(called.stdout)))
     return found + [f"{kind} {name} is not in the list of resources" for kind, name in missing]
 
 
 def logged(called: CommandResult, stored: str, backup: str, namespace: str) -> list[str]:
-    """Problems of ``velero backup logs`` against the log that S3 holds."""
-    found = list(_failure(called))
-    own = [line for line in called.stdout.splitlines() if f"backup={namespace}/{backup}" in line]
-    if not own:
+    """Problems of ``velero backup logs`` against the log in S3."""
+    found, lines = list(_failure(called)), called.stdout.splitlines()
+    if not any(f"backup={namespace}/{backup}" in line for line in lines):
         found.append(f"no line is of {namespace}/{backup}")
     if called.stdout != stored:
-        shown, kept = len(called.stdout.splitlines()), len(stored.splitlines())
-        found.append(f"the {shown} lines shown are not the {kept} lines in S3")
+        found.append(f"the {len(lines)} lines shown are not the {len(stored.splitlines())} lines in S3")
     return found
 
 
 def unclear(called: CommandResult, reason: str) -> list[str]:
-    """What is wrong with the way a command fails: it has to end with a code, one error, and *reason* in it."""
+    """Problems of how a command fails: it must exit with a code and print one error, with *reason* in it."""
     errors = len(ERROR.findall(called.stderr))
     found = [] if called.code != 0 else ["exit code 0"]
     if errors != 1:
@@ -124,12 +114,12 @@ def unclear(called: CommandResult, reason: str) -> list[str]:
     if "goroutine " in called.stderr:
         found.append("it shows a stack trace")
     if called.stdout.strip():
-        found.append("it prints a result beside its error")
+        found.append("it prints a result in addition to its error")
     return found
 
 
 def refused(called: CommandResult) -> bool:
-    """Whether the API server refused the account what it asked for."""
+    """Whether the API server refused the account's request."""
     return called.code != 0 and FORBIDDEN in called.stderr
 
 
@@ -144,7 +134,7 @@ def table(text: str) -> dict[str, dict[str, str]]:
 
 
 def fields(text: str) -> dict[str, str]:
-    """The fields of a `velero … describe` by their path, ``Namespaces/Included``, the first of each."""
+    """The fields of a `velero … describe` by path, ``Namespaces/Included``; the first of each."""
     found: dict[str, str] = {}
     path: list[str] = []
     for line in text.splitlines():
@@ -174,6 +164,10 @@ def _unsaid(called: CommandResult, sentence: str) -> list[str]:
     return [] if sentence in called.stdout.splitlines() else [f"it does not say: {sentence}"]
 
 
+def _unequal(shown: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:
+    return [f"{key} is {shown.get(key)!r}, not {value!r}" for key, value in expected.items() if shown.get(key) != value]
+
+
 def _messages(results: Mapping[str, Any]) -> Iterator[str]:
     """Every error and warning in the results of a backup."""
     for result in results.values():
@@ -184,7 +178,7 @@ def _messages(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _volumes(volumes: Sequence[Json]) -> Iterator[str]:
-    """How describe shows the volumes of each pod, those of one pod in one line."""
+    """The volumes as describe shows them, those of one pod in one line."""
     pods: dict[str, list[str]] = {}
     for volume in volumes:
         pod = volume["spec"]["pod"]
@@ -193,5 +187,5 @@ def _volumes(volumes: Sequence[Json]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Text without its line breaks and indentation: describe indents the lines of a message."""
+    """Text without line breaks and indentation: describe indents the lines of a message."""
     return " ".join(text.split())

@@ -1,10 +1,8 @@
-"""AC-003-03: which claims a backup really holds, whatever its phase says.
+"""AC-003-03: which claims a backup really contains, whatever its phase.
 
-Velero leaves volumes out with no more than a warning: host paths, claims that no running pod
-mounts, volumes that were opted out (velero issues 8251, 5705, 6182).
+Velero leaves out volumes with no more than a warning: host paths, claims that no running pod mounts, volumes that
+were opted out (velero issues 8251, 5705, 6182).
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +12,11 @@ from velero_acceptance.drivers.kinds import Json, name_of, phase_of
 
 @dataclass(frozen=True)
 class ClaimCoverage:
-    """One claim in the backup's scope, and why its data is not in it (empty: it is)."""
+    """One claim in the backup's scope, and why its data is not in the backup (empty: it is)."""
 
     namespace: str
     claim: str
     gap: str
-
-    @property
-    def covered(self) -> bool:
-        return not self.gap
 
     def line(self) -> str:
         return f"{self.namespace}/{self.claim}: {self.gap or 'in the backup'}"
@@ -31,10 +25,10 @@ class ClaimCoverage:
 def audit(
     claims: Sequence[Json], pods: Sequence[Json], volume_backups: Sequence[Json], volume_info: Sequence[Json]
 ) -> list[ClaimCoverage]:
-    """Every claim with its coverage, from the objects at the time of the backup and what Velero recorded.
+    """Every claim with its coverage, from the objects at the time of the backup and Velero's records.
 
     *volume_info* is the content of ``<backup>-volumeinfo.json.gz``. A claim is covered only by a
-    Completed PodVolumeBackup with a snapshot, which volumeinfo confirms.
+    Completed PodVolumeBackup with a snapshot that volumeinfo confirms.
     """
     backups = {
         (b["spec"]["pod"]["namespace"], b["spec"]["pod"]["name"], b["spec"]["volume"]): b for b in volume_backups
@@ -51,7 +45,7 @@ def audit(
 
 def gaps(coverage: Iterable[ClaimCoverage]) -> list[ClaimCoverage]:
     """The claims whose data is not in the backup."""
-    return [claim for claim in coverage if not claim.covered]
+    return [claim for claim in coverage if claim.gap]
 
 
 def table(coverage: Iterable[ClaimCoverage]) -> str:
@@ -59,7 +53,7 @@ def table(coverage: Iterable[ClaimCoverage]) -> str:
 
 
 def _volumes_of(pod: Json, namespace: str, claim: str) -> list[str]:
-    """Names of the pod's volumes that are the claim, if the pod is in its namespace and runs."""
+    """Names of the volumes of a running pod in *namespace* that mount the claim."""
     if pod["metadata"]["namespace"] != namespace or phase_of(pod) != "Running":
         return []
     return [
@@ -75,8 +69,7 @@ def _gap(backups: Sequence[Json], mounts: Sequence[object], info: Mapping[str, o
     if not backups:
         skipped = (info or {}).get("skippedReason")
         return f"no PodVolumeBackup{f' ({skipped})' if skipped else ''}"
-    saved = [backup for backup in backups if phase_of(backup) == "Completed" and backup["status"].get("snapshotID")]
-    if not saved:
+    if not any(phase_of(backup) == "Completed" and backup["status"].get("snapshotID") for backup in backups):
         status = backups[0].get("status") or {}
         phase, message = status.get("phase") or "not started", status.get("message", "no snapshot")
         return f"its PodVolumeBackup is {phase}: {message}"

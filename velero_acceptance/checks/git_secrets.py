@@ -1,10 +1,8 @@
-"""AC-007-02, NFR-SEC-001: what a repository says of its Secrets, encrypted and once decrypted.
+"""AC-007-02, NFR-SEC-001: whether a repository's Secrets are encrypted, match the cluster, and leave no key in clear.
 
 Nothing here returns or prints a value: findings are names of files, Secrets and keys. Source of
 the format: SOPS, README ("Encryption protocol"); of the labels: Flux, kustomize-controller.
 """
-
-from __future__ import annotations
 
 import base64
 import binascii
@@ -14,30 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyrage
 import yaml
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.redaction import encodings
 from velero_acceptance.drivers.kinds import KUSTOMIZATION, SECRET, Json, labels_of, name_of
-from velero_acceptance.drivers.sops import Sops
+from velero_acceptance.drivers.sops import KEY_MARK, Sops
 
 PARTS = ("data", "stringData")
 # Files to fill in and encrypt; they are never applied.
 EXAMPLE = re.compile(r"\.example\.ya?ml$")
 YAML = re.compile(r"\.ya?ml$")
+ENCRYPTED_FILES = "*.sops.yaml"
+# The rules of SOPS itself, which are not encrypted.
+RULES = ".sops.yaml"
 SEALED = re.compile(r"ENC\[AES256_GCM,data:[A-Za-z0-9+/]+=*,iv:[A-Za-z0-9+/]+=*,tag:[A-Za-z0-9+/]+=*,type:\w+\]")
-# SOPS leaves what is empty as it is.
+# SOPS does not encrypt empty values.
 EMPTY = frozenset({"", "null", "~"})
-# A file without the word holds no Secret, and need not even be YAML (templates, say).
+# A file without the word holds no Secret, and may not even be YAML (a template, say).
 MENTIONS = re.compile(r"\bSecret\b|^sops:", re.M)
 APPLIED_BY = ("kustomize.toolkit.fluxcd.io/namespace", "kustomize.toolkit.fluxcd.io/name")
-# A shorter value stands in a history by chance; names of keys can be whole words.
+# Shorter values are found in a history by chance; ids of keys can be whole words.
 SHORTEST, SHORTEST_ID = 8, 16
 
 
 @dataclass(frozen=True)
 class SecretFile:
-    """A Secret as one file holds it: the keys of its values, sealed by SOPS or open, and its MAC."""
+    """A Secret in a file: the keys of its values, encrypted by SOPS or in clear, and whether it has a MAC."""
 
     file: str
     namespace: str
@@ -56,37 +57,31 @@ class SecretFile:
         regex = f", left out by encrypted_regex {self.encrypted_regex}" if self.encrypted_regex else ""
         found = [f"{self}: {key} is not encrypted{regex}" for key in self.open]
         if self.sealed and not self.has_mac:
-            found.append(f"{self}: its values look encrypted, but there is no MAC of SOPS over them")
+            found.append(f"{self}: its values look encrypted, but SOPS's MAC is missing")
         return found
 
 
-# -- in files ------------------------------------------------------------------------------
-
-
 def objects(file: str, text: str) -> list[Json]:
-    """Every Kubernetes object in a YAML file, also those in lists, all values as text.
-
-    Raises AcceptanceError with the line where the file is no YAML, never with what stands there.
-    """
+    """Every object in a YAML file, all values as text; AcceptanceError with the line of an error, never its content."""
     try:
-        # The base loader makes nothing of a value, so that it fails on none, e.g. an impossible date.
+        # The base loader converts no value, so that none can fail, e.g. an impossible date.
         documents = list(yaml.load_all(text, Loader=yaml.BaseLoader))
         return [item for document in documents for item in _items(document)]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise AcceptanceError(f"{file} is not valid YAML{where}, so nobody can say what is encrypted in it") from None
+        raise AcceptanceError(f"{file} is not valid YAML{where}, so its encryption cannot be checked") from None
 
 
 def secrets_in(file: str, text: str) -> list[SecretFile]:
-    """The Secrets in a file; none in an example, or in a file that is no YAML. Raises as ``objects``."""
+    """The Secrets in a file; none in an example, or in a file that is not YAML. Raises as ``objects``."""
     if not YAML.search(file) or EXAMPLE.search(file) or not MENTIONS.search(text):
         return []
     return [_secret_file(file, item) for item in objects(file, text) if _is_secret(item)]
 
 
 def problems(file: str, text: str) -> list[str]:
-    """Why a file must not be committed: for the lint and the hook. Malformed YAML is a problem too."""
+    """Why a file must not be committed, for the lint and the hook; malformed YAML is a problem too."""
     try:
         return [problem for secret in secrets_in(file, text) for problem in secret.problems]
     except AcceptanceError as error:
@@ -94,7 +89,7 @@ def problems(file: str, text: str) -> list[str]:
 
 
 def open_leaves(secrets: Iterable[SecretFile]) -> list[str]:
-    """Every value that stands in the clear, by the names of file, Secret and key."""
+    """Every value in clear, by the names of file, Secret and key."""
     return [f"{secret}: {key}" for secret in secrets for key in secret.open]
 
 
@@ -110,7 +105,7 @@ def _items(document: Any) -> Iterator[Json]:
 
 
 def _is_secret(item: Json) -> bool:
-    """Also when SOPS has encrypted the kind itself, as it does without an encrypted_regex."""
+    """Also when SOPS has encrypted the kind, as it does without an encrypted_regex."""
     kind = str(item.get("kind", ""))
     return kind == SECRET.kind or SEALED.fullmatch(kind) is not None
 
@@ -144,11 +139,8 @@ def _mapping(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-# -- in the cluster ------------------------------------------------------------------------
-
-
 def differences(decrypted: Json | None, live: Json | None) -> list[str]:
-    """How a Secret of the repository, decrypted, and the one in the cluster differ, by their keys."""
+    """How a decrypted Secret of the repository and the one in the cluster differ, by their keys."""
     if decrypted is None:
         return ["not in the repository"]
     if live is None:
@@ -162,7 +154,7 @@ def differences(decrypted: Json | None, live: Json | None) -> list[str]:
 
 
 def contents(secret: Json) -> dict[str, bytes]:
-    """The values of a Secret as Kubernetes keeps them: stringData on top of data."""
+    """The values of a Secret as Kubernetes stores them: stringData overrides data."""
     try:
         data = {key: base64.b64decode(value, validate=True) for key, value in (secret.get("data") or {}).items()}
     except (binascii.Error, ValueError):
@@ -171,10 +163,7 @@ def contents(secret: Json) -> dict[str, bytes]:
 
 
 def not_decrypted(live: Json | None, in_cluster: Sequence[Json], in_git: Sequence[Json]) -> list[str]:
-    """Why a live Secret did not come through a Kustomization that decrypts, in the cluster and in Git.
-
-    Flux labels what it applies with the Kustomization that did it.
-    """
+    """Why a live Secret did not come from a Kustomization with decryption, by Flux's labels, the cluster and Git."""
     if live is None:
         return ["not in the cluster"]
     namespace, name = (labels_of(live).get(label, "") for label in APPLIED_BY)
@@ -191,7 +180,7 @@ def not_decrypted(live: Json | None, in_cluster: Sequence[Json], in_git: Sequenc
 
 
 def flux_kustomizations(items: Iterable[Json]) -> list[Json]:
-    """The Kustomizations of Flux among the objects of a repository; kustomize's own have the same kind."""
+    """Flux's Kustomizations among the objects of a repository; kustomize's own have the same kind."""
     flux = f"{KUSTOMIZATION.group}/"
     return [k for k in items if k.get("kind") == KUSTOMIZATION.kind and str(k.get("apiVersion", "")).startswith(flux)]
 
@@ -201,11 +190,8 @@ def _decrypts(kustomization: Json) -> bool:
     return decryption.get("provider") == "sops" and bool(_mapping(decryption.get("secretRef")).get("name"))
 
 
-# -- in the history ------------------------------------------------------------------------
-
-
 def keys_of(secret: Json) -> dict[str, str]:
-    """The keys in a Secret by name: a value of one line, or what stands behind each = of a longer one."""
+    """The key material in a Secret by name: a value of one line, or what follows each = in a longer one."""
     found = {}
     for key, value in contents(secret).items():
         label, text = f"{name_of(secret)}/{key}", value.decode(errors="replace").strip()
@@ -219,64 +205,44 @@ def keys_of(secret: Json) -> dict[str, str]:
 
 
 def found_in(history: str, keys: Mapping[str, str]) -> list[str]:
-    """The names of the *keys* that stand in a history, in the clear or in base64, and in which commit."""
+    """The names of the *keys* that are in a history, in any encoding, each with the commit."""
     found = []
     for name, value in sorted(keys.items()):
-        places = [place for form in _forms(value) if (place := history.find(form)) >= 0]
+        places = [place for form in encodings(value) if (place := history.find(form)) >= 0]
         if places:
             commit = re.findall(r"^commit ([0-9a-f]{40})", history[: min(places)], re.M)
             found.append(f"{name} (commit {commit[-1][:12] if commit else 'unknown'})")
     return found
 
 
-def _forms(value: str) -> Iterator[str]:
-    """*value* itself, and its base64 wherever it begins in a longer text.
-
-    Three bytes make four characters, so there are three alignments. The characters at both ends
-    hold bits of the neighbours too, and are left off.
-    """
-    yield value
-    data = value.encode()
-    for before in range(3):
-        encoded = base64.b64encode(b"\0" * before + data).decode()
-        yield encoded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
-
-
-# Whether an age key opens what Flux has to open, asked before Flux is: a wrong key stops the deployment half-way.
-
-
-PATTERN = "*.sops.yaml"
-# The rules of SOPS itself, which are not encrypted.
-RULES = ".sops.yaml"
-MARK = "AGE-SECRET-KEY-"
-
-
 def encrypted_files(folder: Path) -> list[Path]:
-    """Every file of SOPS below *folder*; raises Refusal when there is none, so that nothing passes for all of it."""
+    """Every file of SOPS below *folder*; raises Refusal when there is none."""
     if not folder.is_dir():
         raise Refusal(f"{folder} is no folder: name the checkout of what Flux deploys")
-    found = sorted(path for path in folder.rglob(PATTERN) if ".git" not in path.parts and path.name != RULES)
+    found = sorted(path for path in folder.rglob(ENCRYPTED_FILES) if ".git" not in path.parts and path.name != RULES)
     if not found:
-        raise Refusal(f"{folder} holds no {PATTERN}: name the checkout of what Flux deploys")
+        raise Refusal(f"{folder} holds no {ENCRYPTED_FILES}: name the checkout of what Flux deploys")
     return found
 
 
 def require_key(path: Path) -> None:
     """Raise Refusal unless the file at *path* holds an age key; no value is ever shown."""
+    import pyrage  # only `acceptance lint --age-key` needs it
+
     try:
         lines = [line.strip() for line in path.read_text().splitlines()]
     except OSError as error:
         raise Refusal(f"the age key {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise Refusal(f"{path} is no text: an age key is a line that begins with {MARK}") from None
-    keys = [line for line in lines if line.startswith(MARK)]
+        raise Refusal(f"{path} is no text: an age key is a line that begins with {KEY_MARK}") from None
+    keys = [line for line in lines if line.startswith(KEY_MARK)]
     if not keys:
-        raise Refusal(f"{path} holds no age key: a line that begins with {MARK} is missing")
+        raise Refusal(f"{path} holds no age key: a line that begins with {KEY_MARK} is missing")
     try:
         for key in keys:
             pyrage.x25519.Identity.from_str(key)
     except pyrage.IdentityError:
-        raise Refusal(f"{path} holds an age key that is damaged") from None
+        raise Refusal(f"{path} holds a damaged age key") from None
 
 
 def unopened(files: list[Path], sops: Sops) -> list[str]:

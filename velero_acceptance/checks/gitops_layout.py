@@ -1,10 +1,8 @@
-"""AC-007-04: whether the files that Flux deploys from have the design's layout, and apply in their order.
+"""AC-007-04: whether the files that Flux deploys have the design's layout, and apply in order.
 
-Source: the design's "FluxCD GitOps Structure", with the Schedule in a Kustomization of its own
-(erratum E-10). Everything is judged from texts by path and from what kustomize makes of folders.
+Source: the design's "FluxCD GitOps Structure", with the Schedule in a separate Kustomization
+(erratum E-10). The input are the texts by path, and what kustomize renders of folders.
 """
-
-from __future__ import annotations
 
 import posixpath
 import re
@@ -48,28 +46,28 @@ def folder_of(kustomization: Json) -> str:
 
 
 def folders(files: Files) -> list[str]:
-    """What Flux builds for Velero: the folder that names ks.yaml, if it has a kustomization, and those in ks.yaml."""
+    """The folders that Flux builds for Velero: the one above, if it has a kustomization, and those in ks.yaml."""
     above = [APPS] if _file_of(APPS) in files else []
     return above + [folder_of(item) for item in kustomizations(files)]
 
 
 def paths_missing(files: Files) -> list[str]:
-    """Files and folders that the layout, ks.yaml or a kustomization names and that are not there."""
+    """Files and folders that the layout, ks.yaml or a kustomization names and that do not exist."""
     return sorted({path for path in LAYOUT if path not in files} | _reach(files)[1])
 
 
 def orphan_files(files: Files) -> list[str]:
-    """Files of Velero's folder that nothing refers to: they look deployed and are not."""
+    """Files in Velero's folder that nothing refers to: they look deployed and are not."""
     used, _ = _reach(files)
     own = {path for path in files if path.startswith(f"{VELERO}/") and not NOT_APPLIED.search(path)}
     return sorted(own - used)
 
 
 def schedules(rendered: Rendered) -> list[str]:
-    """Every Schedule that would come of the folders: as an object, or as a value of a release."""
+    """Every Schedule that the folders deploy, as an object or as a value of a release."""
     found = []
-    for folder, item in _items(rendered):
-        if _is_schedule(item):
+    for folder, item in ((folder, item) for folder, items in rendered.items() for item in items):
+        if _is_velero(item) and item["kind"] == SCHEDULE.kind:
             found.append(f"{name_of(item)} in {folder}")
         if item["kind"] == HELM_RELEASE.kind:
             values = (item["spec"].get("values") or {}).get("schedules") or {}
@@ -79,7 +77,7 @@ def schedules(rendered: Rendered) -> list[str]:
 
 
 def order_faults(files: Files, rendered: Rendered) -> list[str]:
-    """Why objects of Velero would be applied before their definitions, which come with the release."""
+    """Why objects of Velero would be applied before their CRDs, which come with the release."""
     items = kustomizations(files)
     names = {name_of(item) for item in items}
     bringing = {name_of(k) for k in items if any(i["kind"] == HELM_RELEASE.kind for i in rendered[folder_of(k)])}
@@ -94,16 +92,30 @@ def order_faults(files: Files, rendered: Rendered) -> list[str]:
         if not any(_is_velero(entry) for entry in rendered[folder_of(item)]):
             continue
         if name in bringing:
-            found.append(f"{name} has an object of Velero beside the release that brings its definition")
+            found.append(f"{name} has an object of Velero next to the release that brings its CRD")
         elif not before[name] & bringing:
             found.append(f"{name} does not wait for the release: dependsOn names none that brings it")
     return found
 
 
+def findings(tree: Path) -> dict[str, list[str]]:
+    """Everything that is wrong with a tree, by threshold; under *schedules* every Schedule."""
+    files = kustomize.texts(tree)
+    built = {folder: kustomize.build(tree / folder) for folder in folders(files)}
+    rendered = {folder: result.items for folder, result in built.items()}
+    return {
+        "paths_missing": paths_missing(files),
+        "orphan_files": orphan_files(files),
+        "builds_failed": [f"{folder}: {result.error}" for folder, result in built.items() if result.error],
+        "schedules": schedules(rendered),
+        "order_faults": order_faults(files, rendered),
+    }
+
+
 def _reach(files: Files) -> tuple[set[str], set[str]]:
-    """Files that are referred to, starting from what Flux builds, and paths that are named and not there."""
+    """Files that are referred to, starting from the folders that Flux builds, and named paths that do not exist."""
     todo, seen = folders(files), set[str]()
-    # Without a kustomization above it Flux makes one of all files there are.
+    # Without a kustomization in the folder above, Flux generates one of all its files.
     used, missing = set() if _file_of(APPS) in files else {KS}, set[str]()
     while todo:
         folder = todo.pop()
@@ -146,27 +158,5 @@ def _documents(files: Files, path: str) -> list[Any]:
         raise AcceptanceError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
-def _items(rendered: Rendered) -> Iterator[tuple[str, Json]]:
-    return ((folder, item) for folder, items in rendered.items() for item in items)
-
-
 def _is_velero(item: Json) -> bool:
     return str(item["apiVersion"]).startswith(f"{SCHEDULE.group}/")
-
-
-def _is_schedule(item: Json) -> bool:
-    return _is_velero(item) and item["kind"] == SCHEDULE.kind
-
-
-def findings(tree: Path) -> dict[str, list[str]]:
-    """Everything that is wrong with a tree, by threshold; under *schedules* every Schedule."""
-    files = kustomize.texts(tree)
-    built = {folder: kustomize.build(tree / folder) for folder in folders(files)}
-    rendered = {folder: result.items for folder, result in built.items()}
-    return {
-        "paths_missing": paths_missing(files),
-        "orphan_files": orphan_files(files),
-        "builds_failed": [f"{folder}: {result.error}" for folder, result in built.items() if result.error],
-        "schedules": schedules(rendered),
-        "order_faults": order_faults(files, rendered),
-    }

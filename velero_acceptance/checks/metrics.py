@@ -1,18 +1,17 @@
-"""NFR-OBSERVABILITY-001: whether the metrics are there, and whether they say what the objects say."""
-
-from __future__ import annotations
+"""NFR-OBSERVABILITY-001: whether the metrics exist and agree with the objects, and every dashboard panel has data."""
 
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import promql_parser
-
+from velero_acceptance.core.extras import lab_packages
 from velero_acceptance.drivers.kinds import Json
 from velero_acceptance.drivers.prometheus import Series, selector
 
-# What the design wants to be seen of backups, restores, their timing and their size.
+VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
+# The metrics that the design requires of backups, restores, their timing and their size.
 WANTED = (
     "velero_backup_attempt_total",
     "velero_backup_success_total",
@@ -56,10 +55,10 @@ def missing(wanted: Iterable[str], known: set[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class ExpectedMetric:
-    """What a series has to say once something has happened, and what it said before.
+    """The value of a series before and after an event.
 
-    *before*: the values of the series; empty when it must not be there yet, None when others count it up too.
-    *within*: the greatest difference that is none, in the unit of the metric.
+    *before*: its values; empty when it must not exist yet, None when others increase it too. *within*: the tolerance
+    of *after*, in the unit of the metric.
     """
 
     metric: str
@@ -73,7 +72,7 @@ class ExpectedMetric:
         return selector(self.metric, self.labels)
 
     def holds(self, before: Sequence[Series], after: Sequence[Series]) -> bool:
-        """Whether the series seen before and after the event are as expected."""
+        """Whether the series before and after the event are as expected."""
         if len(after) != 1:
             return False
         value = after[0].value
@@ -84,7 +83,7 @@ class ExpectedMetric:
 
 @dataclass(frozen=True)
 class MetricReading:
-    """What was expected of a series, and what was seen of it before and after."""
+    """An expected series, and its values before and after the event."""
 
     expected: ExpectedMetric
     before: list[Series]
@@ -95,11 +94,14 @@ class MetricReading:
         return self.expected.holds(self.before, self.after)
 
     def __str__(self) -> str:
-        values = [[f"{series.value:.10g}" for series in seen] or ["none"] for seen in (self.before, self.after)]
-        before, after = (", ".join(seen) for seen in values)
-        wanted = self.expected
-        limit = f"at least {wanted.after:g}" if wanted.before is None else f"{wanted.after:.10g} ± {wanted.within:g}"
-        return f"{wanted.expression}: {before} became {after}, expected {limit}{'' if self.true else '  ✗'}"
+        before, after = (
+            ", ".join(f"{series.value:.10g}" for series in found) or "none" for found in (self.before, self.after)
+        )
+        expected = self.expected
+        limit = f"{expected.after:.10g} ± {expected.within:g}"
+        if expected.before is None:
+            limit = f"at least {expected.after:g}"
+        return f"{expected.expression}: {before} became {after}, expected {limit}{'' if self.true else '  ✗'}"
 
 
 def incorrect(readings: Iterable[MetricReading]) -> list[MetricReading]:
@@ -107,25 +109,16 @@ def incorrect(readings: Iterable[MetricReading]) -> list[MetricReading]:
     return [reading for reading in readings if not reading.true]
 
 
-# NFR-OBSERVABILITY-001: whether each panel of a Grafana dashboard has something to show.
-
-
-VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
-
-
 @dataclass(frozen=True)
 class Query:
-    """A query of a panel, with the dashboard's variables filled in."""
+    """A query of a dashboard's panel, with the dashboard's variables filled in."""
 
     panel: str
     expression: str
 
 
 def queries(dashboard: Json, values: Mapping[str, str]) -> list[Query]:
-    """Every query of a dashboard, those of panels in closed rows included. *values* are those of its variables.
-
-    A variable without a value stays as it is: what is then no PromQL is a fault of that panel.
-    """
+    """Every query of a dashboard, also in collapsed rows, with *values* of its variables; an unknown one stays."""
     return [
         Query(panel["title"], VARIABLE.sub(lambda match: values.get(match[1] or match[2], match[0]), target["expr"]))
         for panel in panels(dashboard)
@@ -142,10 +135,13 @@ def panels(dashboard: Json) -> Iterator[Json]:
 
 
 def metrics_of(expression: str) -> set[str]:
-    """The names of the metrics that a PromQL expression reads; raises ValueError when it is none."""
+    """The metrics in a PromQL expression; raises ValueError for another text, Refusal without promql-parser."""
+    with lab_packages():
+        import promql_parser
+
     found: set[str] = set()
 
-    def visit(node: promql_parser.Expr) -> None:
+    def visit(node: Any) -> None:
         chosen = node.vector_selector if isinstance(node, promql_parser.MatrixSelector) else node
         if isinstance(chosen, promql_parser.VectorSelector):
             named = (matcher.value for matcher in chosen.matchers.matchers if matcher.name == "__name__")
@@ -156,19 +152,14 @@ def metrics_of(expression: str) -> set[str]:
 
 
 def is_promql(expression: str) -> bool:
-    """Whether Prometheus can be asked for it."""
     try:
-        metrics_of(expression)
+        return metrics_of(expression) is not None
     except ValueError:
         return False
-    return True
 
 
 def faults(query: Query, known: set[str], answer: Sequence[Series]) -> list[str]:
-    """Why the panel would be empty, or would hide that a metric is not there; empty when all is well.
-
-    *known* are the metrics that Prometheus has, *answer* is what it gave for the query.
-    """
+    """Why a panel would be empty or hide a missing metric, from the *known* metrics and the query's *answer*."""
     try:
         absent = sorted(metrics_of(query.expression) - known)
     except ValueError as error:

@@ -1,6 +1,4 @@
-"""Whether every node that carries a volume has a working node-agent, by the volumes and not by a count."""
-
-from __future__ import annotations
+"""AC-001: whether every node with a volume has a working node-agent, found from the volumes and not from a count."""
 
 from collections.abc import Iterable
 
@@ -8,7 +6,7 @@ from velero_acceptance.drivers.kinds import Json, is_ready, name_of
 
 HOSTNAME = "kubernetes.io/hostname"
 HOST_PODS = "/host_pods"
-# What node-agent logs at its start when the mount does not show the pods of its node.
+# Logged by node-agent at its start when the mount does not show the pods of its node.
 WRONG_FOLDER = "unexpected directory structure for host-pods volume"
 
 
@@ -24,28 +22,21 @@ def nodes_of(volume: Json) -> set[str]:
     }
 
 
-def hostnames(nodes: Iterable[Json]) -> dict[str, str]:
-    """Node names by the label that volumes name them with: usually, but not always, the same."""
-    return {node["metadata"]["labels"].get(HOSTNAME, name_of(node)): name_of(node) for node in nodes}
-
-
 def without_agent(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterable[Json]) -> dict[str, str]:
-    """Nodes that carry one of *volumes* and have no ready agent, each with the volume that needs it."""
-    names = hostnames(nodes)
-    ready = {agent["spec"].get("nodeName") for agent in agents if is_ready(agent)}
-    needed = {names.get(host, host): name_of(volume) for volume in volumes for host in sorted(nodes_of(volume))}
-    return {node: volume for node, volume in needed.items() if node not in ready}
+    """Nodes with one of *volumes* and without a ready agent, each with the name of one such volume."""
+    return {node: found[-1] for node, found in unreachable_nodes(volumes, nodes, agents).items()}
 
 
 def unreachable_nodes(volumes: Iterable[Json], nodes: Iterable[Json], agents: Iterable[Json]) -> dict[str, list[str]]:
-    """What a missing agent costs: every node without a ready one that carries some of *volumes*, with all of these."""
-    nodes, found = list(nodes), list(volumes)
-    lacking = without_agent(found, nodes, agents)
-    names = hostnames(nodes)
-    return {
-        node: sorted(name_of(v) for v in found if node in {names.get(host, host) for host in nodes_of(v)})
-        for node in lacking
-    }
+    """The volumes that cannot be backed up, by node: those of every node without a ready agent."""
+    # By the label that volumes refer to: usually, but not always, the node's name.
+    names = {node["metadata"]["labels"].get(HOSTNAME, name_of(node)): name_of(node) for node in nodes}
+    ready = {agent["spec"].get("nodeName") for agent in agents if is_ready(agent)}
+    found: dict[str, list[str]] = {}
+    for volume in sorted(volumes, key=name_of):
+        for node in sorted({names.get(host, host) for host in nodes_of(volume)} - ready):
+            found.setdefault(node, []).append(name_of(volume))
+    return found
 
 
 def mount_problem(agent: Json) -> str:
@@ -57,5 +48,5 @@ def mount_problem(agent: Json) -> str:
         return f"{name_of(agent)} mounts {HOST_PODS} without HostToContainer: volumes mounted later stay invisible"
     source = next(v for v in agent["spec"]["volumes"] if v["name"] == mounts[0]["name"])
     if "hostPath" not in source:
-        return f"{name_of(agent)} mounts {HOST_PODS} from something else than the node"
+        return f"{name_of(agent)} mounts {HOST_PODS} from something other than the node"
     return ""

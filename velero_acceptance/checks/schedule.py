@@ -1,6 +1,4 @@
-"""AC-005-03: which namespaces a backup really holds."""
-
-from __future__ import annotations
+"""AC-005, AC-006-01: when a schedule is due, which namespaces its backups contain, and how long they are kept."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,36 +9,12 @@ from croniter import croniter
 from velero_acceptance.drivers.kinds import Json, labels_of, name_of, time_of
 from velero_acceptance.drivers.velero import SCHEDULE_LABEL
 
-
-def namespaces_in(resource_list: Mapping[str, Sequence[str]]) -> set[str]:
-    """The namespaces of the objects in a backup's resource list (``-resource-list.json.gz``)."""
-    found = {name.partition("/")[0] for names in resource_list.values() for name in names if "/" in name}
-    return found | set(resource_list.get("v1/Namespace", []))
-
-
-def namespaces_archived(members: Iterable[str]) -> set[str]:
-    """The namespaces of the objects in a backup's archive, by the names in it (``resources/*/namespaces/*/*``)."""
-    parts = (name.removeprefix("./").split("/") for name in members)
-    paths = [path for path in parts if path[0] == "resources" and path[-1].endswith(".json")]
-    objects = {path[path.index("namespaces", 2) + 1] for path in paths if "namespaces" in path[2:-1]}
-    return objects | {path[-1].removesuffix(".json") for path in paths if path[1] == "namespaces"}
-
-
-def missing(wanted: Collection[str], held: Collection[str]) -> list[str]:
-    """Namespaces that the backup was to hold and does not: absent, or left out by a label, without an error."""
-    return sorted(set(wanted) - set(held))
-
-
-def unexpected(wanted: Collection[str], held: Collection[str]) -> list[str]:
-    """Namespaces that the backup holds and was not to."""
-    return sorted(set(held) - set(wanted))
-
-
-# AC-005-01: when a schedule is due, and whether a backup is its own.
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 def due_times(cron: str, after: datetime, count: int) -> list[datetime]:
-    """The next *count* times that *cron* is due; raises ValueError for a cron expression that is none."""
+    """The next *count* times that *cron* is due; raises ValueError for an invalid cron expression."""
     if not croniter.is_valid(cron):
         raise ValueError(f"{cron!r} is no cron expression")
     times = croniter(cron, after)
@@ -61,23 +35,40 @@ def is_run_of(backup: Json, schedule: str) -> bool:
     return bool(named) and labels_of(backup).get(SCHEDULE_LABEL) == schedule
 
 
-# AC-006-01: how long a backup is kept, by its TTL and by its expiration.
+def namespaces_in(resource_list: Mapping[str, Sequence[str]]) -> set[str]:
+    """The namespaces of the objects in a backup's resource list (``-resource-list.json.gz``)."""
+    found = {name.partition("/")[0] for names in resource_list.values() for name in names if "/" in name}
+    return found | set(resource_list.get("v1/Namespace", []))
 
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+def namespaces_archived(members: Iterable[str]) -> set[str]:
+    """The namespaces of the objects in a backup's archive, by its members (``resources/*/namespaces/*/*``)."""
+    parts = (name.removeprefix("./").split("/") for name in members)
+    paths = [path for path in parts if path[0] == "resources" and path[-1].endswith(".json")]
+    objects = {path[path.index("namespaces", 2) + 1] for path in paths if "namespaces" in path[2:-1]}
+    return objects | {path[-1].removesuffix(".json") for path in paths if path[1] == "namespaces"}
+
+
+def missing(wanted: Collection[str], held: Collection[str]) -> list[str]:
+    """Namespaces that the backup should contain and does not: absent, or excluded by a label, without an error."""
+    return sorted(set(wanted) - set(held))
+
+
+def unexpected(wanted: Collection[str], held: Collection[str]) -> list[str]:
+    """Namespaces that the backup contains and should not."""
+    return sorted(set(held) - set(wanted))
 
 
 def seconds_of(duration: str) -> float:
     """A Go duration such as ``720h0m0s`` in seconds; raises ValueError for anything else."""
-    parts = _PART.findall(duration)
+    parts = DURATION.findall(duration)
     if not parts or "".join(number + unit for number, unit in parts) != duration:
         raise ValueError(f"{duration!r} is no duration")
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return sum(float(number) * SECONDS[unit] for number, unit in parts)
 
 
 def retention(backup: Json) -> float:
-    """Seconds the backup is to be kept, by ``spec.ttl``; 0 when it has none."""
+    """Seconds that the backup is to be kept, by ``spec.ttl``; 0 without one."""
     ttl = backup["spec"].get("ttl")
     return seconds_of(ttl) if ttl else 0.0
 

@@ -1,23 +1,18 @@
-"""Who can see the S3 credentials: pods that take the secret, and places that hold key material."""
+"""Who can read the S3 credentials: pods that use the Secret, and texts that contain key material."""
 
-from __future__ import annotations
-
-import base64
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
 
+from velero_acceptance.core.redaction import SHORTEST, encodings
 from velero_acceptance.drivers.kinds import Json, name_of
 
-# Shorter values would be found everywhere.
-SHORTEST = 6
 CREDENTIALS = "/credentials"
 FILE_VARIABLE = "AWS_SHARED_CREDENTIALS_FILE"
 
 
 def users_of(secret: str, pods: Iterable[Json]) -> dict[str, str]:
-    """Pods that mount *secret* or take a variable from it, by ``namespace/name``, each with how."""
+    """Pods that mount *secret* or take a variable from it: ``volume`` or ``environment`` by ``namespace/name``."""
     return {
         f"{pod['metadata']['namespace']}/{name_of(pod)}": how
         for pod in pods
@@ -41,7 +36,7 @@ def _use(secret: str, spec: Json) -> str:
 
 
 def mount_problem(pod: Json, container: str, secret: str) -> str:
-    """What is wrong with the way *container* gets its credentials; empty when nothing is."""
+    """What is wrong with how *container* gets its credentials; empty when nothing is."""
     found = next(c for c in pod["spec"]["containers"] if c["name"] == container)
     names = {v["name"] for v in pod["spec"]["volumes"] if v.get("secret", {}).get("secretName") == secret}
     mounted = [m for m in found["volumeMounts"] if m["name"] in names and m["mountPath"] == CREDENTIALS]
@@ -54,30 +49,23 @@ def mount_problem(pod: Json, container: str, secret: str) -> str:
 
 
 def file_mode(pod: Json, secret: str) -> str:
-    """The mode of the credentials file as the pod asks for it; Kubernetes' default is 0644."""
+    """The mode of the credentials file in the pod's specification; Kubernetes' default is 0644."""
     volume = next(v for v in pod["spec"]["volumes"] if v.get("secret", {}).get("secretName") == secret)
     return f"{volume['secret'].get('defaultMode', 0o644):04o}"
 
 
 def key_material(cloud: str) -> set[str]:
-    """The values of an AWS credentials file, without the names beside them."""
+    """The values in an AWS credentials file."""
     values = (line.partition("=")[2].strip() for line in cloud.splitlines())
     return {value for value in values if len(value) >= SHORTEST}
 
 
 def places(material: Iterable[str], texts: Mapping[str, str]) -> list[str]:
-    """The names of the *texts* that hold any of *material*, as it is, URL-encoded or in base64."""
-    forms = {form for value in material for form in _forms(value)}
+    """The names of the *texts* that contain any of *material*, in any encoding."""
+    forms = {form for value in material for form in encodings(value)}
     return sorted(name for name, text in texts.items() if any(form in text for form in forms))
 
 
-def _forms(value: str) -> set[str]:
-    # Base64 of a longer text that contains the value: its inner part at each of the three alignments.
-    inner = {base64.b64encode(b"\0" * shift + value.encode())[4:-4].decode() for shift in range(3)}
-    whole = base64.b64encode(value.encode()).decode().rstrip("=")
-    return {value, quote(value, safe=""), whole} | {form for form in inner if len(form) >= SHORTEST}
-
-
 def text_of(item: Any) -> str:
-    """An object as it is searched: everything in it, keys and values."""
+    """The text of an object to search: everything in it, keys and values."""
     return json.dumps(item)

@@ -1,10 +1,8 @@
-"""The two distributions that the suite needs: Student's t for a prediction, and the beta distribution for a rate.
+"""Two distributions: Student's t for a prediction, and the beta distribution for a rate.
 
-Both follow from the regularized incomplete beta function, whose continued fraction is evaluated as Lentz does
-(Abramowitz and Stegun 26.5.8). The tests compare every value with scipy's.
+Both follow from the regularized incomplete beta function, whose continued fraction is evaluated by Lentz's method
+(Abramowitz and Stegun 26.5.8). The tests compare the values with scipy's.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Callable
@@ -13,7 +11,7 @@ STEPS, PRECISION, TINY = 500, 1e-14, 1e-300
 
 
 def t_quantile(probability: float, degrees: int) -> float:
-    """The value that Student's t with *degrees* of freedom stays below with *probability*, at least 0.5."""
+    """The quantile of Student's t with *degrees* of freedom at *probability*, at least 0.5."""
 
     def below(value: float) -> float:
         return 1 - incomplete_beta(degrees / 2, 0.5, degrees / (degrees + value * value)) / 2
@@ -42,7 +40,7 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def _fraction(a: float, b: float, x: float) -> float:
-    """The continued fraction 1 + d1/(1 + d2/(1 + …)), from its front on."""
+    """The continued fraction 1 + d1/(1 + d2/(1 + …)), evaluated forwards."""
     value = c = 1.0
     d = 0.0
     for step in range(1, STEPS):
@@ -59,7 +57,7 @@ def _fraction(a: float, b: float, x: float) -> float:
 
 
 def _solve(function: Callable[[float], float], wanted: float, high: float) -> float:
-    """Where a rising *function* is *wanted*, between 0 and *high*."""
+    """Where a rising *function* has the value *wanted*, between 0 and *high*."""
     low = 0.0
     for _ in range(200):
         middle = (low + high) / 2

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def facts_of(lab: Lab) -> LabFacts:
-    """What is known of a lab that is up; raises AcceptanceError when there is none."""
+    """The facts of a lab that is up; raises AcceptanceError when there is none."""
     from lab.facts import load
 
     facts = load(lab.settings)
@@ -29,7 +29,7 @@ def facts_of(lab: Lab) -> LabFacts:
 
 
 def cluster_app(target: Target, console: Console, *, what: str, summary: str) -> typer.Typer:
-    """The commands of a target that is ours to bring up; *what* is its name to a person."""
+    """The commands of the lab or the kind cluster; *what* is its name for a reader."""
     app = typer.Typer(no_args_is_help=True, help=summary)
 
     @app.command(help=f"Bring the {what} up: three nodes, S3 over TLS, Git, Flux, and Velero deployed from gitops/.")
@@ -44,7 +44,7 @@ def cluster_app(target: Target, console: Console, *, what: str, summary: str) ->
     @app.command(help=f"Remove the {what}. Built programs and images stay in the cache.")
     def down() -> None:
         clock = Deadline(0)
-        # The last one first: each puts back the kernel's settings as it has found them.
+        # The last one first: each restores the kernel settings that it found.
         there = [lab.down() for lab in reversed(cluster_of(target).all())]
         console.print(f"The {what} is down after {clock.elapsed:.0f} s." if any(there) else f"There is no {what}.")
 
@@ -59,7 +59,7 @@ def cluster_app(target: Target, console: Console, *, what: str, summary: str) ->
             table.add_row(name, state)
         console.print(table)
         if "ended" in found.values():
-            raise AcceptanceError(f"a process of the {what} has ended: run `{lab.command}` to make the {what} anew")
+            raise AcceptanceError(f"a process of the {what} has ended: run `{lab.command}` to bring it up again")
 
     @app.command(help=f"Print the path of the kubeconfig of the {what}: export KUBECONFIG=$(…).")
     def kubeconfig() -> None:

@@ -1,6 +1,4 @@
-"""The command `acceptance image`: the suite as a container image, for a cluster that is to run it itself."""
-
-from __future__ import annotations
+"""The command `acceptance image`: the suite as a container image, to run in a cluster."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +14,11 @@ def image(file: Annotated[Path, typer.Argument(help="Where the archive is to be 
 
     The programs are those that `acceptance lab up` builds.
     """
-    # Imported here: no other command needs them.
     from lab import suite_image
     from lab.oci import write
 
     if file.is_dir() or not file.parent.is_dir():
-        raise Refusal(f"{file} cannot be written: name a file in a folder that exists")
+        raise Refusal(f"{file} cannot be written: name a file in an existing folder")
     made = suite_image.image(suite_image.programs(), {VARIABLE: commit_of(suite_image.SOURCE)})
     try:
         write(made, file)

@@ -1,4 +1,4 @@
-"""What can be done with the report of a run that is over: make pages again, compare, verify."""
+"""Commands about the reports of finished runs: make pages again, compare, verify."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from velero_acceptance.core.errors import EXIT_FAILED
 if TYPE_CHECKING:
     from velero_acceptance.report.changes import Changes
 
-app = typer.Typer(no_args_is_help=True, help="Reports of runs that are over.")
-# A file or a pipe has no width of its own.
+app = typer.Typer(no_args_is_help=True, help="Reports of finished runs.")
+# A file or a pipe has no width.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 RunFolder = Annotated[str, typer.Argument(help="A report folder, or its name below reports/.")]
 STYLES = {"worse": "red", "better": "green"}
 
 
 def _folder(run: str) -> Path:
-    # Imported here: the other commands must not pay for what reports need.
     from velero_acceptance.core.settings import Settings
     from velero_acceptance.report.folders import folder_of
 

@@ -1,13 +1,13 @@
-"""Commands that look at the target: sizes before and after, room in S3, and how often the schedule succeeded.
+"""Commands about the target: sizes of backups, room in S3, the success rate of the schedule.
 
-They need what a run needs (``--target``'s settings), and none of them changes anything but ``estimate --walk``.
+They need the settings of a run; only ``estimate --walk`` and the ledger of ``reliability`` change anything.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,25 +18,36 @@ from velero_acceptance.core.errors import AcceptanceError, Refusal
 
 if TYPE_CHECKING:
     from velero_acceptance.checks.storage_usage import Sizes
-    from velero_acceptance.core.settings import Environment
     from velero_acceptance.drivers.kinds import Json
-    from velero_acceptance.drivers.kubernetes import Kubernetes
-    from velero_acceptance.drivers.s3 import Bucket
-    from velero_acceptance.drivers.velero import Velero
 
 console = Console(highlight=False)
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, sizes in bytes.")]
 
 
-@dataclass(frozen=True)
 class TargetClients:
-    """The target and the drivers of its systems."""
+    """The target and the clients of its systems; raises Refusal when it may not be touched or cannot be reached."""
 
-    environment: Environment
-    kubernetes: Kubernetes
-    velero: Velero
-    bucket: Bucket
-    sizes: Sizes
+    def __init__(self) -> None:
+        from velero_acceptance.core.settings import Settings
+        from velero_acceptance.core.timeouts import Timeouts
+        from velero_acceptance.target.selection import environment
+
+        self._timeouts, self.settings = Timeouts.from_environment(), Settings.read()
+        self.environment = place = environment(self.settings)
+        # Only now: a refusal need not wait for the libraries of the drivers.
+        from velero_acceptance.drivers.kubernetes import Kubernetes
+        from velero_acceptance.drivers.s3 import Bucket
+        from velero_acceptance.drivers.velero import Velero
+
+        self.kubernetes = Kubernetes(place.kubeconfig, place.context, call_seconds=self._timeouts["api_call"])
+        self.velero = Velero(self.kubernetes, place.velero_namespace, place.location, self._timeouts)
+        self.bucket = Bucket(place.s3, place.bucket, call_seconds=self._timeouts["s3_call"])
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        from velero_acceptance.checks.storage_usage import Sizes
+
+        return Sizes(self.kubernetes, self.velero, self.bucket, self.environment, self._timeouts)
 
     def schedule(self) -> Json:
         """The deployed schedule; raises Refusal without one."""
@@ -49,24 +60,6 @@ class TargetClients:
         return found
 
 
-def _place() -> TargetClients:
-    from velero_acceptance.core.settings import Settings
-    from velero_acceptance.core.timeouts import Timeouts
-    from velero_acceptance.target.selection import environment
-
-    timeouts, found = Timeouts.from_environment(), environment(Settings.read())
-    # After what may refuse the call, which need not wait for the libraries of the drivers.
-    from velero_acceptance.checks.storage_usage import Sizes
-    from velero_acceptance.drivers.kubernetes import Kubernetes
-    from velero_acceptance.drivers.s3 import Bucket
-    from velero_acceptance.drivers.velero import Velero
-
-    kubernetes = Kubernetes(found.kubeconfig, found.context, call_seconds=timeouts["api_call"])
-    velero = Velero(kubernetes, found.velero_namespace, found.location, timeouts)
-    bucket = Bucket(found.s3, found.bucket, call_seconds=timeouts["s3_call"])
-    return TargetClients(found, kubernetes, velero, bucket, Sizes(kubernetes, velero, bucket, found, timeouts))
-
-
 def estimate(
     namespaces: Annotated[
         list[str] | None, typer.Argument(help="Namespaces; without any those of the schedule.")
@@ -76,17 +69,16 @@ def estimate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say how much the next backup would read: every volume it takes along, and what it holds.
+    """Estimate the next backup: every volume that it includes, with its size.
 
-    A first backup sends all of it. A later one sends what is new, which nobody knows before.
+    A first backup uploads all of it. A later one uploads what is new, which cannot be known before.
     """
-    from velero_acceptance.checks.storage_usage import size
     from velero_acceptance.core.naming import labels
-    from velero_acceptance.core.settings import Settings
+    from velero_acceptance.core.units import size
 
-    place = _place()
+    place = TargetClients()
     chosen = namespaces or place.schedule()["spec"]["template"].get("includedNamespaces") or []
-    found = place.sizes.estimate(chosen, walk=labels(Settings.read().run_id, "estimate") if walk else None)
+    found = place.sizes.estimate(chosen, walk=labels(place.settings.run_id, "estimate") if walk else None)
     if as_json:
         volumes = [{"volume": one.volume.label, "bytes": one.bytes, "source": one.source} for one in found.volumes]
         print(json.dumps({"bytes": found.known, "unknown": found.unknown, "volumes": volumes}))
@@ -100,15 +92,15 @@ def sizes(
     names: Annotated[list[str] | None, typer.Argument(help="Backups; without any the last ten.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what finished backups hold and what each added to S3.
+    """Print the contents of finished backups, and what each added to S3.
 
-    Right until the repository is maintained again, which writes it anew.
+    This holds until the repository is next maintained, which rewrites it.
     """
-    from velero_acceptance.checks.storage_usage import size
+    from velero_acceptance.core.units import size
     from velero_acceptance.drivers.kinds import BACKUP, name_of, phase_of, time_of
     from velero_acceptance.drivers.velero import FINISHED
 
-    place = _place()
+    place = TargetClients()
     known = {name_of(item): item for item in place.kubernetes.list_all(BACKUP, place.velero.namespace)}
     if missing := [name for name in names or [] if name not in known]:
         raise Refusal(f"there is no backup {missing[0]}")
@@ -129,11 +121,11 @@ def capacity(
     limit: Annotated[float, typer.Option(help="Percent; more is a failure.", min=1, max=100)] = 80.0,
     as_json: AsJson = False,
 ) -> None:
-    """Say how full S3 is, where it tells: MinIO does, to its administrator. Exit code 1 above the limit."""
-    from velero_acceptance.checks.storage_usage import size
+    """Print how full S3 is, if it is a MinIO and the keys are its administrator's. Exit code 1 above the limit."""
+    from velero_acceptance.core.units import size
     from velero_acceptance.drivers.minio_admin import Users
 
-    place = _place()
+    place = TargetClients()
     used = sum(place.bucket.keys().values())
     found = Users(place.environment.s3).capacity(place.bucket.name)
     if as_json:
@@ -146,12 +138,12 @@ def capacity(
 
 
 def reliability(as_json: AsJson = False) -> None:
-    """Say how often the schedule's own backups succeeded in the last 30 days, and enter them into the ledger."""
+    """Print how often the schedule's own backups succeeded in the last 30 days, and record them in the ledger."""
     from velero_acceptance.checks.reliability.run_history import calendar, observe
     from velero_acceptance.criteria.load import load
     from velero_acceptance.drivers.kinds import name_of
 
-    place = _place()
+    place = TargetClients()
     schedule = place.schedule()
     backups = place.velero.scheduled_backups(name_of(schedule))
     seen = observe(place.kubernetes, schedule, backups, datetime.now(UTC))

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What every room needs: errors, settings, names, timeouts, waiting, running programs and writing files."""

@@ -1,10 +1,8 @@
-"""What can end a command, and the exit code each ending has.
+"""Errors that end a command or a scenario, and exit codes.
 
 Exit codes of the ``acceptance`` command: 0 done, 1 failed, 2 refused, 130 interrupted.
 pytest keeps its own: 0 passed, 1 failed, 2 interrupted, 3 internal error, 4 refused, 5 nothing ran.
 """
-
-from __future__ import annotations
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
@@ -18,7 +16,7 @@ class AcceptanceError(Exception):
 
 
 class Refusal(AcceptanceError):
-    """The input or the machine is not fit; nothing was started."""
+    """The input is invalid or the machine unfit; nothing was started."""
 
     exit_code = EXIT_REFUSED
 
@@ -28,8 +26,8 @@ class CriterionNotMet(AssertionError):
 
 
 class Blocked(AcceptanceError):
-    """A precondition of the scenario does not hold, so nothing can be said about the criterion."""
+    """A precondition of the scenario does not hold, so it says nothing about the criterion."""
 
 
 class Inconclusive(AcceptanceError):
-    """The scenario ran, but what it needed to see did not happen, e.g. a missed fault window."""
+    """The scenario ran, but the event it had to observe did not happen, e.g. a missed fault window."""

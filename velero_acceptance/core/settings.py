@@ -1,4 +1,4 @@
-"""What a run is asked to do, and where: options, environment, ``acceptance.toml``, in that order.
+"""The settings of a run, from options, environment and ``acceptance.toml``, in that order.
 
 Secrets are read from the environment or from files of mode 0600, and never printed.
 """
@@ -45,7 +45,7 @@ class Target(StrEnum):
 
 
 class S3Access(BaseModel):
-    """How the suite itself looks into the bucket: an endpoint that no fault is injected into."""
+    """How the suite itself reads the bucket: by an endpoint without injected faults."""
 
     endpoint: str
     access_key: SecretStr
@@ -54,53 +54,60 @@ class S3Access(BaseModel):
     region: str = "us-east-1"
 
 
-class Environment(BaseModel):
-    """The system under test as the suite reaches it; the same for every target."""
+class TargetSettings(BaseModel):
+    """How Velero, Flux and what observes them are set up on a cluster, as far as the user can say it."""
 
-    target: Target
-    # What tells it from others that the same run has.
-    name: str = "target"
-    kubeconfig: Path
     context: str | None = None
     velero_namespace: str = "velero"
     location: str = "default"
     schedule: str = "daily-backup"
     bucket: str = "velero-backups"
+    prefix: str = ""
+    storage_class: str = "openebs-hostpath"
+    # The image that the suite's workloads run.
+    corpus_image: str = "velero-acceptance.local/corpus:v1"
+    # A bucket that Velero's key must not reach, a checkout of what Flux deploys, and the age key of its secrets.
+    foreign_bucket: str | None = None
+    gitops: Path | None = None
+    age_key: Path | None = None
+    # The namespace of Flux, and the name of its GitRepository and its first Kustomization there.
+    flux_namespace: str = "flux-system"
+    flux_name: str = "flux-system"
+    # The command that runs tcpdump at the S3 host, and the ports of S3 there.
+    capture: list[str] = []
+    s3_ports: list[int] = [443]
+    # The API server's audit log of Velero's objects (audit.k8s.io/v1, a JSON object a line).
+    audit_log: Path | None = None
+    prometheus: str | None = None
+
+
+class Environment(TargetSettings):
+    """The system under test as the suite reaches it; the same for every target."""
+
+    target: Target
+    # Distinguishes the labs of one run.
+    name: str = "target"
+    kubeconfig: Path
     prefix: str = "velero"
     storage_class: str = "openebs-localpv-hostpath"
     s3: S3Access
     toxiproxy: str | None = None
     proxy: str = "s3"
-    # Prometheus, promtool where there is one, and what stands for the durations of the alerts to see them pass.
-    prometheus: str | None = None
+    # promtool, and the shortened durations in the alerts by the real ones; where there are any.
     promtool: Path | None = None
     alert_durations: dict[str, str] = {}
-    # A bucket that Velero's key must not reach, a checkout of what Flux deploys, and the key of its secrets.
-    foreign_bucket: str | None = None
-    gitops: Path | None = None
-    age_key: Path | None = None
-    # The namespace of Flux, and the name of its GitRepository and of its first Kustomization there.
-    flux_namespace: str = "flux-system"
-    flux_name: str = "flux-system"
-    # What the API server notes of requests for Velero's objects (audit.k8s.io/v1, a JSON object a line).
-    audit_log: Path | None = None
-    # The command that runs tcpdump at the S3 host, and the ports of S3 there.
-    capture: list[str] = []
-    s3_ports: list[int] = [443]
-    # What Velero backs volumes up with (acceptance/uploaders.py), and the command that reads its repositories.
+    # What Velero backs volumes up with (corpus/uploaders.py), and the command that reads its repositories.
     uploader: str = "restic"
     oracle: Path | None = None
     # Folders of the repository that Flux can deploy instead, by the uploader of their Velero; only on the lab.
     releases: dict[str, str] = {}
-    # The suite's own program on this machine, where there is one, and the image that its workloads run.
+    # The suite's own program and the `velero` command on this machine, where there are any.
     corpus: Path | None = None
-    corpus_image: str
-    # The `velero` command, where there is one.
     velero_cli: Path | None = None
     # Where the target keeps its data and, by controller, its control groups, if that is on this machine.
     disk: Path | None = None
     cgroups: dict[str, Path] = {}
-    # What outlives a run: the runs of the schedule that were seen, and how far a soak came.
+    # What outlives a run: the observed runs of the schedule, and the progress of a soak.
     ledger: Path
     soak: Path
     # Shown in the report, never decided on.
@@ -111,32 +118,15 @@ class Environment(BaseModel):
         return "/".join((*filter(None, [self.prefix.strip("/")]), *parts))
 
 
-class CurrentTarget(BaseModel):
-    """The user's own cluster; every value can stand in ``acceptance.toml`` under ``[current]``."""
+class CurrentTarget(TargetSettings):
+    """The user's own cluster; every value can be set in ``acceptance.toml`` under ``[current]``."""
 
     kubeconfig: Path = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
-    context: str | None = None
     allowed_contexts: list[str] = []
-    velero_namespace: str = "velero"
-    location: str = "default"
-    schedule: str = "daily-backup"
-    bucket: str = "velero-backups"
-    prefix: str = ""
-    storage_class: str = "openebs-hostpath"
     s3_endpoint: str | None = None
     s3_authority: Path | None = None
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
-    corpus_image: str = "velero-acceptance.local/corpus:v1"
-    foreign_bucket: str | None = None
-    gitops: Path | None = None
-    age_key: Path | None = None
-    flux_namespace: str = "flux-system"
-    flux_name: str = "flux-system"
-    capture: list[str] = []
-    s3_ports: list[int] = [443]
-    audit_log: Path | None = None
-    prometheus: str | None = None
 
 
 class Settings(BaseSettings):
@@ -148,32 +138,32 @@ class Settings(BaseSettings):
 
     target: Target = Target.LAB
     profile: Profile | None = None
-    # What Velero is to back volumes up with. On the lab it decides which Velero is deployed.
+    # The uploader that Velero must use. On the lab it decides which Velero is deployed.
     uploader: Literal["restic", "kopia"] | None = None
     run_id: Annotated[str, StringConstraints(pattern=RUN_ID)] = Field(
         default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
     )
     reports: Path = Path("reports")
-    # Of the timed backups and restores. Less than the register asks for gives an extrapolation.
+    # Data of the timed backups and restores. Less than the register asks for gives an extrapolation.
     data_size: Annotated[ByteSize, Field(ge=64 << 20)] = ByteSize(256 << 20)
-    # Of the torture corpus's file of holes; restic writes every byte of it when it restores.
+    # Size of the torture corpus's sparse file; restic writes every byte of it when it restores.
     sparse_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
-    # Where the metrics of a run are pushed to; a SecretStr because the address may hold a password.
+    # Pushgateway for the metrics of a run; a SecretStr because the address may hold a password.
     pushgateway: SecretStr | None = None
-    # Where the folder of a run is kept, s3://bucket/prefix; in the target's S3 with its keys unless others are given.
+    # Where a run's folder is uploaded, s3://bucket/prefix; to the target's S3 with its keys unless others are given.
     results: SecretStr | None = None
     results_endpoint: str | None = None
     results_authority: Path | None = None
     results_access_key: SecretStr | None = None
     results_secret_key: SecretStr | None = None
-    # Runs of the accelerated schedule, and what their faults follow from.
+    # Runs of the accelerated schedule, and the seed that their faults follow from.
     reliability_runs: Annotated[int, Field(ge=6, le=2000)] = 12
     reliability_seed: str = "velero-acceptance"
-    # Labs side by side, shared by the workers of pytest-xdist.
+    # Labs on this machine, shared by the workers of pytest-xdist.
     labs: Annotated[int, Field(ge=1, le=MOST_LABS)] = 1
     # How long the soak takes, interruptions not counted.
     hours: Annotated[float, Field(gt=0, le=1000)] = 1.0
-    # Where the runs of the schedule are kept, in place of the target's own file.
+    # File of the schedule's observed runs, instead of the target's own.
     ledger: Path | None = None
     current: CurrentTarget = CurrentTarget()
 
@@ -190,12 +180,12 @@ class Settings(BaseSettings):
 
     @property
     def effective_profile(self) -> Profile:
-        """What was asked for; else all that is safe: everything on our own clusters, only own namespaces elsewhere."""
+        """The profile asked for; by default disrupt on the suite's own clusters, exercise on the user's."""
         return self.profile or (Profile.EXERCISE if self.target is Target.CURRENT else Profile.DISRUPT)
 
     @staticmethod
     def read(**options: Any) -> Settings:
-        """The settings with *options* (None: not given) on top; raises Refusal in one sentence."""
+        """The settings, overridden by the *options* that are not None; raises Refusal in one sentence."""
         try:
             return Settings(**{name: value for name, value in options.items() if value is not None})
         except pydantic.ValidationError as error:

@@ -1,6 +1,4 @@
-"""Numbers with units in prose: found, and compared across spellings ("15min", "900 s")."""
-
-from __future__ import annotations
+"""Numbers with units: found in prose and compared across spellings ("15min", "900 s"), and formatted."""
 
 import math
 import re
@@ -34,12 +32,12 @@ class Quantity:
     text: str
 
     @staticmethod
-    def of(value: float, unit: str) -> Quantity:
-        """A quantity from a number and a unit; a counted thing is a dimension of its own."""
+    def of(value: float, unit: str) -> "Quantity":
+        """A quantity from a number and a unit; whatever is counted is its own dimension."""
         dimension, factor = SPELLINGS.get(unit, (unit, 1.0))
         return Quantity(value * factor, dimension, f"{value:g} {unit}")
 
-    def same(self, other: Quantity) -> bool:
+    def same(self, other: "Quantity") -> bool:
         return self.dimension == other.dimension and math.isclose(self.value, other.value)
 
 
@@ -48,3 +46,11 @@ def quantities(text: str) -> Iterator[Quantity]:
     for match in _NUMBER.finditer(text):
         dimension, factor = SPELLINGS[match[2]]
         yield Quantity(float(match[1]) * factor, dimension, match[0])
+
+
+def size(count: float) -> str:
+    """A number of bytes for a reader; MB is 10^6."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count:.0f} B"

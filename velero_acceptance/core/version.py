@@ -1,25 +1,25 @@
-"""Which commit the suite runs from."""
-
-from __future__ import annotations
+"""The commit that the suite runs from."""
 
 import os
-import subprocess
 from pathlib import Path
 
-# In the suite's image, where there is no Git.
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import execute
+
+# Set in the suite's image, which has no Git.
 VARIABLE = "ACCEPTANCE_COMMIT"
+GIT_SECONDS = 60.0
 
 
 def commit_of(root: Path) -> str:
-    """The commit of the tree at *root*, marked when that has changes; empty where nothing says."""
-    if made_from := os.environ.get(VARIABLE):
-        return made_from
-    git = ["git", "-C", str(root)]
+    """The commit of the tree at *root*, marked if it has uncommitted changes; empty if it is unknown."""
+    if commit := os.environ.get(VARIABLE):
+        return commit
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True)
-    except FileNotFoundError:
+        head, changes = (
+            execute("git", "-C", root, *arguments, timeout=GIT_SECONDS)
+            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain"))
+        )
+    except AcceptanceError:
         return ""
-    if head.returncode != 0:
-        return ""
-    return head.stdout.strip() + ("+changes" if changed.stdout else "")
+    return head.text.strip() + ("+changes" if changes.text else "") if head.code == 0 else ""

@@ -5,8 +5,6 @@ listing, a socket, a process) is polled here. A condition that can no longer com
 the wait at once through *terminal*.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass
 class Deadline:
-    """A point in time, *seconds* from its making, by the monotonic clock."""
+    """A point in time, *seconds* from now by the monotonic clock."""
 
     seconds: float
 
@@ -45,11 +43,11 @@ class Deadline:
 
 
 class WaitFailed(AcceptanceError):
-    """A wait ended without its event: says what was waited for, how long, and what was last seen."""
+    """A wait ended without its event; the message has the event, the seconds waited and the last state."""
 
     def __init__(self, event: str, why: str, *, elapsed: float, attempts: int, last: object) -> None:
         self.event, self.elapsed, self.attempts, self.last = event, elapsed, attempts, last
-        super().__init__(f"{event}: {why} after {elapsed:.1f} s and {attempts} looks; last seen: {_short(last)}")
+        super().__init__(f"{event}: {why} after {elapsed:.1f} s and {attempts} attempts; last seen: {_short(last)}")
 
 
 class WaitTimedOut(WaitFailed):
@@ -77,31 +75,20 @@ def poll(
     Raises :class:`WaitTimedOut` after *timeout* seconds and :class:`WaitEnded` on a terminal value.
     """
 
+    deadline = Deadline(timeout)
+
     def look() -> T:
         value = probe()
         if not until(value) and (reason := terminal(value)):
-            state = retrying.statistics
-            raise WaitEnded(
-                event,
-                reason,
-                elapsed=time.monotonic() - started,
-                attempts=int(state["attempt_number"]),
-                last=value,
-            )
+            attempts = int(retrying.statistics["attempt_number"])
+            raise WaitEnded(event, reason, elapsed=deadline.elapsed, attempts=attempts, last=value)
         return value
 
     def give_up(state: tenacity.RetryCallState) -> T:
-        outcome = state.outcome
-        last = outcome.exception() or outcome.result() if outcome else "nothing"
-        raise WaitTimedOut(
-            event,
-            "not seen",
-            elapsed=time.monotonic() - started,
-            attempts=state.attempt_number,
-            last=last,
-        )
+        assert state.outcome is not None
+        last = state.outcome.exception() or state.outcome.result()
+        raise WaitTimedOut(event, "not seen", elapsed=deadline.elapsed, attempts=state.attempt_number, last=last)
 
-    started = time.monotonic()
     retrying = tenacity.Retrying(
         wait=tenacity.wait_fixed(interval),
         stop=tenacity.stop_after_delay(timeout),
@@ -112,7 +99,7 @@ def poll(
 
 
 def ticks(seconds: float, stopped: threading.Event) -> Iterator[None]:
-    """Every so many *seconds*, until *stopped* is set; for what has to be done again and again in a thread."""
+    """Yield every *seconds* seconds until *stopped* is set; for threads that do something periodically."""
     while not stopped.wait(seconds):
         yield
 
@@ -125,10 +112,7 @@ def first(
     deadline: Deadline,
     terminal: Callable[[T], str | None] = lambda _: None,
 ) -> T:
-    """The first of *states* that satisfies *until*; *states* is a watch that ends at *deadline*.
-
-    Raises :class:`WaitTimedOut` when the states end without one, :class:`WaitEnded` on a terminal one.
-    """
+    """The first of *states* that satisfies *until*; WaitTimedOut when they end, WaitEnded on a terminal state."""
     last: object = "nothing"
     seen = 0
     for state in states:

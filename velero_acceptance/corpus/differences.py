@@ -1,6 +1,4 @@
-"""How what a volume holds differs from what it must hold, and which differences are known and documented."""
-
-from __future__ import annotations
+"""How the content of a volume differs from the expected one, and which differences are known and documented."""
 
 import re
 from collections import Counter
@@ -10,28 +8,28 @@ from dataclasses import dataclass, field, fields
 from velero_acceptance.core.errors import AcceptanceError
 
 SHOWN = 60
-MISSING, EXTRA, NAME = "missing", "too much", "name"
-# A byte that is not UTF-8, as the manifest writes it, and what JSON makes of it.
+MISSING, EXTRA, NAME, HOLES = "missing", "too much", "name", "holes"
+# A byte that is not UTF-8 in a manifest, and what JSON replaces it with.
 NOT_UTF8 = re.compile(r"%[89A-F][0-9A-F]")
 REPLACEMENT = "\ufffd"
 
 
 def as_utf8(text: str) -> str:
-    """A path or link target of a manifest with U+FFFD for each byte that is not UTF-8, as JSON has it."""
+    """A path or link target of a manifest with U+FFFD for each byte that is not UTF-8, as in JSON."""
     return NOT_UTF8.sub(REPLACEMENT, text)
 
 
 class HarnessError(AcceptanceError):
-    """The checker itself is at fault: its output cannot be trusted, so nothing follows from it."""
+    """The checker itself failed: its output proves nothing."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One path of a volume with everything that a restore has to give back.
+    """One path of a volume with everything that a restore must restore.
 
-    *hardlink* is the first of the inode's names unless it is this one, *links* their number (0: a
-    directory), *xattrs* the SHA-256 of each extended attribute. *allocated* is what the file takes of the
-    disk, in a plan the bytes that are no hole: information, which is not compared.
+    *hardlink* is the first of the inode's names unless it is this one, *links* their number (0: a directory), *xattrs*
+    the SHA-256 of each extended attribute. *allocated* is the file's disk space, in a plan the bytes outside holes; it
+    is not compared.
     """
 
     path: str
@@ -58,17 +56,24 @@ ATTRIBUTES = tuple(attribute.name for attribute in fields(Entry) if attribute.co
 class KnownDeviation:
     """Something that the uploader, or Velero, is known to change. The erratum in the register has the evidence.
 
-    *covers* is asked with what has changed, the entry as it was and as it is, and all entries as they were.
+    *changes* are the kinds of findings that it can explain. *rule* gets the expected entry, the found one and all
+    expected entries; a missing or extra entry is both.
     """
 
     name: str
     erratum: str
-    covers: Callable[[str, Entry | None, Entry | None, Entries], bool]
+    changes: tuple[str, ...]
+    rule: Callable[[Entry, Entry, Entries], bool]
+
+    def covers(self, what: str, expected: Entry | None, found: Entry | None, entries: Entries) -> bool:
+        """Whether it explains that *what* changed."""
+        known = expected or found
+        return what in self.changes and known is not None and self.rule(expected or known, found or known, entries)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference: *what* is MISSING, EXTRA, NAME, "holes" or the attribute that changed."""
+    """One difference: *what* is MISSING, EXTRA, NAME, HOLES or the attribute that changed."""
 
     path: str
     what: str
@@ -85,10 +90,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Difference:
-    """Every finding, of *total* paths of both sides. What is known counts as equal, and is counted and shown.
-
-    *exceptions* are those that were looked for.
-    """
+    """Findings among *total* paths; known deviations count as equal, but are shown; *exceptions* were allowed."""
 
     total: int
     findings: tuple[Finding, ...]
@@ -107,12 +109,12 @@ class Difference:
 
     @property
     def known(self) -> dict[KnownDeviation, int]:
-        """How many paths each documented exception covers here; every exception is named, also with 0."""
+        """How many paths each allowed deviation covers here, also 0."""
         counts = Counter(known for _, known in {(f.path, f.known) for f in self.findings})
-        return {loss: counts[loss] for loss in self.exceptions}
+        return {deviation: counts[deviation] for deviation in self.exceptions}
 
     def table(self) -> str:
-        """The differences as text, the first of each kind, after them what is excepted."""
+        """The differences as text, the first of each kind, then the known deviations."""
         wrong = self._wrong()
         missing, extra = ([f for f in wrong if f.what == kind] for kind in (MISSING, EXTRA))
         changed = [finding for finding in wrong if finding.what not in (MISSING, EXTRA)]
@@ -129,20 +131,20 @@ class Difference:
 
 
 def compare(expected: Entries, found: Entries, exceptions: tuple[KnownDeviation, ...] = ()) -> Difference:
-    """How *found* differs from *expected*, both ways; *exceptions* are what may have been lost."""
+    """How *found* differs from *expected*, both ways; *exceptions* are the allowed deviations."""
     renamed = _renamed(expected, found)
     paths = sorted(expected.keys() | (found.keys() - set(renamed.values())))
     findings = []
     for path in paths:
         old, new = expected.get(path), found.get(renamed.get(path, path))
         for what, before, after in _raw(old, new):
-            known = next((loss for loss in exceptions if loss.covers(what, old, new, expected)), None)
+            known = next((known for known in exceptions if known.covers(what, old, new, expected)), None)
             findings.append(Finding(path, what, before, after, known))
     return Difference(len(paths), tuple(findings), exceptions)
 
 
 def _renamed(expected: Entries, found: Entries) -> dict[str, str]:
-    """Paths that are missing, but there as JSON has them, each with that name."""
+    """Missing paths that exist as JSON writes them, each with that name."""
     altered = {path: as_utf8(path) for path in expected.keys() - found.keys()}
     names = Counter(altered.values())
     return {path: name for path, name in altered.items() if name in found.keys() - expected.keys() and names[name] == 1}
@@ -160,4 +162,4 @@ def _raw(expected: Entry | None, found: Entry | None) -> Iterator[tuple[str, obj
             if (old := getattr(expected, name)) != (new := getattr(found, name)):
                 yield name, old, new
         if expected.allocated < expected.size <= found.allocated:
-            yield "holes", expected.allocated, found.allocated
+            yield HOLES, expected.allocated, found.allocated

@@ -1,6 +1,4 @@
-"""Which layer lost what: the same plan compared with the volume, with the repository and with the restored volume."""
-
-from __future__ import annotations
+"""The layer that caused each difference: one plan compared with the volume, the repository and the restored volume."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,23 +14,18 @@ LAYERS = (VOLUME, UPLOADER, VELERO, READING)
 
 @dataclass(frozen=True)
 class Layers:
-    """One plan, compared three times.
-
-    *volume* is the volume that was backed up, *repository* what the uploader without Velero writes
-    on the machine of the suite, *restored* the volume that Velero restored.
-    """
+    """One plan, compared with the *volume*, with a restore from its *repository* alone, and with Velero's restore."""
 
     volume: Difference
     repository: Difference
     restored: Difference
 
     def blame(self) -> list[tuple[str, Finding]]:
-        """Every finding once, with the first layer in which it shows."""
-        places = [
+        """Every finding once, with the first layer in which it occurs."""
+        volume, repository, restored = (
             {(finding.path, finding.what): finding for finding in difference.findings}
             for difference in (self.volume, self.repository, self.restored)
-        ]
-        volume, repository, restored = places
+        )
         blamed = []
         for key, finding in {**restored, **repository, **volume}.items():
             if key in volume:
@@ -45,12 +38,12 @@ class Layers:
         return sorted(blamed, key=lambda pair: (LAYERS.index(pair[0]), pair[1].path, pair[1].what))
 
     def counts(self) -> dict[str, int]:
-        """Undocumented findings of each layer; of the volume all, since what it never held was not put to the test."""
+        """Undocumented findings of each layer; all of the volume's, since what it never had was not tested."""
         found = Counter(layer for layer, finding in self.blame() if finding.known is None or layer == VOLUME)
         return {layer: found[layer] for layer in LAYERS}
 
     def table(self) -> str:
-        """What each layer lost, documented or not."""
+        """The findings of each layer, documented or not."""
         lines = []
         for layer in LAYERS:
             findings = [finding for place, finding in self.blame() if place == layer]

@@ -1,37 +1,36 @@
-"""The corpus: what it must be, what a volume really holds, and how the two differ.
+"""The corpus: its expected content, and the content of a volume.
 
-What it must be is computed on this machine from the seed alone; what a volume holds is computed
-in the pod. Both come as one JSON object a line with a closing count (``lab/tools/corpus``).
+The expected content is computed on this machine from the seed alone, that of a volume in the pod. Both are one JSON
+object a line, with a count at the end (``lab/tools/corpus``).
 """
-
-from __future__ import annotations
 
 import json
 import re
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from velero_acceptance.core.programs import execute
 from velero_acceptance.corpus import differences
 from velero_acceptance.corpus.differences import Difference, Entry, HarnessError, KnownDeviation
 from velero_acceptance.corpus.known_deviations import MARKER
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+CALL_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """All entries of a volume by path, and what a backup of it may lose."""
+    """All entries of a volume by path, and the known deviations of its backups."""
 
     entries: dict[str, Entry]
     losses: tuple[KnownDeviation, ...] = (MARKER,)
 
     @staticmethod
-    def parse(output: bytes) -> Manifest:
+    def parse(output: bytes) -> "Manifest":
         """A manifest from the corpus program's output.
 
-        Raises HarnessError when it is cut off, miscounted, doubled, or a file's hash is missing or
-        short: an empty hash equals another empty hash, and would call lost data equal.
+        Raises HarnessError when it is cut off, miscounted or names a path twice, or a file's hash is missing or short:
+        two empty hashes would make lost data equal.
         """
         lines = output.splitlines()  # of bytes: in text, a name's U+0085 would end a line too
         if not lines:
@@ -51,7 +50,7 @@ class Manifest:
             _require_digests(entry)
         return Manifest(by_path)
 
-    def compare(self, actual: Manifest) -> Difference:
+    def compare(self, actual: "Manifest") -> Difference:
         """How *actual* differs from this manifest, both ways."""
         return differences.compare(self.entries, actual.entries, self.losses)
 
@@ -70,10 +69,7 @@ def _require_digests(entry: Entry) -> None:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus of one seed, the standard one unless *options* say otherwise, and the program that knows it.
-
-    *losses* are what a backup of it may lose.
-    """
+    """A corpus by seed, and *options* if it is not the standard one; its program; known deviations of its backups."""
 
     program: Path
     seed: str
@@ -82,19 +78,19 @@ class Corpus:
 
     @property
     def recipe(self) -> tuple[str, ...]:
-        """The program's arguments that say which corpus it is."""
+        """The program's arguments for this corpus."""
         return (*self.options, "-seed", self.seed)
 
     def manifest(self) -> Manifest:
-        """What a volume must hold after the corpus was written; computed without any cluster."""
+        """The content of a volume after the corpus was written; computed without a cluster."""
         return replace(Manifest.parse(self._run("plan", *self.recipe)), losses=self.losses)
 
     def read(self, folder: Path) -> Manifest:
-        """What a folder of this machine holds."""
+        """The content of a folder on this machine."""
         return Manifest.parse(self._run("read", str(folder)))
 
     def _run(self, *arguments: str) -> bytes:
-        done = subprocess.run([self.program, *arguments], capture_output=True, timeout=300)
-        if done.returncode != 0:
-            raise HarnessError(f"corpus {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
+        done = execute(self.program, *arguments, timeout=CALL_SECONDS)
+        if done.code != 0:
+            raise HarnessError(f"corpus {arguments[0]}: {done.stderr.strip()}")
         return done.stdout

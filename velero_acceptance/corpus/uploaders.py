@@ -1,10 +1,8 @@
-"""What differs between the uploaders that Velero backs volumes up with: all of it, and only here.
+"""Everything that differs between Velero's uploaders.
 
 Sources: velero v1.16.2 and v1.18.3 (pkg/exposer, pkg/repository, pkg/uploader), restic v0.14.0, kopia v0.16.0 as
-Velero builds it (repo/content, snapshot/restore); what else was seen on the lab stands in docs/uploaders.md.
+Velero builds it (repo/content, snapshot/restore); docs/uploaders.md has what else was observed on the lab.
 """
-
-from __future__ import annotations
 
 import re
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from velero_acceptance.corpus import known_deviations
 from velero_acceptance.corpus.differences import KnownDeviation
 
 VERSION = re.compile(r":v?(\d+)\.(\d+)")
-# From this minor of Velero 1 on kopia is what the server takes when it is told nothing, and all it takes.
+# From this version of Velero on, kopia is the default, and the only uploader.
 KOPIA_ONLY = (1, 17)
 
 
@@ -22,10 +20,9 @@ KOPIA_ONLY = (1, 17)
 class Uploader:
     """One uploader.
 
-    *folder* holds a repository a namespace, below the location's prefix; its keys are *key*, and there is one at least
-    that begins with each of *parts*. Those that begin with *packs* hold file contents. *snapshots* begin the
-    keys of snapshots where each has one of its own. *more_files* are what its Velero writes of a backup and the other
-    does not.
+    *folder*, below the location's prefix, has a repository for each namespace; its keys match *key*, and at least one
+    begins with each of *parts*. Keys that begin with *packs* hold file contents, those with *snapshots* one snapshot
+    each. *extra_files* are files of a backup that only its Velero writes.
     """
 
     name: str
@@ -35,21 +32,20 @@ class Uploader:
     packs: str
     snapshots: str | None
     extra_files: tuple[str, ...]
-    # What a BackupRepository names as its address begins with this; kopia's is made from the location alone.
+    # The beginning of a BackupRepository's address; kopia's follows from the location alone.
     address: str
-    # Whether a pod of its own moves each volume, named like the volume's object. Else node-agent does.
+    # Whether a separate pod moves each volume, named like the volume's object. Else node-agent does.
     data_mover_pods: bool
-    # What a backup names as the cause when node-agent ended during its upload; None where it survives that.
+    # The error of a backup whose node-agent ended during the upload; None if the backup survives that.
     agent_lost_error: str | None
-    # Whether a volume that S3 fails says why; else only the log of the pod that moved it does (E-49).
+    # Whether a volume that fails because of S3 reports that; else only the log of its pod does (E-49).
     reports_cause: bool
-    # Kilobytes a second of one connection at which a volume of half a gigabyte takes more than 40 s: by how
-    # many connections it uses at once.
+    # Limit in kilobytes a second of each connection at which half a gigabyte takes more than 40 s.
     slow: int
     known_deviations: tuple[KnownDeviation, ...]
-    # What is in the errors that follow from a fault (a regular expression).
+    # Words in the errors that follow from a fault (a regular expression).
     fault_words: str
-    # Errors that a healthy Velero logs with it.
+    # Errors that a healthy Velero logs.
     harmless: tuple[re.Pattern[str], ...] = ()
 
 
@@ -61,7 +57,7 @@ RESTIC = Uploader(
     parts=("config", "keys/", "snapshots/", "index/", "data/"),
     packs="data/",
     snapshots="snapshots/",
-    # Of volumes that are no file system backups; 1.18 writes them no more.
+    # Of CSI snapshots; 1.18 does not write them any more.
     extra_files=tuple(f"{{name}}-csi-volumesnapshot{part}.json.gz" for part in ("s", "contents", "classes")),
     address="s3:https://",
     data_mover_pods=False,
@@ -73,10 +69,10 @@ RESTIC = Uploader(
         known_deviations.SOCKETS,
         known_deviations.LINK_TARGETS,
         known_deviations.LINKED_LINKS,
-        known_deviations.HOLES,
+        known_deviations.FILLED_HOLES,
     ),
     fault_words="[Rr]estic",
-    # How Velero asks whether a repository exists before it makes one; a backup that suffers says so itself.
+    # Velero's check whether a repository exists before it creates one; a failed backup reports more than that.
     harmless=(re.compile(r"Restic command fail with ExitCode: 1\..*exec\.go"),),
 )
 KOPIA = Uploader(
@@ -103,7 +99,7 @@ KOPIA = Uploader(
         known_deviations.NAMES,
         known_deviations.FOLDER_TIMES,
         known_deviations.LINK_TIMES,
-        known_deviations.HOLES,
+        known_deviations.FILLED_HOLES,
     ),
     fault_words="[Kk]opia|data path is canceled",
 )
@@ -111,10 +107,7 @@ UPLOADERS = {uploader.name: uploader for uploader in (RESTIC, KOPIA)}
 
 
 def of_server(arguments: list[str], image: str) -> Uploader:
-    """The uploader of a Velero server, from what it was started with or else from the version its image names.
-
-    Raises AcceptanceError when neither tells.
-    """
+    """The uploader of a server, from its arguments or its image's version; AcceptanceError when neither names one."""
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("--uploader-type=")]
     if given and given[-1] in UPLOADERS:
         return UPLOADERS[given[-1]]

@@ -1,1 +1,1 @@
-"""The register of requirements: read from ``criteria/``, checked, published as JSON Schema."""
+"""The register of acceptance criteria: read from ``criteria/``, checked, published as JSON Schema."""

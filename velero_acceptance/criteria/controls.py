@@ -1,8 +1,5 @@
-"""Which criteria give evidence for which control of a standard. Evidence, not a claim of compliance."""
+"""Which criteria give evidence for which control of a standard; evidence, not a claim of compliance."""
 
-from __future__ import annotations
-
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from velero_acceptance.core.errors import Refusal
-from velero_acceptance.criteria.load import CONTROLS, FOLDER, Register, parse, read_yaml
+from velero_acceptance.criteria.load import CONTROLS, FOLDER, Register, doubles, parse, read_yaml
 from velero_acceptance.criteria.models import CriterionId, StrictModel
 
 
@@ -51,14 +48,14 @@ def load(register: Register, folder: Path = FOLDER) -> Mapping:
 def problems(mapping: Mapping, register: Register) -> Iterator[str]:
     """Every way in which the mapping contradicts the register or itself."""
     mapped = {name for control in mapping.controls for name in control.criteria}
-    left_out = [name for entry in mapping.unmapped for name in entry.criteria]
-    yield from (f"{name} stands twice" for name in _doubles([control.id for control in mapping.controls]))
+    unmapped = {name for entry in mapping.unmapped for name in entry.criteria}
+    yield from (f"{name} occurs twice" for name in doubles(control.id for control in mapping.controls))
     for control in mapping.controls:
-        yield from (f"{control.id} names {name} twice" for name in _doubles(control.criteria))
-    known = mapped | {*left_out}
+        yield from (f"{control.id} names {name} twice" for name in doubles(control.criteria))
+    known = mapped | unmapped
     yield from (f"{name} is not in the register" for name in sorted(known - register.criteria.keys()))
     yield from (f"{name} is neither mapped nor unmapped" for name in register.criteria if name not in known)
-    yield from (f"{name} is both mapped and unmapped" for name in sorted(mapped & {*left_out}))
+    yield from (f"{name} is both mapped and unmapped" for name in sorted(mapped & unmapped))
 
 
 def markdown(mapping: Mapping) -> str:
@@ -68,7 +65,3 @@ def markdown(mapping: Mapping) -> str:
         name = f"**{control.id}** {control.title} ({control.framework})"
         lines.append(f"| {name} | {control.asks} | {', '.join(control.criteria)} | {control.open} |")
     return "\n".join(lines) + "\n"
-
-
-def _doubles(names: tuple[str, ...] | list[str]) -> list[str]:
-    return sorted(name for name, count in Counter(names).items() if count > 1)

@@ -1,6 +1,4 @@
-"""The criteria of this run, read once a process: the register, the controls it is mapped to, and the waivers."""
-
-from __future__ import annotations
+"""The register, its controls and its waivers, read once a process."""
 
 from functools import cache
 
@@ -10,17 +8,15 @@ from velero_acceptance.criteria.load import Register, load
 
 @cache
 def register() -> Register:
-    """The register, read once a process."""
     return load()
 
 
 @cache
 def mapping() -> controls.Mapping:
-    """The controls that criteria give evidence for, read once a process."""
+    """The controls that criteria give evidence for."""
     return controls.load(register())
 
 
 @cache
 def waived() -> waivers.Waivers:
-    """The waivers, read once a process."""
     return waivers.load(register())

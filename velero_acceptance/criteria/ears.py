@@ -1,6 +1,4 @@
-"""The lint of the register's sentences: EARS keywords, order, and numbers that agree with the thresholds."""
-
-from __future__ import annotations
+"""The lint of the register's sentences: EARS keywords in order, and numbers that agree with the thresholds."""
 
 import re
 from collections.abc import Iterator

@@ -1,9 +1,8 @@
-"""Read and check the register. A malformed one is refused with file and reason."""
-
-from __future__ import annotations
+"""Read and check the register; a malformed file is refused with its reason."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +17,11 @@ from velero_acceptance.criteria.models import Criterion, Erratum, Requirement
 
 FOLDER = ROOT / "criteria"
 ERRATA = "errata.yaml"
-# Not requirements: read by velero_acceptance.criteria.controls and velero_acceptance.criteria.waivers.
+# Read by criteria.controls and criteria.waivers.
 CONTROLS = "controls.yaml"
 WAIVERS = "waivers.yaml"
 ORDER = ("REQ", "NFR", "CLI")
-# libyaml where it is built in: every start reads the register, which takes ten times as long without.
+# libyaml where it is built in: every start reads the register, which takes ten times longer without.
 LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 M = TypeVar("M", bound=pydantic.BaseModel)
 
@@ -62,27 +61,26 @@ def load(folder: Path = FOLDER) -> Register:
     return register
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema of a requirement file, as published in ``criteria/schema.json``."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Requirement.model_json_schema()}
-
-
 def schema_text() -> str:
-    return json.dumps(schema(), indent=2) + "\n"
+    """JSON Schema of a requirement file, as published in ``criteria/schema.json``."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Requirement.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def _contradictions(register: Register) -> Iterator[str]:
-    ids = [c.id for requirement in register.requirements for c in requirement.criteria]
-    ids += [erratum.id for erratum in register.errata]
-    yield from (f"{name} stands twice" for name in sorted({name for name in ids if ids.count(name) > 1}))
-    known = {erratum.id for erratum in register.errata}
+    known = [erratum.id for erratum in register.errata]
+    ids = [criterion.id for requirement in register.requirements for criterion in requirement.criteria]
+    yield from (f"{name} occurs twice" for name in doubles([*ids, *known]))
     for criterion in register.criteria.values():
-        names = [threshold.name for threshold in criterion.thresholds]
-        if len(set(names)) != len(names):
+        if doubles(threshold.name for threshold in criterion.thresholds):
             yield f"{criterion.id} has two thresholds of one name"
-        yield from (
-            f"{criterion.id} names erratum {name}, which does not exist" for name in set(criterion.errata) - known
-        )
+        for name in set(criterion.errata).difference(known):
+            yield f"{criterion.id} names erratum {name}, which does not exist"
+
+
+def doubles(names: Iterable[str]) -> list[str]:
+    """Names that occur more than once."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def read_yaml(path: Path) -> Any:

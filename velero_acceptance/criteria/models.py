@@ -1,6 +1,4 @@
-"""What an entry of the register is. The JSON Schema published beside the register is made from these."""
-
-from __future__ import annotations
+"""The entries of the register; the published JSON Schema is generated from these models."""
 
 import operator
 from collections.abc import Callable
@@ -71,7 +69,7 @@ class Threshold(StrictModel):
     decides: bool = True
 
     @model_validator(mode="after")
-    def _times_have_a_clock(self) -> Threshold:
+    def _times_have_a_clock(self) -> "Threshold":
         if self.unit == "s" and self.clock is None:
             raise ValueError(f"threshold {self.name} is a time and needs a clock with start and stop")
         return self

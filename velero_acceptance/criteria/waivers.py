@@ -1,7 +1,5 @@
 """Criteria that are known not to hold, and who accepts it until when."""
 
-from __future__ import annotations
-
 from datetime import date
 from pathlib import Path
 

@@ -1,11 +1,8 @@
-"""The API server's audit log: who asked for what."""
-
-from __future__ import annotations
+"""The API server's audit log: who made which request."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.drivers.kinds import Kind
@@ -13,7 +10,7 @@ from velero_acceptance.drivers.kinds import Kind
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the API server carried out: the user, and the program by its own words."""
+    """A request that the API server carried out: the user, and the user agent."""
 
     user: str
     agent: str
@@ -32,14 +29,10 @@ class AuditLog:
         except OSError as error:
             raise AcceptanceError(f"the audit log {self._path} cannot be read: {error.strerror}") from None
         wanted = {"apiGroup": kind.group, "resource": kind.plural, "namespace": namespace, "name": name}
-        entries = (json.loads(line) for line in lines if name in line)
         return [
             Request(entry["user"]["username"], entry.get("userAgent", ""))
-            for entry in entries
-            if entry["verb"] == "create" and _is_about(entry, wanted) and entry["responseStatus"]["code"] < 300
+            for entry in (json.loads(line) for line in lines if name in line)
+            for about in [entry.get("objectRef") or {}]
+            if entry["verb"] == "create" and wanted.items() <= about.items() and not about.get("subresource")
+            if entry["responseStatus"]["code"] < 300
         ]
-
-
-def _is_about(entry: dict[str, Any], wanted: dict[str, str]) -> bool:
-    about = entry.get("objectRef") or {}
-    return not about.get("subresource") and all(about.get(key) == value for key, value in wanted.items())

@@ -1,13 +1,10 @@
 """`velero` and `kubectl` as people run them, each call as one account of the cluster.
 
-Whom a call reaches, and as whom, is given by flags; of the user's own settings
-(``~/.config/velero/config.json``, ``KUBECONFIG``) nothing is read.
+Flags name the cluster and the account; the user's own settings (``~/.config/velero/config.json``, ``KUBECONFIG``)
+are not read.
 """
 
-from __future__ import annotations
-
 import os
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,27 +15,23 @@ import yaml
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.installation import program
+from velero_acceptance.core.programs import execute
 from velero_acceptance.drivers.kinds import Json
 
-# How a server is reached and known; all else in a kubeconfig could be a credential.
-ABOUT_SERVER = (
-    "server",
-    "certificate-authority",
-    "certificate-authority-data",
-    "tls-server-name",
-    "insecure-skip-tls-verify",
-    "proxy-url",
-)
+# Address and identity of a server; everything else in a kubeconfig could be a credential.
+AUTHORITY = "certificate-authority"
+ABOUT_SERVER = ("server", AUTHORITY, f"{AUTHORITY}-data", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command printed and returned, when it began, and how many seconds it took."""
+    """What a command printed and returned, when it started, and the seconds it took."""
 
     command: str
     code: int
-    # An error can quote a signed address of S3; what is written of it passes the redactor.
+    # An error can quote a signed address of S3; the redactor removes it from everything that is written.
     stdout: str = field(repr=False)
     stderr: str = field(repr=False)
     began: datetime
@@ -51,7 +44,7 @@ class CommandResult:
 
 @dataclass(frozen=True)
 class Program:
-    """A program, the flags that every call of it gets, and the patience for a call in seconds."""
+    """A program, the flags of every call, and the timeout of a call in seconds."""
 
     path: Path
     flags: tuple[str, ...]
@@ -62,25 +55,13 @@ class Program:
         """Run it without a terminal or input, whatever it returns; raises AcceptanceError when it does not end."""
         command = " ".join([self.path.name, *arguments])
         began, started = datetime.now(UTC), time.monotonic()
-        try:
-            done = subprocess.run(
-                [self.path, *self.flags, *arguments],
-                env={**os.environ, "HOME": str(self.home)},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self.timeout,
-            )
-        except subprocess.TimeoutExpired:
-            raise AcceptanceError(f"{command} did not end within {self.timeout:.0f} s") from None
-        except OSError as error:
-            raise AcceptanceError(f"{self.path} cannot be run: {error.strerror}") from None
-        seconds = time.monotonic() - started
-        stdout, stderr = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
-        return CommandResult(command, done.returncode, stdout, stderr, began, seconds)
+        environment = {**os.environ, "HOME": str(self.home)}
+        done = execute(self.path, *self.flags, *arguments, timeout=self.timeout, what=command, environment=environment)
+        return CommandResult(command, done.code, done.text, done.stderr, began, time.monotonic() - started)
 
 
 class VeleroCli:
-    """The `velero` command. *authority* has signed S3's certificate; None: one of the system's has."""
+    """The `velero` command. *authority* has signed S3's certificate; None: an authority that the system trusts."""
 
     def __init__(self, program: Program, location: str, authority: Path | None) -> None:
         self._program, self._location = program, location
@@ -103,7 +84,7 @@ class VeleroCli:
         return self._program.call("backup", "get", name)
 
     def describe(self, backup: str) -> CommandResult:
-        """``velero backup describe --details``. It exits with 0 also when it could not read S3."""
+        """``velero backup describe --details``. It exits with 0 even if it could not read S3."""
         return self._program.call("backup", "describe", backup, "--details", *self._cacert)
 
     def create_restore(
@@ -115,11 +96,11 @@ class VeleroCli:
         return self._program.call("restore", "create", name, f"--from-backup={backup}", *chosen, _labels(labels))
 
     def delete_backup(self, name: str, *, confirm: bool = True) -> CommandResult:
-        """``velero backup delete``; it returns once the deletion is asked for. It reads a confirmation if not given."""
+        """``velero backup delete``; it returns once the deletion is requested. Without *confirm* it asks for one."""
         return self._program.call("backup", "delete", name, *(["--confirm"] if confirm else []))
 
     def logs(self, backup: str) -> CommandResult:
-        """``velero backup logs``: the log that is kept in S3."""
+        """``velero backup logs``: the log in S3."""
         return self._program.call("backup", "logs", backup, *self._cacert)
 
 
@@ -136,7 +117,7 @@ class Kubectl:
 
 def velero_program(path: Path, kubeconfig: Path, namespace: str, *, timeout: float) -> Program:
     """`velero` with the identity of *kubeconfig*, whose folder is its home."""
-    # It colours its output also where nobody can see colours.
+    # It colours its output even without a terminal.
     flags = (f"--kubeconfig={kubeconfig}", f"--namespace={namespace}", "--colorized=false")
     return Program(path, flags, kubeconfig.parent, timeout)
 
@@ -149,12 +130,11 @@ def kubectl_program(kubeconfig: Path, namespace: str, *, timeout: float) -> Prog
 
 def write_token_kubeconfig(path: Path, known: Path, context: str | None, token: SecretStr) -> None:
     """Write a kubeconfig of mode 0600 for the server of *known*: its address, its authority, *token*, nothing else."""
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(yaml.safe_dump(token_kubeconfig(known, context, token)))
+    write_whole(path, yaml.safe_dump(token_kubeconfig(known, context, token)), mode=0o600)
 
 
 def token_kubeconfig(known: Path, context: str | None, token: SecretStr) -> Json:
-    """The content of that file; raises AcceptanceError when *known* has no such context."""
+    """The content of such a kubeconfig; raises AcceptanceError when *known* has no such context."""
     content = yaml.safe_load(known.read_text())
     name = context or content.get("current-context")
     used = next((c["context"]["cluster"] for c in content.get("contexts") or [] if c["name"] == name), None)
@@ -162,8 +142,8 @@ def token_kubeconfig(known: Path, context: str | None, token: SecretStr) -> Json
     if server is None:
         raise AcceptanceError(f"the kubeconfig {known} has no context {name!r} with a cluster")
     cluster = {key: server[key] for key in ABOUT_SERVER if key in server}
-    if "certificate-authority" in cluster:  # relative to the file it stands in
-        cluster["certificate-authority"] = str(known.parent.absolute() / cluster["certificate-authority"])
+    if AUTHORITY in cluster:  # relative to its kubeconfig
+        cluster[AUTHORITY] = str(known.parent.absolute() / cluster[AUTHORITY])
     return {
         "apiVersion": "v1",
         "kind": "Config",

@@ -1,13 +1,11 @@
-"""Flux: what it says it has applied, requests to look again, suspension."""
-
-from __future__ import annotations
+"""Flux: what it has applied, requests to reconcile, suspension."""
 
 from datetime import UTC, datetime
 
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import Deadline
 from velero_acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, Json, Kind, condition, is_ready
-from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+from velero_acceptance.drivers.kubernetes import Kubernetes, list_known
 
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 
@@ -20,26 +18,22 @@ class Flux:
         self.namespace, self.source = namespace, source
 
     def installed(self) -> bool:
-        """Whether the cluster knows HelmReleases and the source."""
-        try:
-            self.kubernetes.list_all(HELM_RELEASE)
-            return self.kubernetes.get(GIT_REPOSITORY, self.source, self.namespace) is not None
-        except ApiError as error:
-            if error.status == 404:
-                return False
-            raise
+        """Whether the cluster has HelmReleases, and the source."""
+        if list_known(self.kubernetes, HELM_RELEASE) is None:
+            return False
+        return self.kubernetes.get(GIT_REPOSITORY, self.source, self.namespace) is not None
 
     def source_problem(self) -> str:
-        """Why Flux cannot fetch what it is to deploy, in its own words; empty when it can."""
+        """Flux's reason why it cannot fetch its repository; empty when it can."""
         found = condition(self.kubernetes.require(GIT_REPOSITORY, self.source, self.namespace), "Ready")
         return "" if found.get("status") == "True" else str(found.get("message") or "it has not fetched it yet")
 
     def interval(self) -> str:
-        """How often Flux looks into Git, as a Go duration."""
+        """How often Flux polls Git, as a Go duration."""
         return str(self.kubernetes.require(GIT_REPOSITORY, self.source, self.namespace)["spec"]["interval"])
 
     def request(self, kind: Kind, name: str, namespace: str) -> str:
-        """Ask for a reconciliation now instead of at the next interval; return the request's token."""
+        """Request a reconciliation before the next interval; return the request's token."""
         token = datetime.now(UTC).isoformat()
         self.kubernetes.patch(kind, name, namespace, {"metadata": {"annotations": {REQUESTED_AT: token}}})
         return token
@@ -59,7 +53,7 @@ class Flux:
         return deadline.elapsed
 
     def wait_revision(self, commit: str, kind: Kind, name: str) -> None:
-        """Wait until a Kustomization has applied *commit*, by Flux's own intervals and events."""
+        """Wait until a Kustomization has applied *commit* at Flux's own intervals."""
         self.kubernetes.wait(
             kind,
             name,
@@ -70,13 +64,13 @@ class Flux:
         )
 
     def suspend(self, kind: Kind, name: str, namespace: str, *, suspended: bool) -> None:
-        """Stop or resume the reconciliation of one object."""
-        # Taken out again, not set to false: afterwards the object is as it was.
+        """Suspend or resume the reconciliation of one object."""
+        # Removed, not set to false: afterwards the object is as before.
         self.kubernetes.patch(kind, name, namespace, {"spec": {"suspend": suspended or None}})
 
 
 def settled(item: Json | None) -> bool:
-    """Whether an object is Ready, and that about the generation that it has now."""
+    """Whether an object is Ready in its present generation."""
     if item is None or not is_ready(item):
         return False
     observed = condition(item, "Ready").get("observedGeneration", item["status"].get("observedGeneration"))

@@ -1,20 +1,18 @@
 """A checkout of the repository that Flux deploys from."""
 
-from __future__ import annotations
-
 import os
-import subprocess
 import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import execute
 
 CALL_SECONDS = 60.0
-# What there was before the first change; outlives a killed process.
+# The commit before the first change; outlives a killed process.
 BASE = "refs/acceptance/base"
-# Independent of the user's own configuration; the author says who made the change.
+# Independent of the user's own configuration; the author tells who made the change.
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_SYSTEM": "/dev/null",
@@ -25,12 +23,12 @@ ENVIRONMENT = {
 
 
 class Checkout:
-    """A working tree with a remote ``origin``. Raises AcceptanceError with Git's words."""
+    """A working tree with a remote ``origin``. Raises AcceptanceError with Git's message."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def clone(self, folder: Path, *, bare: bool = False) -> Checkout:
+    def clone(self, folder: Path, *, bare: bool = False) -> "Checkout":
         """A clone of what is committed here, whose ``origin`` is this repository."""
         self._git("clone", "--quiet", *(["--bare"] if bare else []), str(self.folder.absolute()), str(folder))
         return Checkout(folder)
@@ -40,7 +38,6 @@ class Checkout:
         return self._git("rev-parse", "HEAD").strip()
 
     def read(self, path: str) -> str:
-        """A file of the working tree."""
         return (self.folder / path).read_text()
 
     def files(self) -> list[str]:
@@ -52,7 +49,7 @@ class Checkout:
         return self._git("log", "--all", "--patch", "--text", "--no-color")
 
     def export(self, folder: Path) -> None:
-        """Put the files of the commit that is checked out into *folder*; nothing of the repository changes."""
+        """Copy the files of the commit that is checked out to *folder*; the repository does not change."""
         with tempfile.TemporaryDirectory() as name:
             archive = Path(name) / "head.zip"
             self._git("archive", "--format=zip", f"--output={archive}", "HEAD")
@@ -69,7 +66,7 @@ class Checkout:
         return self._push(message)
 
     def changed(self) -> bool:
-        """Whether there are changes to take back, of this or of a killed process."""
+        """Whether there are changes to take back, of this process or of a killed one."""
         return bool(self._git("for-each-ref", BASE))
 
     def require_remote(self) -> None:
@@ -77,7 +74,7 @@ class Checkout:
         self._git("ls-remote", "--quiet", "origin", "HEAD")
 
     def take_back(self) -> str | None:
-        """Commit and push what there was before the first change; return the commit, None without changes."""
+        """Restore the files from before the first change, commit and push; return the commit, None without changes."""
         if not self.changed():
             return None
         self._git("read-tree", "-u", "--reset", BASE)
@@ -92,15 +89,9 @@ class Checkout:
         return self.head()
 
     def _git(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.folder,
-            env={**os.environ, **ENVIRONMENT},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=CALL_SECONDS,
-        )
-        if done.returncode != 0:
-            raise AcceptanceError(f"git {arguments[0]} in {self.folder}: {done.stderr.strip()}")
-        return done.stdout
+        what = f"git {arguments[0]} in {self.folder}"
+        environment = {**os.environ, **ENVIRONMENT}
+        done = execute("git", *arguments, timeout=CALL_SECONDS, what=what, folder=self.folder, environment=environment)
+        if done.code != 0:
+            raise AcceptanceError(f"{what}: {done.stderr.strip()}")
+        return done.text

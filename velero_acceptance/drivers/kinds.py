@@ -1,6 +1,4 @@
-"""The kinds of objects the suite handles, and helpers to read what the API server returns."""
-
-from __future__ import annotations
+"""The kinds of objects that the suite handles, and what can be read from an object."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,13 +81,18 @@ def labels_of(item: Json) -> dict[str, str]:
 
 
 def phase_of(item: Json | None) -> str:
-    """``status.phase``; empty for an object that has none yet, or does not exist."""
+    """``status.phase``; empty for an object without one, or that does not exist."""
     return str(((item or {}).get("status") or {}).get("phase") or "")
 
 
 def time_of(text: str) -> datetime:
     """A time stamp of the API server, in UTC."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def stamp(moment: datetime, timespec: str = "seconds") -> str:
+    """A time as the API server writes it (RFC 3339)."""
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def condition(item: Json | None, kind: str) -> Json:
@@ -101,3 +104,14 @@ def condition(item: Json | None, kind: str) -> Json:
 def is_ready(item: Json | None) -> bool:
     """Whether the condition Ready is True."""
     return condition(item, "Ready").get("status") == "True"
+
+
+def is_rolled_out(item: Json) -> bool:
+    """Whether every node or replica that a DaemonSet or Deployment wants is ready, by its present specification."""
+    status = item.get("status") or {}
+    seen = status.get("observedGeneration") == item["metadata"]["generation"]
+    if "desiredNumberScheduled" in status:
+        wanted, counts = status["desiredNumberScheduled"], ("updatedNumberScheduled", "numberReady")
+    else:
+        wanted, counts = item["spec"].get("replicas", 1), ("updatedReplicas", "readyReplicas")
+    return bool(seen and all(status.get(count, 0) == wanted for count in counts))

@@ -4,12 +4,8 @@ Waits are watches: list, then watch from the list's resource version, so that no
 between is missed; a watch that the server ends or that has expired (410) starts with a new list.
 """
 
-from __future__ import annotations
-
 import json
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -19,22 +15,22 @@ from urllib.parse import urlencode
 import requests
 import tenacity
 import urllib3
-from kubernetes import client, config
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import program
+from velero_acceptance.core.programs import ExecResult, execute
 from velero_acceptance.core.waiting import Deadline, first
 from velero_acceptance.drivers.kinds import POD, SERVICE_ACCOUNT, Json, Kind, name_of
 
 T = TypeVar("T")
-# A watch is ended by the server after this many seconds, and then resumed.
+# The server ends a watch after this many seconds, and it is resumed.
 WATCH_SECONDS = 60
-# By this name the API server remembers what the suite has written.
+# The API server records the suite's writes under this name.
 FIELD_MANAGER = "velero-acceptance"
 WRITES = frozenset({"POST", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
-TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
+TRANSIENT_STATUSES = frozenset({0, 429, 500, 502, 503, 504})
 
 
 class ApiError(AcceptanceError):
@@ -49,32 +45,13 @@ class Gone(ApiError):
     """The resource version is too old to watch from: list again."""
 
 
-def _transient(error: BaseException) -> bool:
-    return isinstance(error, ApiError) and (error.status in TRANSIENT_STATUSES or error.status == 0)
-
-
-# Retried: the listed statuses and connections that never answered. Nothing else, ever.
+# Retried: these statuses, and connections that never answered (0). Nothing else, ever.
 transient_retry = tenacity.retry(
-    retry=tenacity.retry_if_exception(_transient),
+    retry=tenacity.retry_if_exception(lambda error: isinstance(error, ApiError) and error.status in TRANSIENT_STATUSES),
     stop=tenacity.stop_after_attempt(4),
     wait=tenacity.wait_exponential(multiplier=0.2, max=2),
     reraise=True,
 )
-
-
-@dataclass(frozen=True)
-class ExecResult:
-    """What a command in a pod printed and returned."""
-
-    stdout: bytes
-    stderr: str
-    code: int
-
-    def checked(self, what: str) -> bytes:
-        """Standard output, when the command succeeded; else AcceptanceError with its words."""
-        if self.code != 0:
-            raise AcceptanceError(f"{what} ended with exit code {self.code}: {self.stderr.strip()[-500:]}")
-        return self.stdout
 
 
 class Kubernetes:
@@ -84,6 +61,8 @@ class Kubernetes:
         self.kubeconfig, self.context, self._seconds = kubeconfig, context, call_seconds
         if not kubeconfig.exists():
             raise Refusal(f"the kubeconfig {kubeconfig} does not exist: set KUBECONFIG or bring the lab up")
+        from kubernetes import client, config  # hundreds of modules, which collection does not need
+
         try:
             settings = client.Configuration()
             config.load_kube_config(str(kubeconfig), context=context, client_configuration=settings)
@@ -94,7 +73,6 @@ class Kubernetes:
 
     @property
     def server(self) -> str:
-        """The address of the API server."""
         return str(self._api.configuration.host)
 
     # -- objects -------------------------------------------------------------------------
@@ -120,7 +98,7 @@ class Kubernetes:
         return self._list(kind, namespace, labels, fields)[0]
 
     def create(self, kind: Kind, body: Json, namespace: str | None = None) -> Json:
-        """Create an object. One of that name being there already is an error, never adopted."""
+        """Create an object. It is an error when one of that name exists; it is never adopted."""
         content = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
         return self._json("POST", kind.path(namespace or body["metadata"].get("namespace")), body=content)
 
@@ -129,7 +107,7 @@ class Kubernetes:
         return self._json("PATCH", kind.path(namespace, name), body=change, content=MERGE_PATCH)
 
     def delete(self, kind: Kind, name: str, namespace: str | None = None, *, grace: int | None = None) -> None:
-        """Ask for an object's deletion; one that is gone already is fine."""
+        """Ask for an object's deletion; it may be gone already."""
         query = {} if grace is None else {"gracePeriodSeconds": str(grace)}
         try:
             self._json("DELETE", kind.path(namespace, name), query={**query, "propagationPolicy": "Background"})
@@ -138,10 +116,7 @@ class Kubernetes:
                 raise
 
     def listable_kinds(self, away: dict[str, str] | None = None) -> list[Kind]:
-        """Every kind that can be listed, each in the version that its group prefers.
-
-        A group whose server is away is an error, or else an entry of *away* with the reason.
-        """
+        """Every listable kind in its preferred version; a group that is away is an error, or an entry of *away*."""
         groups = self._json("GET", "/apis")["groups"]
         versions = [("", "v1"), *((group["name"], group["preferredVersion"]["version"]) for group in groups)]
         found: list[Kind] = []
@@ -173,7 +148,7 @@ class Kubernetes:
         return answer.status_code
 
     def token(self, account: str, namespace: str) -> SecretStr:
-        """A real token of a service account, good for ten minutes, the shortest time there is."""
+        """A real token of a service account, valid for ten minutes, the shortest time that Kubernetes allows."""
         path = f"{SERVICE_ACCOUNT.path(namespace, account)}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
         return SecretStr(self._json("POST", path, body=body)["status"]["token"])
@@ -184,11 +159,11 @@ class Kubernetes:
 
     @transient_retry
     def server_time(self) -> datetime:
-        """The API server's clock, in whole seconds, as its answer to the cheapest question says."""
+        """The API server's clock in whole seconds, from the date of an answer."""
         return parsedate_to_datetime(self._call("GET", "/version").headers["Date"])
 
     def text(self, path: str) -> str:
-        """What a path of the API server answers, e.g. one that it passes on to a node or a pod."""
+        """The answer of the API server for a path, e.g. one that it proxies to a node or a pod."""
         return str(self._call("GET", path).data.decode(errors="replace"))
 
     # -- watching ------------------------------------------------------------------------
@@ -196,10 +171,7 @@ class Kubernetes:
     def watch(
         self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "", deadline: Deadline
     ) -> Iterator[dict[str, Json]]:
-        """Every state of the matching objects by name, from now until *deadline* passes.
-
-        The first state comes from a list; each later one follows a change.
-        """
+        """Every state of the matching objects by name until *deadline* passes, from a list, then after each change."""
         while not deadline.passed:
             listed, version = self._list(kind, namespace, labels, fields)
             known = {name_of(item): item for item in listed}
@@ -272,18 +244,11 @@ class Kubernetes:
             response.close()
 
     def execute(self, pod: str, namespace: str, container: str, *command: str, timeout: float) -> ExecResult:
-        """Run a command in a container, by kubectl: it reports output and exit code reliably."""
-        kubectl = [str(program("kubectl")), f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null"]
-        if self.context:
-            kubectl.append(f"--context={self.context}")
-        call = [*kubectl, "exec", f"--namespace={namespace}", pod, f"--container={container}"]
-        try:
-            done = subprocess.run([*call, "--", *command], capture_output=True, timeout=timeout)
-        except subprocess.TimeoutExpired:
-            raise AcceptanceError(
-                f"{' '.join(command)} in {namespace}/{pod} did not end within {timeout:.0f} s"
-            ) from None
-        return ExecResult(done.stdout, done.stderr.decode(errors="replace"), done.returncode)
+        """Run a command in a container by kubectl, which reports output and exit code reliably."""
+        context = [f"--context={self.context}"] if self.context else []
+        flags = [f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null", *context, f"--namespace={namespace}"]
+        call = (*flags, "exec", pod, f"--container={container}", "--", *command)
+        return execute(program("kubectl"), *call, timeout=timeout, what=f"{' '.join(command)} in {namespace}/{pod}")
 
     # -- calls ---------------------------------------------------------------------------
 
@@ -303,7 +268,7 @@ class Kubernetes:
             "allowWatchBookmarks": "true",
         }
         try:
-            # The read timeout is ours: the server's own end of a watch can fail to arrive.
+            # Our own read timeout: the server's own end of a watch can fail to arrive.
             response = self._call("GET", kind.path(namespace), query=query, read_seconds=seconds + 5)
             for line in _lines(response):
                 event = json.loads(line)
@@ -313,20 +278,11 @@ class Kubernetes:
                     raise error(int(status.get("code", 0)), f"watching {kind.plural}: {status.get('message')}")
                 yield event
         except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError):
-            return  # a connection that went silent or broke: resume from the last version seen
+            return  # the connection went silent or broke: resume from the last version seen
 
     @transient_retry
-    def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Json | None = None,
-        content: str = "application/json",
-    ) -> Json:
-        response = self._call(method, path, query=query, body=body, content=content)
-        return dict(json.loads(response.data))
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        return dict(json.loads(self._call(method, path, **options).data))
 
     def _call(
         self,
@@ -339,6 +295,8 @@ class Kubernetes:
         read_seconds: float | None = 0,
     ) -> Any:
         """One HTTP call; the answer is a urllib3 response whose body is not read yet."""
+        from kubernetes.client.exceptions import ApiException
+
         headers = {"Accept": "application/json, */*", "Content-Type": content}
         known = {**(query or {}), **({"fieldManager": FIELD_MANAGER} if method in WRITES else {})}
         full = path + ("?" + urlencode(known) if known else "")
@@ -354,12 +312,22 @@ class Kubernetes:
                 _preload_content=False,
                 _request_timeout=timeout,
             )
-        except client.ApiException as error:
+        except ApiException as error:
             wrong = Gone if error.status == 410 else ApiError
             raise wrong(error.status, f"{method} {path}: {_reason(error)}") from None
         except urllib3.exceptions.HTTPError as error:
             where = self._api.configuration.host
             raise ApiError(0, f"the API server {where} cannot be reached: {type(error).__name__}") from None
+
+
+def list_known(kubernetes: Kubernetes, kind: Kind) -> list[Json] | None:
+    """All objects of a kind; None when the cluster does not know it."""
+    try:
+        return kubernetes.list_all(kind)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:
@@ -373,7 +341,7 @@ def _lines(response: Any) -> Iterator[bytes]:
         yield from (line for line in lines if line)
 
 
-def _reason(error: client.ApiException) -> str:
+def _reason(error: Any) -> str:
     try:
         return str(json.loads(error.body)["message"])
     except (ValueError, KeyError, TypeError):

@@ -1,22 +1,13 @@
-"""What the S3 server itself saw: MinIO's trace of requests, as `mc admin trace` reads it.
-
-Only an administrator of MinIO may read it; elsewhere the suite does without.
-"""
-
-from __future__ import annotations
+"""MinIO's trace of S3 requests, as `mc admin trace` reads it; only for MinIO's administrator."""
 
 import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from urllib.parse import urlsplit
 
 import requests
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.settings import S3Access
@@ -36,7 +27,7 @@ class TracedRequest:
     method: str
     path: str
     status: int
-    access_key: str  # whose signature it carried; empty without one
+    access_key: str  # of its signature; empty without one
 
 
 class S3Trace:
@@ -44,25 +35,19 @@ class S3Trace:
 
     def __init__(self, access: S3Access) -> None:
         self._access = access
-        self._response: requests.Response | None = None
-        self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
         self.requests: list[TracedRequest] = []
 
-    def __enter__(self) -> S3Trace:
+    def __enter__(self) -> "S3Trace":
         self._response = self._open()
-        self._thread = threading.Thread(target=self._collect, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._collect, daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._response is not None:
-            self._response.close()
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
 
     def readable(self) -> bool:
-        """Whether this S3 server has such a trace, and lets these credentials read it."""
+        """Whether this S3 server has such a trace and lets these credentials read it."""
         try:
             with self:
                 return True
@@ -70,18 +55,14 @@ class S3Trace:
             return False
 
     def wait_for(self, method: str, suffix: str, *, timeout: float) -> TracedRequest:
-        """The first request of *method* whose path ends in *suffix*, seen within *timeout* seconds."""
-        return self._first(
-            lambda seen: seen.method == method and seen.path.endswith(suffix),
-            f"S3 is asked: {method} …{suffix}",
-            timeout,
-        )
+        """The first request of *method* whose path ends in *suffix*, within *timeout* seconds."""
+        event = f"S3 gets a request {method} …{suffix}"
+        return self._first(lambda seen: seen.method == method and seen.path.endswith(suffix), event, timeout)
 
     def wait_signed(self, access_key: str, *, timeout: float) -> TracedRequest:
-        """The first request that was signed with *access_key* and answered well, within *timeout* seconds."""
-        return self._first(
-            lambda seen: seen.access_key == access_key and seen.status < 400, "S3 is asked with that key", timeout
-        )
+        """The first successful request that was signed with *access_key*, within *timeout* seconds."""
+        event = "S3 answers a request with that key"
+        return self._first(lambda seen: seen.access_key == access_key and seen.status < 400, event, timeout)
 
     def _first(self, wanted: Callable[[TracedRequest], bool], event: str, timeout: float) -> TracedRequest:
         found = poll(
@@ -95,6 +76,10 @@ class S3Trace:
         return found[0]
 
     def _open(self) -> requests.Response:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+
         url = f"{self._access.endpoint}{PATH}"
         keys = Credentials(self._access.access_key.get_secret_value(), self._access.secret_key.get_secret_value())
         request = AWSRequest("GET", url, headers={"X-Amz-Content-SHA256": EMPTY_SHA256, "Host": urlsplit(url).netloc})
@@ -116,12 +101,11 @@ class S3Trace:
         return response
 
     def _collect(self) -> None:
-        assert self._response is not None
         try:
             for line in self._response.iter_lines(chunk_size=None):
                 if line.strip():
                     self._add(json.loads(line))
-        except Exception as error:  # of a thread: kept for the one who waits; a close by __exit__ lands here too
+        except Exception as error:  # in a thread: raised by _first; the close in __exit__ lands here too
             self._failure = error
 
     def _add(self, entry: dict[str, object]) -> None:

@@ -1,6 +1,4 @@
-"""Prometheus by its HTTP interface: what it scrapes, what it has stored, what it calls an alert."""
-
-from __future__ import annotations
+"""Prometheus by its HTTP interface: its targets, series and alerts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ INTERVAL = 0.5
 
 @dataclass(frozen=True)
 class Series:
-    """A time series, or the part of it that was asked for: points of Unix time in seconds and value, oldest first."""
+    """A time series, or the requested part of it: points of Unix time in seconds and value, oldest first."""
 
     labels: dict[str, str]
     points: tuple[tuple[float, float], ...]
@@ -29,8 +27,8 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Target:
-    """Something that Prometheus scrapes; *error* says why it cannot."""
+class ScrapeTarget:
+    """A scrape target; *error* is empty while it is up."""
 
     job: str
     instance: str
@@ -38,53 +36,52 @@ class Target:
 
 
 def selector(name: str, labels: Mapping[str, str]) -> str:
-    """PromQL for the series of *name* with exactly these values of *labels*; an empty one matches its absence."""
+    """PromQL for the series of *name* with exactly these *labels*; an empty value matches the label's absence."""
     return name + "{" + ", ".join(f'{label}="{value}"' for label, value in labels.items()) + "}"
 
 
 class Prometheus:
-    """One server. Raises AcceptanceError when it cannot be reached or refuses a query, in its own words."""
+    """One server. Raises AcceptanceError when it cannot be reached or refuses a query."""
 
     def __init__(self, url: str, *, call_seconds: float) -> None:
         self.url, self._seconds = url.rstrip("/"), call_seconds
 
     def query(self, expression: str, at: datetime | None = None) -> list[Series]:
-        """What *expression* gives, now or at a time in the past; with a range, the points as they were scraped."""
+        """The value of *expression*, now or in the past; for a range, the points as they were scraped."""
         moment = {} if at is None else {"time": at.timestamp()}
         return _series(self._get("query", query=expression, **moment)["result"])
 
     def history(self, expression: str, start: datetime, end: datetime, *, step: float) -> list[Series]:
-        """What *expression* gave every *step* seconds between two times."""
+        """The value of *expression* every *step* seconds between two times."""
         times = {"start": start.timestamp(), "end": end.timestamp(), "step": step}
         return _series(self._get("query_range", query=expression, **times)["result"])
 
     def names(self, since: datetime) -> set[str]:
-        """The name of every metric of which there were samples since then."""
+        """The name of every metric with samples since then."""
         return set(self._get("label/__name__/values", start=since.timestamp()))
 
-    def targets(self) -> list[Target]:
-        """Everything that is scraped."""
+    def targets(self) -> list[ScrapeTarget]:
         found = self._get("targets", state="active")["activeTargets"]
         return [
-            Target(t["labels"]["job"], t["labels"]["instance"], t["lastError"] if t["health"] != "up" else "")
+            ScrapeTarget(t["labels"]["job"], t["labels"]["instance"], t["lastError"] if t["health"] != "up" else "")
             for t in found
         ]
 
     def alerts(self) -> set[str]:
-        """The name of every alert that there is a rule for."""
+        """The name of every alert that has a rule."""
         groups = self._get("rules", type="alert")["groups"]
         return {rule["name"] for group in groups for rule in group["rules"]}
 
     def wait_series(self, expression: str, event: str, *, timeout: float) -> list[Series]:
-        """Wait until *expression* gives something."""
+        """Wait until *expression* has a value."""
         return poll(lambda: self.query(expression), until=bool, event=event, timeout=timeout, interval=INTERVAL)
 
     def firing(self, alert: str, labels: Mapping[str, str]) -> bool:
-        """Whether an alert with these *labels* fires now."""
+        """Whether an alert with these *labels* is firing."""
         return bool(self.query(selector("ALERTS", {"alertname": alert, "alertstate": "firing", **labels})))
 
     def wait_alert(self, alert: str, labels: Mapping[str, str], *, firing: bool, timeout: float) -> None:
-        """Wait until an alert fires, or until it no longer does."""
+        """Wait until an alert fires, or is resolved."""
         poll(
             lambda: self.firing(alert, labels),
             until=lambda fires: fires is firing,

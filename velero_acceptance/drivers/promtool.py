@@ -1,31 +1,29 @@
 """promtool, which comes with Prometheus: unit tests of alert rules."""
 
-from __future__ import annotations
-
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from velero_acceptance.core.programs import execute
 from velero_acceptance.drivers.kinds import Json
 
 CALL_SECONDS = 120.0
-# What a test file calls the rules that it tests.
+# The rule file that the test files name.
 RULES = "rules.yaml"
 
 
 @dataclass(frozen=True)
 class PromtoolResult:
-    """Whether all went well, and promtool's words."""
+    """Whether every check and test passed, and promtool's output."""
 
     passed: bool
     words: str
 
 
 def rules_of(manifest: Path) -> Json:
-    """The rule file that a PrometheusRule stands for."""
+    """The rule file in a PrometheusRule."""
     return dict(yaml.safe_load(manifest.read_text())["spec"])
 
 
@@ -36,13 +34,6 @@ def judge(program: Path, rules: Json, tests: Path) -> PromtoolResult:
         (folder / RULES).write_text(yaml.safe_dump(rules))
         (folder / tests.name).write_text(tests.read_text())
         calls = (("check", "rules", RULES), ("test", "rules", tests.name))
-        done = [_run(program, folder, *call) for call in calls]
-    return PromtoolResult(
-        all(call.returncode == 0 for call in done), "\n".join(f"{call.stdout}{call.stderr}".strip() for call in done)
-    )
-
-
-def _run(program: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [program.absolute(), *arguments], cwd=folder, capture_output=True, text=True, timeout=CALL_SECONDS
-    )
+        done = [execute(program.absolute(), *call, timeout=CALL_SECONDS, folder=folder) for call in calls]
+    words = "\n".join(f"{call.text}{call.stderr}".strip() for call in done)
+    return PromtoolResult(all(call.code == 0 for call in done), words)

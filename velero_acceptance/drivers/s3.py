@@ -1,4 +1,4 @@
-"""The bucket, looked into with boto3 past any injected fault."""
+"""The bucket, read with boto3 past any injected fault."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
 import requests
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
@@ -28,20 +26,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BucketState:
-    """How a bucket is set up. *created* is S3's own date, where it can be seen."""
+    """The settings of a bucket. *created* is S3's own date; None where it cannot be seen."""
 
     created: datetime | None
-    versioning: str  # Enabled, Suspended, or empty: it was never on
+    versioning: str  # Enabled, Suspended, or empty: never enabled
     lifecycle_rules: int
 
     @property
     def as_designed(self) -> bool:
-        """Versioning off and no lifecycle rule: nothing but Velero decides what is kept."""
+        """Versioning off and no lifecycle rule: only Velero decides what is kept."""
         return self.versioning == "" and self.lifecycle_rules == 0
+
+
+def credentials_file(access_key: str, secret_key: str) -> str:
+    """An AWS credentials file, as Velero reads it."""
+    return f"[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n"
 
 
 def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
     """A boto3 client; it makes no call yet."""
+    import boto3
+    from botocore.config import Config
+
     return boto3.client(
         "s3",
         endpoint_url=access.endpoint,
@@ -59,10 +65,7 @@ def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
 
 
 def requests_allowed(access: S3Access, bucket: str, *, call_seconds: float) -> list[str]:
-    """The S3 calls on *bucket* that these credentials may make, of list, read, write and delete.
-
-    Nothing stays: what could be written is deleted again.
-    """
+    """The S3 calls on *bucket* that these credentials may make: list, read, write, delete. Nothing is left there."""
     client, key = client_of(access, call_seconds=call_seconds), "velero-acceptance-probe"
     calls: dict[str, Callable[[], object]] = {
         "ListObjectsV2": lambda: client.list_objects_v2(Bucket=bucket),
@@ -74,7 +77,7 @@ def requests_allowed(access: S3Access, bucket: str, *, call_seconds: float) -> l
 
 
 def may_make_bucket(access: S3Access, name: str, *, call_seconds: float) -> bool:
-    """Whether these credentials may make a bucket; one that was made is removed again."""
+    """Whether these credentials may create a bucket; it is removed again."""
     client = client_of(access, call_seconds=call_seconds)
     if _denied(lambda: client.create_bucket(Bucket=name)):
         return False
@@ -83,7 +86,7 @@ def may_make_bucket(access: S3Access, name: str, *, call_seconds: float) -> bool
 
 
 def plain_status(access: S3Access, bucket: str, *, call_seconds: float) -> int | None:
-    """The status of a request in plain HTTP, with a (worthless) signature; None: the connection was ended."""
+    """The status of a request in plain HTTP, with a (worthless) signature; None if the connection was closed."""
     where = urlsplit(access.endpoint).netloc
     try:
         url = f"http://{where}/{bucket}?X-Amz-Signature=none"
@@ -93,25 +96,36 @@ def plain_status(access: S3Access, bucket: str, *, call_seconds: float) -> int |
 
 
 def _denied(call: Callable[[], object]) -> bool:
-    try:
-        call()
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("AccessDenied", "403"):
-            return True
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):  # allowed, only nothing there
-            return False
-        raise AcceptanceError(f"S3 answers neither yes nor no: {error}") from None
-    except BotoCoreError as error:
-        raise AcceptanceError(f"S3 cannot be asked: {error}") from None
+    with _errors("S3 neither allows nor denies a call"):
+        try:
+            call()
+        except ClientError as error:
+            if _code(error) in ("AccessDenied", "403"):
+                return True
+            if _code(error) not in ("NoSuchKey", "404"):  # these: allowed, but there is no such object
+                raise
     return False
+
+
+def _code(error: ClientError) -> str:
+    return error.response["Error"]["Code"]
+
+
+@contextmanager
+def _errors(refusal: str) -> Iterator[None]:
+    """Raise S3's errors as AcceptanceErrors that begin with *refusal*."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise AcceptanceError(f"{refusal}: {error}") from None
 
 
 @contextmanager
 def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator[S3Client]:
-    """A new bucket, removed at the end; raises AcceptanceError without the right."""
+    """A new bucket, removed at the end; raises AcceptanceError when the credentials may not create it."""
     client = client_of(access, call_seconds=call_seconds)
     if _denied(lambda: client.create_bucket(Bucket=name)):
-        raise AcceptanceError("the suite's credentials may not make a bucket")
+        raise AcceptanceError("the suite's credentials may not create a bucket")
     try:
         yield client
     finally:
@@ -119,7 +133,7 @@ def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator
 
 
 def break_design(client: S3Client, name: str) -> None:
-    """Give a bucket versions and a lifecycle rule."""
+    """Enable versioning on a bucket and give it a lifecycle rule."""
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
@@ -134,27 +148,24 @@ class Bucket:
         try:
             self._client.head_bucket(Bucket=name)
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == "404":
+            if _code(error) == "404":
                 raise Refusal(f"the bucket {name} does not exist at {access.endpoint}") from None
-            raise Refusal(
-                f"{access.endpoint} refuses the credentials for the bucket {name} ({code}): check access and secret key"
-            ) from None
+            refused = f"{access.endpoint} refuses the credentials for the bucket {name} ({_code(error)})"
+            raise Refusal(f"{refused}: check access and secret key") from None
         except BotoCoreError as error:
             raise Refusal(f"S3 at {access.endpoint} cannot be reached: {error}") from None
 
     def state(self) -> BucketState:
-        """How the bucket is set up."""
-        try:
-            rules = len(self._client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
-                raise AcceptanceError(f"the lifecycle rules of {self.name} cannot be read: {error}") from None
-            rules = 0
-        try:
+        """The settings of the bucket."""
+        with _errors(f"the lifecycle rules of {self.name} cannot be read"):
+            try:
+                rules = len(self._client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"])
+            except ClientError as error:
+                if _code(error) != "NoSuchLifecycleConfiguration":
+                    raise
+                rules = 0
+        with _errors(f"the versioning of {self.name} cannot be read"):
             versioning = self._client.get_bucket_versioning(Bucket=self.name).get("Status", "")
-        except ClientError as error:
-            raise AcceptanceError(f"the versioning of {self.name} cannot be read: {error}") from None
         return BucketState(self._created(), versioning, rules)
 
     def _created(self) -> datetime | None:
@@ -179,14 +190,8 @@ class Bucket:
 
     def _list(self, prefix: str) -> list[Any]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        try:
+        with _errors(f"the keys of {self.name} cannot be listed"):
             return [item for page in pages for item in page.get("Contents", [])]
-        except (ClientError, BotoCoreError) as error:
-            raise AcceptanceError(f"the keys of {self.name} cannot be listed: {error}") from None
-
-    def top_level(self, prefix: str) -> set[str]:
-        """The names directly below *prefix*."""
-        return {key.removeprefix(prefix).partition("/")[0] for key in self.keys(prefix)}
 
     def get(self, key: str) -> bytes:
         """An object's content; raises AcceptanceError when it does not exist."""
@@ -196,7 +201,7 @@ class Bucket:
             raise AcceptanceError(f"s3://{self.name}/{key} does not exist") from None
 
     def members(self, key: str) -> list[str]:
-        """The names in an object that is a .tar.gz; raises ValueError when it cannot be read."""
+        """The names in a .tar.gz object; raises ValueError when it cannot be read."""
         try:
             with tarfile.open(fileobj=io.BytesIO(self.read(key))) as archive:
                 return archive.getnames()
@@ -204,7 +209,7 @@ class Bucket:
             raise ValueError(f"{key} is no archive: {error}") from None
 
     def read(self, key: str) -> bytes:
-        """An object's content, unpacked if its name ends in .gz; raises ValueError when it cannot be."""
+        """An object's content, unpacked if its name ends in .gz; raises ValueError when that fails."""
         content = self.get(key)
         if not key.endswith(".gz"):
             return content
@@ -214,11 +219,11 @@ class Bucket:
             raise ValueError(f"{key} is no gzip file: {error}") from None
 
     def json(self, key: str) -> Any:
-        """An object's content as JSON; raises ValueError when it is none."""
+        """An object's content as JSON; raises ValueError when it is not JSON."""
         return json.loads(self.read(key))
 
     def problem(self, key: str) -> Exception | None:
-        """Why an object cannot be read as what its name says (gzip, tar, JSON); None when it can."""
+        """Why an object cannot be read in the format of its name (gzip, tar, JSON); None when it can."""
         try:
             content = self.read(key)
             if key.endswith(".tar.gz"):
@@ -246,8 +251,8 @@ class Bucket:
         return len(keys)
 
     def incomplete_uploads(self) -> list[str] | None:
-        """Keys of multipart uploads that were started and neither completed nor aborted; None: not to be seen."""
-        # Without a prefix, which MinIO would take for a whole key.
+        """Keys of multipart uploads that are neither completed nor aborted; None where they may not be listed."""
+        # Without a prefix, which MinIO takes for a whole key.
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name)
         try:
             return [upload["Key"] for page in pages for upload in page.get("Uploads", [])]

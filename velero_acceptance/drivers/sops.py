@@ -1,21 +1,21 @@
-"""SOPS with an age key: what its files open to, and whether they open at all."""
-
-from __future__ import annotations
+"""SOPS with an age key: decrypt and encrypt its files."""
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pyrage
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.installation import program
+from velero_acceptance.core.programs import execute
 
 CALL_SECONDS = 60.0
 AS_YAML = ("--input-type=yaml", "--output-type=yaml")
-# By SOPS's exit codes (cmd/sops/codes): its own words quote values.
+KEY_MARK = "AGE-SECRET-KEY-"
+# By SOPS's exit codes (cmd/sops/codes): its own messages quote values.
 TAMPERED = {
     24: "its MAC cannot be decrypted",
     25: "a value cannot be decrypted",
@@ -36,21 +36,20 @@ class Sops:
         self._key_file = key_file
 
     @staticmethod
-    def with_new_key(folder: Path) -> Sops:
-        """SOPS with an age key of its own, kept in *folder*."""
+    def with_new_key(folder: Path) -> "Sops":
+        """SOPS with a new age key, kept in *folder*."""
         key_file = folder / "age.key"
-        key_file.touch(mode=0o600)
-        key_file.write_text(f"{pyrage.x25519.Identity.generate()}\n")
+        write_whole(key_file, f"{pyrage.x25519.Identity.generate()}\n", mode=0o600)
         return Sops(key_file)
 
     def decrypt(self, name: str, text: str) -> SecretStr:
-        """The plaintext of an encrypted YAML file; raises Tampered, or AcceptanceError when it does not open."""
+        """The plaintext of an encrypted YAML file; raises MacMismatch, or AcceptanceError when it does not open."""
         return SecretStr(self._run(name, "decrypt", *AS_YAML, "/dev/stdin", stdin=text))
 
     def encrypt(self, name: str, text: str, encrypted_regex: str) -> str:
-        """Encrypt YAML for our own key: the values below the keys that match *encrypted_regex*."""
+        """Encrypt YAML for this key: the values below the keys that match *encrypted_regex*."""
         lines = self._key_file.read_text().splitlines()
-        keys = [line.strip() for line in lines if line.startswith("AGE-SECRET-KEY-")]
+        keys = [line.strip() for line in lines if line.startswith(KEY_MARK)]
         if not keys:
             raise AcceptanceError(f"{self._key_file} holds no age key")
         recipient = pyrage.x25519.Identity.from_str(keys[0]).to_public()
@@ -63,18 +62,12 @@ class Sops:
         self._run(path.name, "set", "--value-stdin", str(path), index, stdin=json.dumps(value))
 
     def _run(self, name: str, *arguments: str, stdin: str) -> str:
-        done = subprocess.run(
-            [program("sops"), *arguments],
-            # Nothing of the user's: SOPS would also try keys of the environment and of the home folder.
-            env={"PATH": os.environ["PATH"], "SOPS_AGE_KEY_FILE": str(self._key_file)},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=CALL_SECONDS,
-        )
-        if done.returncode in TAMPERED:
-            raise MacMismatch(f"{name}: {TAMPERED[done.returncode]}")
-        if done.returncode != 0:
-            why = OTHER.get(done.returncode, f"sops {arguments[0]} ended with exit code {done.returncode}")
+        # Nothing of the user's: SOPS would also try keys of the environment and of the home folder.
+        environment = {"PATH": os.environ["PATH"], "SOPS_AGE_KEY_FILE": str(self._key_file)}
+        done = execute(program("sops"), *arguments, timeout=CALL_SECONDS, environment=environment, stdin=stdin)
+        if done.code in TAMPERED:
+            raise MacMismatch(f"{name}: {TAMPERED[done.code]}")
+        if done.code != 0:
+            why = OTHER.get(done.code, f"sops {arguments[0]} ended with exit code {done.code}")
             raise AcceptanceError(f"{name}: {why}")
-        return done.stdout
+        return done.text

@@ -1,6 +1,4 @@
-"""Faults on the way to S3, by toxiproxy's HTTP interface."""
-
-from __future__ import annotations
+"""Faults on the route to S3, by toxiproxy's HTTP interface."""
 
 from typing import Any
 
@@ -9,31 +7,31 @@ import requests
 from velero_acceptance.core.errors import AcceptanceError
 
 CALL_SECONDS = 10.0
-# Added to a route's name: one on the same port, to a server that is always busy.
+# Suffix of a second route on the same port, to a server that is always busy.
 BUSY = "-busy"
 
 
 class Toxiproxy:
-    """One proxied route. Every fault is undone by :meth:`heal`; *faulty*: one was made here and not undone."""
+    """One proxied route. :meth:`heal` removes every fault; *faulty*: this object injected one that is not removed."""
 
     def __init__(self, url: str, proxy: str) -> None:
         self._server, self._proxy = url, proxy
         self.faulty = False
 
-    def beside(self, name: str) -> tuple[Toxiproxy, int]:
-        """One more route to the same server, called *name*, and its port; :meth:`remove` it in the end."""
-        host = self._call("GET", "")["listen"].rpartition(":")[0]
-        route = {"name": name, "listen": f"{host}:0", "upstream": self._call("GET", "")["upstream"], "enabled": True}
+    def add_route(self, name: str) -> "tuple[Toxiproxy, int]":
+        """Add a route *name* to the same server; return it and its port. :meth:`remove` it in the end."""
+        own = self._call("GET", "")
+        listen = f"{own['listen'].rpartition(':')[0]}:0"
+        route = {"name": name, "listen": listen, "upstream": own["upstream"], "enabled": True}
         made = self._request("POST", "/proxies", route)
         return Toxiproxy(self._server, name), int(made["listen"].rpartition(":")[2])
 
     def remove(self) -> None:
-        """Remove the route; one that is gone already is fine."""
+        """Remove the route; it may be gone already."""
         if self._proxy in self.routes():
             self._call("DELETE", "")
 
     def routes(self) -> list[str]:
-        """Every route of the server."""
         return list(self._request("GET", "/proxies"))
 
     def cut(self) -> None:
@@ -42,24 +40,23 @@ class Toxiproxy:
         self._call("POST", "", {"enabled": False})
 
     def throttle(self, kilobytes_per_second: int) -> None:
-        """Limit each connection, in both directions, to so many kB/s."""
+        """Limit each connection to this many kB/s in both directions."""
         self.faulty = True
         for stream in ("upstream", "downstream"):
             toxic = {"name": f"slow {stream}", "type": "bandwidth", "stream": stream}
             self._call("POST", "/toxics", {**toxic, "attributes": {"rate": kilobytes_per_second}})
 
     def reset(self) -> None:
-        """Reset every connection, open or new, as soon as data crosses it."""
+        """Reset every connection, open or new, when data crosses it."""
         self.faulty = True
         self._call("POST", "/toxics", {"name": "reset", "type": "reset_peer", "attributes": {"timeout": 0}})
 
     def busy(self) -> None:
-        """Lead to a server that answers every request with 503 SlowDown."""
+        """Route to a server that answers every request with 503 SlowDown."""
         self.cut()
         self._request("POST", f"/proxies/{self._proxy}{BUSY}", {"enabled": True})
 
     def heal(self) -> None:
-        """Remove every fault."""
         if f"{self._proxy}{BUSY}" in self.routes():
             self._request("POST", f"/proxies/{self._proxy}{BUSY}", {"enabled": False})
         for toxic in self._call("GET", "/toxics"):

@@ -1,28 +1,27 @@
-"""A repository of restic or kopia in S3, read by its uploader's own command without Velero: the second reader."""
-
-from __future__ import annotations
+"""A repository of restic or kopia in S3, read by its uploader's own command without Velero: an independent check."""
 
 import json
 import os
-import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlparse
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import ExecResult, execute
 from velero_acceptance.core.settings import S3Access
 
 CALL_SECONDS = 300.0
-Call = Callable[..., subprocess.CompletedProcess[str]]
+Call = Callable[..., ExecResult]
 
 
 @dataclass(frozen=True)
 class UploaderRepository(ABC):
-    """The repository in *folder* (with its closing slash) of *bucket*, opened with *password* and never written to."""
+    """The repository in *folder* (with its trailing slash) of *bucket*, opened with *password*, read only."""
 
     program: Path
     access: S3Access
@@ -32,29 +31,24 @@ class UploaderRepository(ABC):
 
     @abstractmethod
     def snapshots(self) -> set[str]:
-        """The id of every snapshot, as Velero keeps it; raises AcceptanceError with the command's words."""
+        """The id of every snapshot, as Velero records it; raises AcceptanceError with the command's message."""
 
     @abstractmethod
     def restore(self, snapshot: str, target: Path) -> None:
-        """Write a snapshot to *target*; raises AcceptanceError with the command's words."""
+        """Write a snapshot to *target*; raises AcceptanceError with the command's message."""
 
     @abstractmethod
     def check(self) -> str:
         """What is wrong with the repository when every byte is read; empty when nothing is."""
 
-    def _call(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """The command, with the keys of S3 and *variables* in its environment."""
+    def _call(self, *arguments: str, **variables: str) -> ExecResult:
+        """Call the command with the keys of S3 and *variables* in its environment."""
         keys = {
             "AWS_ACCESS_KEY_ID": self.access.access_key.get_secret_value(),
             "AWS_SECRET_ACCESS_KEY": self.access.secret_key.get_secret_value(),
         }
-        return subprocess.run(
-            [self.program, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=CALL_SECONDS,
-            env={**os.environ, **keys, **variables},
-        )
+        environment = {**os.environ, **keys, **variables}
+        return execute(self.program, *arguments, timeout=CALL_SECONDS, environment=environment)
 
 
 class ResticRepository(UploaderRepository):
@@ -67,29 +61,28 @@ class ResticRepository(UploaderRepository):
         self._checked(self._run("restore", snapshot, f"--target={target}"))
 
     def check(self) -> str:
-        # What is missing shows in its listing: only a whole one is read, because restic 0.14 asks for a file that is
-        # gone for nearly a minute.
+        # The listing shows missing files. Data is only read if none is: restic 0.14 retries a missing file for nearly
+        # a minute.
         for extent in ((), ("--read-data",)):
-            done = self._run("check", *extent)
-            if done.returncode != 0:
-                return (done.stderr or done.stdout).strip()
+            if problem := _problem(self._run("check", *extent)):
+                return problem
         return ""
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, *arguments: str) -> ExecResult:
         url = f"s3:{self.access.endpoint}/{self.bucket}/{self.folder}".rstrip("/")
         authority = [f"--cacert={self.access.authority}"] if self.access.authority else []
         options = (f"--repo={url}", "--no-lock", "--no-cache", *authority)
         return self._call(*options, *arguments, RESTIC_PASSWORD=self.password)
 
     @staticmethod
-    def _checked(done: subprocess.CompletedProcess[str]) -> str:
-        if done.returncode != 0:
+    def _checked(done: ExecResult) -> str:
+        if done.code != 0:
             raise AcceptanceError(f"restic: {done.stderr.strip()[-800:]}")
-        return done.stdout
+        return done.text
 
 
 class KopiaRepository(UploaderRepository):
-    """A kopia repository, connected to read-only for each call."""
+    """A kopia repository; each call connects to it, read only."""
 
     def snapshots(self) -> set[str]:
         return {str(snapshot["id"]) for snapshot in json.loads(self._checked("snapshot", "list", "--all", "--json"))}
@@ -100,31 +93,26 @@ class KopiaRepository(UploaderRepository):
     def check(self) -> str:
         with self._connected() as call:
             for command in (("content", "verify", "--full"), ("snapshot", "verify", "--verify-files-percent=100")):
-                done = call(*command)
-                if done.returncode != 0:
-                    return (done.stderr or done.stdout).strip()
+                if problem := _problem(call(*command)):
+                    return problem
         return ""
 
     def _checked(self, *arguments: str) -> str:
         with self._connected() as call:
             done = call(*arguments)
-        if done.returncode != 0:
+        if done.code != 0:
             raise AcceptanceError(f"kopia: {done.stderr.strip()[-800:]}")
-        return done.stdout
+        return done.text
 
     @contextmanager
     def _connected(self) -> Iterator[Call]:
-        """The command, connected for as long as the body runs; what it writes down and keeps goes with it."""
+        """The command, connected while the body runs; its configuration and cache are removed afterwards."""
         with TemporaryDirectory(prefix="kopia-") as name:
             home = Path(name)
-
-            def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-                return self._run(home, *arguments)
-
-            done = call(
-                "repository", "connect", "s3", "--readonly", f"--cache-directory={home / 'cache'}", *self._place()
-            )
-            if done.returncode != 0:
+            call = partial(self._run, home)
+            cache = f"--cache-directory={home / 'cache'}"
+            done = call("repository", "connect", "s3", "--readonly", cache, *self._place())
+            if done.code != 0:
                 raise AcceptanceError(f"kopia cannot open {self.folder}: {done.stderr.strip()[-800:]}")
             yield call
 
@@ -136,6 +124,10 @@ class KopiaRepository(UploaderRepository):
             place.append(f"--root-ca-pem-path={self.access.authority}")
         return place if url.scheme == "https" else [*place, "--disable-tls"]
 
-    def _run(self, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, home: Path, *arguments: str) -> ExecResult:
         own = [f"--config-file={home / 'config'}", f"--log-dir={home / 'log'}", "--no-use-keyring", "--no-progress"]
         return self._call(*arguments, *own, HOME=str(home), KOPIA_PASSWORD=self.password)
+
+
+def _problem(done: ExecResult) -> str:
+    return (done.stderr or done.text).strip() if done.code != 0 else ""

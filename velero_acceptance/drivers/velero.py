@@ -1,42 +1,27 @@
-"""Velero by its custom resources: what a user's `velero` command does, with every phase recorded."""
-
-from __future__ import annotations
+"""Velero by its custom resources: backups, restores and schedules, with every phase recorded."""
 
 import itertools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import Deadline, WaitTimedOut
-from velero_acceptance.drivers.kinds import (
-    BACKUP,
-    BACKUP_REPOSITORY,
-    DELETE_BACKUP_REQUEST,
-    POD_VOLUME_BACKUP,
-    POD_VOLUME_RESTORE,
-    RESTORE,
-    SCHEDULE,
-    Json,
-    Kind,
-    labels_of,
-    name_of,
-    phase_of,
-    time_of,
-)
+from velero_acceptance.drivers import kinds
+from velero_acceptance.drivers.kinds import Json, Kind, labels_of, name_of, phase_of, time_of
 from velero_acceptance.drivers.velero_server import VeleroServer
 
-# Canceled is a volume's, from Velero 1.17 on.
+# Canceled: only volumes, from Velero 1.17 on.
 FINISHED = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation", "Canceled"})
 BACKUP_LABEL = "velero.io/backup-name"
 RESTORE_LABEL = "velero.io/restore-name"
 VOLUME_NAMESPACE_LABEL = "velero.io/volume-namespace"
 SCHEDULE_LABEL = "velero.io/schedule-name"
-# velero, pkg/apis/velero/v1/labels_annotations.go: in place of the server's --fs-backup-timeout, a Go duration.
+# velero, pkg/apis/velero/v1/labels_annotations.go: overrides the server's --fs-backup-timeout, a Go duration.
 VOLUME_TIMEOUT = "velero.io/pod-volume-timeout"
-# Velero cleans S3 before it lets go of a Restore, and cannot once it is itself gone.
-RESTORE_FINALIZER = "restores.velero.io/external-resources-finalizer"
+# The Secret with the password of all repositories.
+REPOSITORY_SECRET = "velero-repo-credentials"
 
 
 @dataclass(frozen=True)
@@ -49,7 +34,7 @@ class Transition:
 
 @dataclass
 class Operation:
-    """A Backup or Restore that was followed from its creation."""
+    """A Backup or Restore that was watched from its creation."""
 
     item: Json
     transitions: list[Transition] = field(default_factory=list)
@@ -96,17 +81,17 @@ class Operation:
 
     @property
     def left_queue(self) -> float | None:
-        """Seconds from creation to when Velero took it from its queue; None when it was not in one (before 1.18)."""
+        """Seconds from creation to when it left Velero's queue; None when it was in none (before 1.18)."""
         steps = itertools.pairwise(self.transitions)
         return next((after.seconds for before, after in steps if before.phase == "Queued"), None)
 
     def reason(self) -> str:
-        """What Velero says about a failure."""
+        """Velero's reasons for a failure."""
         problems = [*self.status.get("validationErrors", []), self.status.get("failureReason", "")]
         return "; ".join(problem for problem in problems if problem)
 
-    def require(self, phase: str = "Completed") -> Operation:
-        """Itself when it ended in *phase*; else AcceptanceError with Velero's reason."""
+    def require(self, phase: str = "Completed") -> "Operation":
+        """This operation if it ended in *phase*; else AcceptanceError with Velero's reason."""
         if self.phase != phase:
             raise AcceptanceError(
                 f"{self.name} ended {self.phase}, not {phase}: {self.reason()} ({self.errors} errors)"
@@ -115,142 +100,131 @@ class Operation:
 
 
 class Velero(VeleroServer):
-    """The Velero of one namespace: server, location, and what they make."""
+    """The Velero of one namespace: its server, its location, its backups, restores and schedules."""
 
     # -- backups and restores ------------------------------------------------------------
 
     def backup(self, name: str, *, labels: Mapping[str, str], **spec: object) -> Operation:
-        """Create a Backup and follow it to its end, whatever that is."""
-        return self._follow(BACKUP, name, labels, {"storageLocation": self.location_name, **spec}, "backup_finished")
+        """Create a Backup and watch it until it ends, in whatever phase."""
+        return self._follow(
+            kinds.BACKUP, name, labels, {"storageLocation": self.location_name, **spec}, "backup_finished"
+        )
 
     def create_backup(
         self, name: str, *, labels: Mapping[str, str], volume_timeout: str | None = None, **spec: object
     ) -> Json:
         """Create a Backup without waiting. *volume_timeout*: how long Velero waits for its volumes."""
         annotations = {VOLUME_TIMEOUT: volume_timeout} if volume_timeout else {}
-        content = {"storageLocation": self.location_name, **spec}
-        return self._create(BACKUP, name, labels, content, annotations=annotations)
+        return self._create(kinds.BACKUP, name, labels, {"storageLocation": self.location_name, **spec}, annotations)
 
     def follow_backup(self, name: str) -> Operation:
-        """Follow a Backup that exists to its end; the times count from now."""
+        """Watch an existing Backup until it ends; its times count from now."""
         deadline = Deadline(self._timeouts["backup_finished"])
-        states = self._kubernetes.watch(BACKUP, self.namespace, fields=f"metadata.name={name}", deadline=deadline)
+        states = self._kubernetes.watch(kinds.BACKUP, self.namespace, fields=f"metadata.name={name}", deadline=deadline)
         return _to_the_end(f"Backup {name}", (state.get(name) for state in states), deadline)
 
     def wait_started(self, name: str) -> None:
-        """Wait until a Backup is InProgress; one that has ended before is a WaitEnded."""
-        self._kubernetes.wait(
-            BACKUP,
+        """Wait until a Backup is InProgress; raises WaitEnded when it has ended already."""
+        self._wait_backup(
             name,
-            self.namespace,
-            until=lambda item: phase_of(item) == "InProgress",
-            terminal=lambda item: f"it is {phase_of(item)}" if phase_of(item) in FINISHED else None,
-            event=f"the backup {name} is InProgress",
-            timeout=self._timeouts["backup_started"],
+            lambda item: phase_of(item) == "InProgress",
+            f"the backup {name} is InProgress",
+            self._timeouts["backup_started"],
+            lambda item: f"it is {phase_of(item)}" if phase_of(item) in FINISHED else None,
         )
 
     def find_backup(self, name: str) -> Json | None:
         """A Backup as it is now; None when there is none."""
-        return self._kubernetes.get(BACKUP, name, self.namespace)
+        return self._kubernetes.get(kinds.BACKUP, name, self.namespace)
 
     def restore(self, name: str, *, labels: Mapping[str, str], backup: str, **spec: object) -> Operation:
-        """Create a Restore and follow it to its end. Completed is not yet data: look at the pods."""
-        return self._follow(RESTORE, name, labels, {"backupName": backup, **spec}, "restore_finished")
+        """Create a Restore and watch it until it ends. Completed does not prove the data: look at the pods."""
+        return self._follow(kinds.RESTORE, name, labels, {"backupName": backup, **spec}, "restore_finished")
 
     def delete_backup(self, name: str) -> None:
-        """Ask Velero to delete a backup with all it holds in S3, as `velero backup delete` does."""
-        item = self._kubernetes.get(BACKUP, name, self.namespace)
+        """Ask Velero to delete a backup and its data in S3, as `velero backup delete` does."""
+        item = self.find_backup(name)
         if item is None:
             return
-        if phase_of(item) == "FailedValidation":  # it has nothing in S3, maybe not even a location
-            self._kubernetes.delete(BACKUP, name, self.namespace)
+        if phase_of(item) == "FailedValidation":  # it has nothing in S3, and its location may not exist
+            self._kubernetes.delete(kinds.BACKUP, name, self.namespace)
             return
-        body = {
-            "metadata": {
-                "generateName": f"{name}-",
-                "namespace": self.namespace,
-                "labels": {BACKUP_LABEL: name, "velero.io/backup-uid": item["metadata"]["uid"]},
-            },
-            "spec": {"backupName": name},
+        metadata = {
+            "generateName": f"{name}-",
+            "namespace": self.namespace,
+            "labels": {BACKUP_LABEL: name, "velero.io/backup-uid": item["metadata"]["uid"]},
         }
-        self._kubernetes.create(DELETE_BACKUP_REQUEST, body)
+        self._kubernetes.create(kinds.DELETE_BACKUP_REQUEST, {"metadata": metadata, "spec": {"backupName": name}})
 
     def wait_synced(self, backup: str) -> float:
-        """Wait until Velero has made the object of a backup from the bucket; return the seconds waited."""
+        """Wait until Velero has created the object of a backup in the bucket; return the seconds waited."""
         deadline = Deadline(self._timeouts["backup_synced"])
-        self._kubernetes.wait(
-            BACKUP,
-            backup,
-            self.namespace,
-            until=lambda item: phase_of(item) == "Completed",
-            event=f"Velero finds the backup {backup} in the bucket",
-            timeout=deadline.seconds,
-        )
+        event = f"Velero finds the backup {backup} in the bucket"
+        self._wait_backup(backup, lambda item: phase_of(item) == "Completed", event, deadline.seconds)
         return deadline.elapsed
 
     def volume_backups(self, backup: str) -> list[Json]:
         """The PodVolumeBackups of a backup."""
-        return self._kubernetes.list_all(POD_VOLUME_BACKUP, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
+        return self._kubernetes.list_all(kinds.POD_VOLUME_BACKUP, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
 
     def volume_restores(self, restore: str) -> list[Json]:
         """The PodVolumeRestores of a restore."""
-        return self._kubernetes.list_all(POD_VOLUME_RESTORE, self.namespace, labels=f"{RESTORE_LABEL}={restore}")
+        return self._kubernetes.list_all(kinds.POD_VOLUME_RESTORE, self.namespace, labels=f"{RESTORE_LABEL}={restore}")
 
     def repositories(self, volume_namespace: str) -> list[Json]:
-        """The BackupRepositories that hold the volumes of a namespace."""
+        """The BackupRepositories of a namespace's volumes."""
         label = f"{VOLUME_NAMESPACE_LABEL}={volume_namespace}"
-        return self._kubernetes.list_all(BACKUP_REPOSITORY, self.namespace, labels=label)
+        return self._kubernetes.list_all(kinds.BACKUP_REPOSITORY, self.namespace, labels=label)
 
     def expire(self, backup: str, at: str) -> None:
         """Move a backup's expiration (a time accelerator; the CRD has no status subresource)."""
-        self._kubernetes.patch(BACKUP, backup, self.namespace, {"status": {"expiration": at}})
+        self._kubernetes.patch(kinds.BACKUP, backup, self.namespace, {"status": {"expiration": at}})
 
     def finish_at(self, backup: str, at: str) -> None:
-        """Move the time at which a backup was completed (a time accelerator)."""
-        self._kubernetes.patch(BACKUP, backup, self.namespace, {"status": {"completionTimestamp": at}})
+        """Move the completion of a backup (a time accelerator)."""
+        self._kubernetes.patch(kinds.BACKUP, backup, self.namespace, {"status": {"completionTimestamp": at}})
 
     # -- schedules -----------------------------------------------------------------------
 
     def schedule(self, name: str) -> Json:
-        return self._kubernetes.require(SCHEDULE, name, self.namespace)
+        return self._kubernetes.require(kinds.SCHEDULE, name, self.namespace)
 
     def create_schedule(self, name: str, *, labels: Mapping[str, str], spec: Json, last_backup: str) -> Json:
-        """Create a Schedule that believes to have run last at *last_backup* (a time accelerator)."""
+        """Create a Schedule whose last run is *last_backup* (a time accelerator)."""
         metadata = {"name": name, "namespace": self.namespace, "labels": dict(labels)}
         body = {"metadata": metadata, "spec": spec, "status": {"lastBackup": last_backup}}
-        return self._kubernetes.create(SCHEDULE, body)
+        return self._kubernetes.create(kinds.SCHEDULE, body)
 
     def pretend_last_run(self, schedule: str, at: str) -> None:
-        """Make a Schedule believe that it ran last at *at* (a time accelerator)."""
-        self._kubernetes.patch(SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
+        """Move the last run of a Schedule (a time accelerator)."""
+        self._kubernetes.patch(kinds.SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
 
     def newest_completed(self, labels: str) -> Operation | None:
-        """The backup that was completed last, of those with *labels*; None when there is none."""
-        found = self._kubernetes.list_all(BACKUP, self.namespace, labels=labels)
+        """The backup with *labels* that was completed last; None when there is none."""
+        found = self._kubernetes.list_all(kinds.BACKUP, self.namespace, labels=labels)
         done = [Operation(item) for item in found if phase_of(item) == "Completed"]
         return max(done, key=lambda backup: backup.finished, default=None)
 
     def run_now(self, schedule: str, last_backup: str) -> None:
         """Make a Schedule run at once, with *last_backup* as its last run (a time accelerator).
 
-        Velero looks at its schedules every minute, and at one that changes immediately; resumed after its due
-        time, it runs (velero issue 6517).
+        Velero checks its schedules every minute, and a changed one immediately; one that is resumed after its due
+        time runs (velero issue 6517).
         """
-        self._kubernetes.patch(SCHEDULE, schedule, self.namespace, {"spec": {"paused": True}})
-        change = {"spec": {"paused": False}, "status": {"lastBackup": last_backup}}
-        self._kubernetes.patch(SCHEDULE, schedule, self.namespace, change)
+        self.edit_schedule(schedule, {"paused": True})
+        self.edit_schedule(schedule, {"paused": False}, last_backup=last_backup)
 
     def edit_schedule(self, name: str, spec: Json, *, last_backup: str | None = None) -> None:
-        """Merge *spec* into a Schedule's, which Velero looks at for it at once, and not at its next tick."""
+        """Merge *spec* into a Schedule's: Velero checks a changed schedule immediately, not at its next tick."""
         status = {"status": {"lastBackup": last_backup}} if last_backup else {}
-        self._kubernetes.patch(SCHEDULE, name, self.namespace, {"spec": spec, **status})
+        self._kubernetes.patch(kinds.SCHEDULE, name, self.namespace, {"spec": spec, **status})
 
     def label_backup(self, name: str, labels: Mapping[str, str]) -> None:
-        """Put *labels* on a backup that Velero made of its own accord."""
-        self._kubernetes.patch(BACKUP, name, self.namespace, {"metadata": {"labels": dict(labels)}})
+        """Add *labels* to a backup that Velero made from a schedule."""
+        self._kubernetes.patch(kinds.BACKUP, name, self.namespace, {"metadata": {"labels": dict(labels)}})
 
     def scheduled_backups(self, schedule: str) -> list[Json]:
-        return self._kubernetes.list_all(BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
+        return self._kubernetes.list_all(kinds.BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
 
     def wait_scheduled(self, schedule: str, known: set[str]) -> tuple[Json, float]:
         """Wait for a backup of *schedule* that is not in *known*; return it and the seconds waited."""
@@ -260,7 +234,7 @@ class Velero(VeleroServer):
             return [item for item in items if name_of(item) not in known]
 
         found = self._kubernetes.wait_all(
-            BACKUP,
+            kinds.BACKUP,
             self.namespace,
             labels=f"{SCHEDULE_LABEL}={schedule}",
             until=lambda items: bool(fresh(items)),
@@ -269,41 +243,43 @@ class Velero(VeleroServer):
         )
         return fresh(found)[0], deadline.elapsed
 
+    # -- garbage collection --------------------------------------------------------------
+
     def wait_backup_label(self, backup: str, label: str, value: str) -> None:
-        """Wait until Velero has put a label on a backup."""
-        self._kubernetes.wait(
-            BACKUP,
+        """Wait until Velero has labelled a backup."""
+        self._wait_backup(
             backup,
-            self.namespace,
-            until=lambda item: item is not None and labels_of(item).get(label) == value,
-            terminal=lambda item: "the backup is gone" if item is None else None,
-            event=f"the backup {backup} gets the label {label}={value}",
-            timeout=self._timeouts["garbage_collected"],
+            lambda item: item is not None and labels_of(item).get(label) == value,
+            f"the backup {backup} gets the label {label}={value}",
+            self._timeouts["garbage_collected"],
+            lambda item: "the backup is gone" if item is None else None,
         )
 
     def gc_mark(self, backup: str) -> str:
-        """Why the collector says that it could not delete a backup; empty when it says nothing."""
+        """The garbage collector's reason for not deleting a backup; empty when there is none."""
         found = self.find_backup(backup)
         return labels_of(found).get("velero.io/gc-failure", "") if found else ""
 
     def wait_deletion_requested(self, backup: str) -> Json:
         """Wait for a DeleteBackupRequest for a backup; return it."""
         found = self._kubernetes.wait_all(
-            DELETE_BACKUP_REQUEST,
+            kinds.DELETE_BACKUP_REQUEST,
             self.namespace,
             labels=f"{BACKUP_LABEL}={backup}",
             until=bool,
-            event=f"the deletion of the backup {backup} is asked for",
+            event=f"a request to delete the backup {backup}",
             timeout=self._timeouts["garbage_collected"],
         )
         return found[0]
 
     def is_collected(self, backup: str) -> bool:
-        """Whether a backup's deletion was asked for, or the log calls it expired."""
-        requests = self._kubernetes.list_all(DELETE_BACKUP_REQUEST, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
+        """Whether there is a request to delete a backup, or the log calls it expired."""
+        requests = self._kubernetes.list_all(
+            kinds.DELETE_BACKUP_REQUEST, self.namespace, labels=f"{BACKUP_LABEL}={backup}"
+        )
         return bool(requests or self.log_lines(backup, "expired"))
 
-    # -- following -----------------------------------------------------------------------
+    # -- watching ------------------------------------------------------------------------
 
     def _create(
         self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json, annotations: Mapping[str, str] | None = None
@@ -312,7 +288,7 @@ class Velero(VeleroServer):
         return self._kubernetes.create(kind, {"metadata": metadata, "spec": spec})
 
     def _follow(self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json, timeout: str) -> Operation:
-        """Watch first, then create, so that the shortest phase is seen; return at a finished phase."""
+        """Watch first, then create, so that even the shortest phase is seen; return at a finished phase."""
         deadline = Deadline(self._timeouts[timeout])
         states = self._kubernetes.watch(kind, self.namespace, fields=f"metadata.name={name}", deadline=deadline)
         next(states)
@@ -320,9 +296,21 @@ class Velero(VeleroServer):
         found = (state.get(name) for state in states)
         return _to_the_end(f"{kind.kind} {name}", itertools.chain([created], found), deadline)
 
+    def _wait_backup(
+        self,
+        name: str,
+        until: Callable[[Json | None], bool],
+        event: str,
+        timeout: float,
+        terminal: Callable[[Json | None], str | None] = lambda _: None,
+    ) -> None:
+        self._kubernetes.wait(
+            kinds.BACKUP, name, self.namespace, until=until, event=event, timeout=timeout, terminal=terminal
+        )
+
 
 def _to_the_end(what: str, states: Iterable[Json | None], deadline: Deadline) -> Operation:
-    """Note each phase when it is first seen; return at a finished one."""
+    """Record each phase when it is first seen; return at a finished one."""
     operation = Operation({})
     started = time.monotonic()
     for item in states:

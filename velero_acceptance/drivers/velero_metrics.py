@@ -1,21 +1,16 @@
-"""What Velero counts, read from its own /metrics through the API server: no Prometheus is needed."""
-
-from __future__ import annotations
+"""Velero's own metrics, read through the API server: no Prometheus is needed."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.drivers.kinds import POD, is_ready, name_of
-
-if TYPE_CHECKING:
-    from velero_acceptance.drivers.kubernetes import Kubernetes
-    from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.velero import Velero
 
 PORT = 8085
-# velero, pkg/metrics/metrics.go: a failed run counts in exactly one of them, by its phase.
+# velero, pkg/metrics/metrics.go: a failed backup counts in exactly one of them, by its phase.
 FAILURES = (
     "velero_backup_failure_total",
     "velero_backup_partial_failure_total",
@@ -24,7 +19,7 @@ FAILURES = (
 
 
 def total(text: str, names: Iterable[str], schedule: str) -> float | None:
-    """The sum of the counters called *names* with the label of *schedule*; None when there is none of them."""
+    """The sum of the counters *names* with the label of *schedule*; None when there is none of them."""
     wanted = set(names)
     found = [
         sample.value
@@ -36,11 +31,11 @@ def total(text: str, names: Iterable[str], schedule: str) -> float | None:
 
 
 def read(kubernetes: Kubernetes, velero: Velero) -> str:
-    """The metrics of the Velero server as they are now; raises AcceptanceError when it shows none."""
+    """The present metrics of the Velero server; raises AcceptanceError when it exposes none."""
     servers = [pod for pod in velero.server_pods() if is_ready(pod)]
     if not servers:
-        raise AcceptanceError("no pod of the Velero server is ready to show its metrics")
+        raise AcceptanceError("no pod of the Velero server is ready: its metrics cannot be read")
     text = kubernetes.text(f"{POD.path(velero.namespace, name_of(servers[0]))}:{PORT}/proxy/metrics")
     if "velero_backup_" not in text:
-        raise AcceptanceError(f"port {PORT} of the Velero server shows no metrics of Velero")
+        raise AcceptanceError(f"port {PORT} of the Velero server has no metrics of Velero")
     return text

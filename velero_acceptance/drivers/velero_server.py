@@ -1,42 +1,27 @@
 """The Velero server, its node-agents and its BackupStorageLocation."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import FAULT
+from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import poll
-from velero_acceptance.drivers.kinds import (
-    DAEMON_SET,
-    DELETE_BACKUP_REQUEST,
-    DEPLOYMENT,
-    POD,
-    STORAGE_LOCATION,
-    Json,
-    is_ready,
-    labels_of,
-    name_of,
-    phase_of,
-    time_of,
-)
-
-if TYPE_CHECKING:
-    from velero_acceptance.core.timeouts import Timeouts
-    from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers import kinds
+from velero_acceptance.drivers.kinds import Json, Kind, is_ready, is_rolled_out, labels_of, name_of, phase_of, time_of
+from velero_acceptance.drivers.kubernetes import Kubernetes
 
 # Names that Velero itself relies on: it takes its own image from the Deployment of this name.
 SERVER, AGENT = "velero", "node-agent"
-# Which label of the server's pods says so: the first with the chart, the second with `velero install`.
+# The label of the server's pods: the first with the chart, the second with `velero install`.
 SERVER_LABELS = ("name", "deploy")
 LOG_TIME = re.compile(r'\btime="?\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)')
 
 
 class VeleroServer:
-    """The server of one namespace, and one location of it."""
+    """The server of one namespace, and one of its locations."""
 
     def __init__(self, kubernetes: Kubernetes, namespace: str, location: str, timeouts: Timeouts) -> None:
         self._kubernetes, self.namespace, self.location_name, self._timeouts = kubernetes, namespace, location, timeouts
@@ -50,10 +35,10 @@ class VeleroServer:
 
     def deployment(self) -> Json:
         """The Deployment of the server; raises AcceptanceError when there is none."""
-        return self._kubernetes.require(DEPLOYMENT, SERVER, self.namespace)
+        return self._kubernetes.require(kinds.DEPLOYMENT, SERVER, self.namespace)
 
     def argument(self, flag: str, default: str) -> str:
-        """What the server was started with for *flag* (``--…``); *default* when it was not given."""
+        """The value of the server's argument *flag* (``--…``); *default* when it is not given."""
         (container, *_) = self.deployment()["spec"]["template"]["spec"]["containers"]
         words: list[str] = [*container.get("command", []), *container.get("args", [])]
         for word, following in zip(words, [*words[1:], ""], strict=True):
@@ -63,12 +48,10 @@ class VeleroServer:
         return default
 
     def location(self) -> Json:
-        return self._kubernetes.require(STORAGE_LOCATION, self.location_name, self.namespace)
+        return self._kubernetes.require(kinds.STORAGE_LOCATION, self.location_name, self.namespace)
 
-    def wait_location(
-        self, phase: str, *, validated_after: datetime | None = None, timeout: float | None = None
-    ) -> Json:
-        """Wait until the location is in *phase* by a validation later than *validated_after*."""
+    def wait_location(self, phase: str, *, validated_after: datetime | None = None) -> Json:
+        """Wait until the location is in *phase* by a validation later than *validated_after*; return it."""
 
         def there(item: Json | None) -> bool:
             if item is None or phase_of(item) != phase:
@@ -76,121 +59,87 @@ class VeleroServer:
             validated = item["status"].get("lastValidationTime")
             return validated_after is None or (validated is not None and time_of(validated) > validated_after)
 
-        found = self._kubernetes.wait(
-            STORAGE_LOCATION,
-            self.location_name,
-            self.namespace,
-            until=there,
-            event=f"the location {self.location_name} is {phase}" + (" by a new validation" if validated_after else ""),
-            timeout=timeout or self._timeouts["location_phase"],
-        )
-        assert found is not None
-        return found
+        event = f"the location {self.location_name} is {phase}" + (" by a new validation" if validated_after else "")
+        return self._wait(kinds.STORAGE_LOCATION, self.location_name, there, event, self._timeouts["location_phase"])
 
     def wait_healthy(self) -> None:
-        """Wait until the location is Available and every pod of Velero is ready, node-agent's number included."""
+        """Wait until the location is Available, and server and node-agents are ready."""
         self.wait_location("Available")
-        self._kubernetes.wait_all(
-            POD,
-            self.namespace,
-            labels=self.server_selector,
-            until=lambda pods: any(map(is_ready, pods)),
-            event="the Velero server is ready",
-            timeout=self._timeouts["velero_restarted"],
-        )
-        self._kubernetes.wait(
-            DAEMON_SET,
+        self._wait_server(lambda pods: any(map(is_ready, pods)), "the Velero server is ready")
+        self.wait_agents(lambda _: True, "node-agent is ready on every node that wants it", "velero_restarted")
+
+    def wait_agents(self, until: Callable[[Json], bool], event: str, timeout: str) -> None:
+        """Wait until node-agent is rolled out to every node that wants it, by a DaemonSet that satisfies *until*."""
+        self._wait(
+            kinds.DAEMON_SET,
             AGENT,
-            self.namespace,
-            until=lambda item: (
-                item is not None and item["status"]["numberReady"] == item["status"]["desiredNumberScheduled"]
-            ),
-            event="node-agent is ready on every node that wants it",
-            timeout=self._timeouts["velero_restarted"],
+            lambda item: item is not None and is_rolled_out(item) and until(item),
+            event,
+            self._timeouts[timeout],
         )
 
     def set_access(self, mode: str | None) -> None:
-        """Make the location ``ReadOnly`` or ``ReadWrite``; None: what it is when nobody says."""
-        self._kubernetes.patch(STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}})
+        """Make the location ``ReadOnly`` or ``ReadWrite``; None for Velero's default."""
+        self._kubernetes.patch(
+            kinds.STORAGE_LOCATION, self.location_name, self.namespace, {"spec": {"accessMode": mode}}
+        )
 
     def server_pods(self) -> list[Json]:
-        """Pods of the Velero server."""
-        return self._kubernetes.list_all(POD, self.namespace, labels=self.server_selector)
+        return self._kubernetes.list_all(kinds.POD, self.namespace, labels=self.server_selector)
 
     def agent_pods(self) -> list[Json]:
-        """Pods of node-agent."""
-        return self._kubernetes.list_all(POD, self.namespace, labels=f"name={AGENT}")
+        return self._kubernetes.list_all(kinds.POD, self.namespace, labels=f"name={AGENT}")
 
     def restart(self) -> Json:
-        """Delete the server's pod and wait for a new one; return that, running and ready."""
-        self._wait_deletions()
+        """Delete the server's pod, wait until a new one is ready, and return that."""
+        self.wait_deletions()
         old = {item["metadata"]["uid"] for item in self.server_pods()}
         for item in self.server_pods():
-            self._kubernetes.delete(POD, name_of(item), self.namespace, grace=1)
+            self._kubernetes.delete(kinds.POD, name_of(item), self.namespace, grace=1)
 
         def fresh(items: list[Json]) -> list[Json]:
             return [item for item in items if item["metadata"]["uid"] not in old and is_ready(item)]
 
-        found = self._kubernetes.wait_all(
-            POD,
-            self.namespace,
-            labels=self.server_selector,
-            until=lambda items: bool(fresh(items)),
-            event="a new pod of the Velero server is ready",
-            timeout=self._timeouts["velero_restarted"],
-        )
-        return fresh(found)[0]
+        return fresh(self._wait_server(lambda pods: bool(fresh(pods)), "a new pod of the Velero server is ready"))[0]
 
     def stop(self, owner: str) -> None:
-        """Scale the server to nothing, wait until its pod is gone, and mark it as stopped by *owner*."""
-        self._wait_deletions()
-        change = {"metadata": {"labels": {FAULT: owner}}, "spec": {"replicas": 0}}
-        self._kubernetes.patch(DEPLOYMENT, "velero", self.namespace, change)
-        self._kubernetes.wait_all(
-            POD,
-            self.namespace,
-            labels="name=velero",
-            until=lambda pods: not pods,
-            event="the Velero server is gone",
-            timeout=self._timeouts["velero_restarted"],
-        )
+        """Scale the server to zero, marked as stopped by *owner*, and wait until its pod is gone."""
+        self.wait_deletions()
+        self._scale(0, owner)
+        self._wait_server(lambda pods: not pods, "the Velero server is gone")
 
     def start(self) -> bool:
-        """Start a server that :meth:`stop` has stopped, and wait until it is healthy; say whether there was one."""
-        found = self._kubernetes.get(DEPLOYMENT, "velero", self.namespace)
+        """Start a server that :meth:`stop` stopped, and wait until it is healthy; return whether there was one."""
+        found = self._kubernetes.get(kinds.DEPLOYMENT, SERVER, self.namespace)
         if found is None or FAULT not in labels_of(found):
             return False
-        change = {"metadata": {"labels": {FAULT: None}}, "spec": {"replicas": 1}}
-        self._kubernetes.patch(DEPLOYMENT, "velero", self.namespace, change)
+        self._scale(1, None)
         self.wait_healthy()
         return True
 
-    def _wait_deletions(self) -> None:
-        """Wait for deletions of backups that are at work: a request that is cut short is never taken up again."""
+    def wait_deletions(self) -> None:
+        """Wait until Velero deletes no backup: a deletion that a restart interrupts is never resumed."""
         self._kubernetes.wait_all(
-            DELETE_BACKUP_REQUEST,
+            kinds.DELETE_BACKUP_REQUEST,
             self.namespace,
             until=lambda requests: not any(phase_of(request) in ("", "New", "InProgress") for request in requests),
-            event="no deletion of a backup is at work",
+            event="Velero deletes no backup",
             timeout=self._timeouts["backup_deleted"],
         )
 
     def time_zone(self) -> str:
-        """The server's time zone as its log shows it: ``UTC``, or an offset such as ``+01:00``.
-
-        Velero stamps its log, and runs cron, in the container's local time.
-        """
+        """The server's time zone, in which it runs cron, by its log: ``UTC``, or an offset such as ``+01:00``."""
         stamps = LOG_TIME.findall("\n".join(self.log_lines()))
         if not stamps:
             raise AcceptanceError("the log of the Velero server has no time stamp")
         return "UTC" if stamps[-1] == "Z" else str(stamps[-1])
 
     def credentials_secret(self) -> str:
-        """The name of the secret with the S3 credentials, as the server mounts it."""
+        """The name of the Secret with the S3 credentials that the server mounts."""
         volumes = self.deployment()["spec"]["template"]["spec"].get("volumes") or []
         names = [v["secret"]["secretName"] for v in volumes if v["name"] == "cloud-credentials"]
         if not names:
-            raise AcceptanceError("the Velero server mounts no volume cloud-credentials: the secret is not known")
+            raise AcceptanceError("the Velero server mounts no volume cloud-credentials: its Secret is not known")
         return str(names[0])
 
     def image(self) -> str:
@@ -198,7 +147,7 @@ class VeleroServer:
         return str(self.deployment()["spec"]["template"]["spec"]["containers"][0]["image"])
 
     def log_lines(self, *words: str) -> list[str]:
-        """Lines of the server's log that hold all of *words*."""
+        """Lines of the server's log that contain all of *words*."""
         lines = [
             line
             for pod in self.server_pods()
@@ -207,7 +156,7 @@ class VeleroServer:
         return [line for line in lines if all(word in line for word in words)]
 
     def wait_log_line(self, *words: str) -> str:
-        """Wait for a line of the server's log that holds all of *words*; return the first."""
+        """Wait for a line of the server's log that contains all of *words*; return the first."""
         found = poll(
             lambda: self.log_lines(*words),
             until=bool,
@@ -218,28 +167,43 @@ class VeleroServer:
         return found[0]
 
     def wait_argument(self, argument: str) -> None:
-        """Wait until the server runs with *argument*, and only so."""
+        """Wait until every pod of the server is ready and runs with *argument*."""
 
         def there(pods: list[Json]) -> bool:
             arguments = [pod["spec"]["containers"][0].get("args", []) for pod in pods]
             return bool(pods) and all(argument in found for found in arguments) and all(map(is_ready, pods))
 
-        self._kubernetes.wait_all(
-            POD,
-            self.namespace,
-            labels=self.server_selector,
-            until=there,
-            event=f"the server runs with {argument}",
-            timeout=self._timeouts["flux_reconciled"],
-        )
+        self._wait_server(there, f"the server runs with {argument}", "flux_reconciled")
 
     def wait_frequency(self, frequency: str, *, timeout: float) -> None:
         """Wait until the location is to be validated every *frequency*."""
-        self._kubernetes.wait(
-            STORAGE_LOCATION,
+        self._wait(
+            kinds.STORAGE_LOCATION,
             self.location_name,
+            lambda item: item is not None and item["spec"].get("validationFrequency") == frequency,
+            f"the location is validated every {frequency}",
+            timeout,
+        )
+
+    def _scale(self, replicas: int, owner: str | None) -> None:
+        change = {"metadata": {"labels": {FAULT: owner}}, "spec": {"replicas": replicas}}
+        self._kubernetes.patch(kinds.DEPLOYMENT, SERVER, self.namespace, change)
+
+    def _wait(self, kind: Kind, name: str, until: Callable[[Json | None], bool], event: str, timeout: float) -> Json:
+        """Wait for an object of Velero's namespace that satisfies *until*, which None does not; return it."""
+        found = self._kubernetes.wait(kind, name, self.namespace, until=until, event=event, timeout=timeout)
+        assert found is not None
+        return found
+
+    def _wait_server(
+        self, until: Callable[[list[Json]], bool], event: str, timeout: str = "velero_restarted"
+    ) -> list[Json]:
+        """Wait until the server's pods satisfy *until*; return them."""
+        return self._kubernetes.wait_all(
+            kinds.POD,
             self.namespace,
-            until=lambda item: item is not None and item["spec"].get("validationFrequency") == frequency,
-            event=f"the location is validated every {frequency}",
-            timeout=timeout,
+            labels=self.server_selector,
+            until=until,
+            event=event,
+            timeout=self._timeouts[timeout],
         )

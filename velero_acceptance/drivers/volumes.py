@@ -1,32 +1,26 @@
-"""PodVolumeBackups and PodVolumeRestores, watched while they carry data."""
-
-from __future__ import annotations
+"""PodVolumeBackups and PodVolumeRestores, watched while they transfer data."""
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import Deadline, poll
 from velero_acceptance.drivers.kinds import POD_VOLUME_BACKUP, POD_VOLUME_RESTORE, Json, Kind, phase_of
+from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import BACKUP_LABEL, FINISHED, RESTORE_LABEL
 
-if TYPE_CHECKING:
-    from velero_acceptance.drivers.kubernetes import Kubernetes
-
 LABELS = {POD_VOLUME_BACKUP: BACKUP_LABEL, POD_VOLUME_RESTORE: RESTORE_LABEL}
-# How long the last change of a volume may take to reach us once its backup or restore has ended.
+# How late the last change of a volume may arrive after its backup or restore has ended.
 LAST_WORD_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What a volume's object said when it changed.
+    """The state of a volume's object when it changed.
 
-    *seconds* count from the start of the watch, *done* and *total* are bytes; *stored* is what the
-    caller counted at that moment, e.g. keys in the bucket.
+    *seconds* count from the start of the watch, *done* and *total* are bytes; *stored* is the caller's
+    count at that moment, e.g. of keys in the bucket.
     """
 
     seconds: float
@@ -38,10 +32,7 @@ class Sample:
 
 
 class VolumeWatch:
-    """Samples of the volumes of one backup or restore, taken while the body of ``with`` makes and follows it.
-
-    *count* is asked at every sample; *tell* is given every sample. Both are called from the watching thread.
-    """
+    """Samples of an operation's volumes during ``with``; *count* and *tell* are called for each, in a thread."""
 
     def __init__(
         self,
@@ -64,27 +55,25 @@ class VolumeWatch:
         self._last: dict[str, tuple[str, int, int]] = {}
         self.samples: list[Sample] = []
 
-    def __enter__(self) -> VolumeWatch:
+    def __enter__(self) -> "VolumeWatch":
         next(self._states)  # from here on no change is missed
         threading.Thread(target=self._collect, daemon=True, name=f"volumes of {self._operation}").start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if error is None:
+            if kind is None:
                 self._wait_last_word()
         finally:
             self._stopped.set()
 
     def _wait_last_word(self) -> None:
-        """Wait until every volume was seen to end; raises AcceptanceError when the watch broke off."""
+        """Wait until every volume has ended; raises AcceptanceError when the watch broke off."""
         poll(
             lambda: dict(self._last),
             until=lambda last: bool(last) and all(phase in FINISHED for phase, _, _ in last.values()),
             terminal=lambda _: f"the watch broke off: {self._failure}" if self._failure else None,
-            event=f"every volume of {self._operation} is seen to end",
+            event=f"every volume of {self._operation} ends",
             timeout=LAST_WORD_SECONDS,
             interval=0.1,
         )
@@ -98,7 +87,7 @@ class VolumeWatch:
                     self.samples.append(sample)
                     self._last[sample.volume] = (sample.phase, sample.done, sample.total)
                     self._tell(sample)
-        except Exception as error:  # of a thread: kept for the one who waits
+        except Exception as error:  # in a thread: raised by _wait_last_word
             self._failure = error
 
     def _changes(self, state: dict[str, Json]) -> Iterator[Sample]:
@@ -114,5 +103,5 @@ def names(samples: list[Sample]) -> list[str]:
     """The volumes of *samples*, in the order they were first seen; raises AcceptanceError when there are none."""
     found = list(dict.fromkeys(sample.volume for sample in samples))
     if not found:
-        raise AcceptanceError("no volume was seen: the backup or restore carried no data")
+        raise AcceptanceError("the backup or restore has no volumes")
     return found

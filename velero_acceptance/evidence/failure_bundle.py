@@ -1,14 +1,10 @@
-"""What is kept of a failure: logs streamed from the start, objects, events, S3 listing.
-
-Everything passes the redactor, each part is capped, and no collector's own failure hides another's.
-"""
-
-from __future__ import annotations
+"""The evidence of a failure, redacted and of limited size: logs streamed from the start, objects, events, S3 keys."""
 
 import json
 import re
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,19 +16,8 @@ import yaml
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.redaction import Redactor
 from velero_acceptance.core.waiting import Deadline
-from velero_acceptance.drivers.kinds import (
-    BACKUP,
-    CLAIM,
-    EVENT,
-    POD,
-    POD_VOLUME_BACKUP,
-    POD_VOLUME_RESTORE,
-    RESTORE,
-    STORAGE_LOCATION,
-    Kind,
-    name_of,
-    time_of,
-)
+from velero_acceptance.drivers import kinds
+from velero_acceptance.drivers.kinds import Kind, name_of, time_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.evidence.recorder import Evidence
@@ -43,7 +28,7 @@ LEVEL_ERROR = re.compile(r'(?:^|\s)level="?(error|fatal|panic)"?(?:\s|$)|"level"
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line of a container's log, with the pod it came from and the node's time."""
+    """A line of a container's log, with its pod and the node's time."""
 
     pod: str
     at: datetime
@@ -51,7 +36,7 @@ class LogLine:
 
 
 class LogStreams:
-    """Follows every container of a namespace from its start, also of pods that come later or vanish."""
+    """Streams the log of every container in a namespace from its start, also of pods that come later or vanish."""
 
     def __init__(self, kubernetes: Kubernetes, namespace: str, folder: Path, redactor: Redactor) -> None:
         self._kubernetes, self._namespace, self._folder, self._redactor = kubernetes, namespace, folder, redactor
@@ -65,7 +50,7 @@ class LogStreams:
         threading.Thread(target=self._watch, daemon=True, name="pod watch").start()
 
     def stop(self) -> None:
-        """Follow nothing new; threads that wait for a line end with the process."""
+        """Follow no new container; threads that wait for a line end with the process."""
         self._stopped.set()
 
     def errors_since(self, moment: datetime) -> list[LogLine]:
@@ -75,7 +60,7 @@ class LogStreams:
 
     def _watch(self) -> None:
         try:
-            for pods in self._kubernetes.watch(POD, self._namespace, deadline=Deadline(STREAM_SECONDS)):
+            for pods in self._kubernetes.watch(kinds.POD, self._namespace, deadline=Deadline(STREAM_SECONDS)):
                 if self._stopped.is_set():
                     return
                 for pod in pods.values():
@@ -90,8 +75,7 @@ class LogStreams:
             if (pod, identity) in self._followed:
                 return
             self._followed.add((pod, identity))
-        arguments = (pod, container)
-        threading.Thread(target=self._copy, args=arguments, daemon=True, name=f"log of {pod}").start()
+        threading.Thread(target=self._copy, args=(pod, container), daemon=True, name=f"log of {pod}").start()
 
     def _copy(self, pod: str, container: str) -> None:
         rest = b""
@@ -114,21 +98,25 @@ class LogStreams:
                 self._errors.append(LogLine(pod, time_of(stamp), message))
 
     def _note(self, text: str) -> None:
-        try:
-            with (self._folder / "streams.txt").open("a") as out:
-                out.write(text)
-        except OSError:
-            pass  # the disk is full: the run's own error says so
+        with suppress(OSError), (self._folder / "streams.txt").open("a") as out:  # a full disk ends the run anyway
+            out.write(text)
 
 
 def collect(
     evidence: Evidence, kubernetes: Kubernetes, bucket: Bucket, velero: str, prefix: str, namespaces: Iterable[str]
 ) -> None:
-    """Attach a bundle to the scenario: objects and events of its namespaces, Velero's objects, keys."""
+    """Attach the objects and events of a scenario's namespaces, Velero's objects, and the keys in S3."""
     for namespace in namespaces:
-        for kind in (POD, CLAIM, EVENT):
+        for kind in (kinds.POD, kinds.CLAIM, kinds.EVENT):
             _part(evidence, f"{namespace}-{kind.plural}.yaml", partial(_dump, kubernetes, kind, namespace))
-    for kind in (BACKUP, RESTORE, POD_VOLUME_BACKUP, POD_VOLUME_RESTORE, STORAGE_LOCATION, POD):
+    for kind in (
+        kinds.BACKUP,
+        kinds.RESTORE,
+        kinds.POD_VOLUME_BACKUP,
+        kinds.POD_VOLUME_RESTORE,
+        kinds.STORAGE_LOCATION,
+        kinds.POD,
+    ):
         _part(evidence, f"velero-{kind.plural}.yaml", partial(_dump, kubernetes, kind, velero))
     _part(evidence, "s3-keys.json", lambda: json.dumps(bucket.keys(prefix), indent=1))
 
@@ -136,7 +124,7 @@ def collect(
 def _part(evidence: Evidence, name: str, collect_one: Callable[[], str]) -> None:
     try:
         evidence.attach(f"failure-{name}", collect_one())
-    except Exception as error:  # a collector must never hide the failure it is there to explain
+    except Exception as error:  # it must never hide the failure that it explains
         evidence.observe(f"not collected: {name}", str(error)[:200])
 
 

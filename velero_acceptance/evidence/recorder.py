@@ -1,11 +1,4 @@
-"""What a Then records: measurements against the register, observations, artefacts.
-
-``measure`` fails the scenario when a deciding limit is broken. ``refute`` is for scenarios with
-a seeded fault: it fails when the check does *not* see the fault. ``extrapolate`` stands for
-``measure`` where less was tried than the register asks for.
-"""
-
-from __future__ import annotations
+"""Records the evidence of a scenario: measurements against the register, observations, artefacts."""
 
 import hashlib
 import re
@@ -27,7 +20,7 @@ class Evidence:
     def __init__(self, record: Record, criterion: Criterion, folder: Path, slug: str, redactor: Redactor) -> None:
         self.record, self.criterion, self.redactor = record, criterion, redactor
         self._folder, self._slug = folder, slug
-        # Told of each file that is kept; another report may want to show it.
+        # Called with each file that is written; other reports may show it.
         self.listeners: list[Callable[[Path], None]] = []
 
     def measure(self, name: str, value: float, *, artefact: str | None = None) -> None:
@@ -41,26 +34,24 @@ class Evidence:
             raise CriterionNotMet(self._sentence(threshold, value, artefact))
 
     def expect_violation(self, name: str, value: float | None, *, artefact: str | None = None) -> None:
-        """Record that the check sees the seeded fault: *value* must break the threshold *name*.
+        """Record that the check detects a seeded fault; raises CriterionNotMet unless *value* breaks the threshold.
 
         None stands for an event that never came, which breaks every limit.
         """
         if not self.record.negative:
-            raise AcceptanceError(f"{self.record.scenario!r} refutes {name} but is not tagged @negative")
+            raise AcceptanceError(f"{self.record.scenario!r} expects {name} to be violated but is not tagged @negative")
         threshold = self.criterion.threshold(name)
         if value is not None and threshold.holds(value):
-            sentence = self._sentence(threshold, value, artefact)
-            raise CriterionNotMet(f"the seeded fault was not seen: {sentence}")
+            raise CriterionNotMet(f"the seeded fault was not seen: {self._sentence(threshold, value, artefact)}")
         self._add(threshold, value, artefact, refuted=True)
 
     def extrapolate(
         self, name: str, prediction: Prediction, *, amount: str, reached: float, artefact: str | None = None
     ) -> None:
-        """Record what *prediction* says of the threshold *name* at the value of the threshold *amount*.
+        """Record *prediction* for the threshold *name* at the value of the threshold *amount*.
 
-        *reached* is how much of *amount* was tried, which must be less than the register asks for. The upper
-        bound decides: raises CriterionNotMet when the prediction itself breaks the limit, Inconclusive when
-        only the upper bound does.
+        *reached* is the part of *amount* that was tried, less than the register asks for. The upper bound decides:
+        raises CriterionNotMet when the prediction itself breaks the limit, Inconclusive when only the upper bound does.
         """
         threshold, asked = self.criterion.threshold(name), self.criterion.threshold(amount)
         if asked.holds(reached):
@@ -88,19 +79,17 @@ class Evidence:
         self.record.observations.append(Observation(name=name, value=value, unit=unit))
 
     def accelerate(self, name: str) -> None:
-        """Name a shortcut in time that the scenario takes; the register must allow it."""
-        allowed = self.criterion.verification.accelerators
-        if name not in allowed:
+        """Record a shortcut in time that the scenario takes; the register must allow it."""
+        if name not in self.criterion.verification.accelerators:
             raise AcceptanceError(f"{self.criterion.id} does not allow the accelerator {name!r} in the register")
         self.record.accelerators.append(name)
 
     def attach(self, name: str, content: str | bytes) -> str:
-        """Keep *content*, secrets redacted and size capped, as a file of the run; return its path."""
+        """Write *content*, secrets redacted and cut to the maximum size, to a file of the run; return its path."""
         text = content.decode(errors="replace") if isinstance(content, bytes) else content
         data = self.redactor.text(text).encode()
         if len(data) > ARTEFACT_BYTES:
-            cut = f"\n… cut: {len(data)} bytes in all\n".encode()
-            data = data[:ARTEFACT_BYTES] + cut
+            data = data[:ARTEFACT_BYTES] + f"\n… cut: {len(data)} bytes in all\n".encode()
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
         path = Path("evidence") / self.record.criterion / self._slug / safe
         target = self._folder / path
@@ -121,22 +110,20 @@ class Evidence:
         refuted: bool = False,
         extrapolation: Extrapolation | None = None,
     ) -> None:
-        path = self.attach(f"{threshold.name}.txt", artefact) if artefact else None
-        self.record.measurements.append(
-            Measurement(
-                name=threshold.name,
-                value=value,
-                unit=threshold.unit,
-                comparator=threshold.comparator,
-                limit=threshold.value,
-                margin=None if value is None else threshold.margin(value),
-                holds=value is not None and threshold.holds(value),
-                decides=threshold.decides,
-                refuted=refuted,
-                artefact=path,
-                extrapolation=extrapolation,
-            )
+        measurement = Measurement(
+            name=threshold.name,
+            value=value,
+            unit=threshold.unit,
+            comparator=threshold.comparator,
+            limit=threshold.value,
+            margin=None if value is None else threshold.margin(value),
+            holds=value is not None and threshold.holds(value),
+            decides=threshold.decides,
+            refuted=refuted,
+            artefact=self.attach(f"{threshold.name}.txt", artefact) if artefact else None,
+            extrapolation=extrapolation,
         )
+        self.record.measurements.append(measurement)
 
     def _sentence(self, threshold: Threshold, value: float, artefact: str | None) -> str:
         limit = f"{threshold.comparator} {threshold.value:g} {threshold.unit}"

@@ -1,6 +1,4 @@
-"""The record of one scenario, as it is kept in ``reports/<run>/records``."""
-
-from __future__ import annotations
+"""The record of one scenario, a JSON file in ``reports/<run>/records``."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,9 +6,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from velero_acceptance.core.files import write_whole
+
 
 class Outcome(StrEnum):
-    """How a scenario ended. INTERRUPTED is what stands there until it has."""
+    """How a scenario ended. INTERRUPTED until it has ended."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -82,9 +82,9 @@ class Record(BaseModel):
     feature: str
     scenario: str
     negative: bool
-    # It only looked at what was there already, and is less than the criterion asks for.
+    # It only observed, which is less than the criterion asks for.
     passive: bool = False
-    # The context or lab that it ran on: a run with workers has several labs.
+    # Its context or lab: a run with workers has several labs.
     cluster: str = ""
     started: datetime
     seconds: float = 0.0
@@ -97,11 +97,8 @@ class Record(BaseModel):
     accelerators: list[str] = []
 
     def save(self, folder: Path, name: str) -> None:
-        """Write the record, whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{name}.partial"
-        partial.write_text(self.model_dump_json(indent=1))
-        partial.rename(folder / f"{name}.json")
+        """Write the record to *folder*."""
+        write_whole(folder / f"{name}.json", self.model_dump_json(indent=1))
 
 
 def load_all(folder: Path) -> list[Record]:

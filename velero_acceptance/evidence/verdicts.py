@@ -1,6 +1,4 @@
-"""From records to verdicts. Never a bare pass: each verdict has its reason."""
-
-from __future__ import annotations
+"""Verdicts on criteria, from the records of their scenarios; each with its reason."""
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -10,7 +8,7 @@ from velero_acceptance.evidence.records import Measurement, Outcome, Record
 
 
 class Verdict(StrEnum):
-    """What can be said about a criterion; the order is from worst to best."""
+    """The result for a criterion, from worst to best. STALE is reserved: nothing sets it."""
 
     FAILED = "FAILED"
     BLOCKED = "BLOCKED"
@@ -24,6 +22,8 @@ class Verdict(StrEnum):
 
 
 ORDER = list(Verdict)
+GREEN = (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)
+NOT_GREEN = (Verdict.FAILED, Verdict.BLOCKED, Verdict.INCONCLUSIVE)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
@@ -32,22 +32,19 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def judge(criterion: Criterion, scenarios: int, records: Sequence[Record]) -> tuple[Verdict, str]:
-    """The verdict of a criterion with *scenarios* scenarios in its feature (0: it has none), and why."""
+    """The verdict on a criterion with *scenarios* scenarios in its feature (0: it has none), and its reason."""
     if scenarios == 0:
         return Verdict.NOT_COVERED, "no feature yet"
     ran = [record for record in records if record.outcome not in (Outcome.SKIPPED, Outcome.INTERRUPTED)]
     if not ran:
         return Verdict.NOT_RUN, "no scenario was run" if not records else "no scenario ended"
-    for outcome, verdict in (
-        (Outcome.FAILED, Verdict.FAILED),
-        (Outcome.BLOCKED, Verdict.BLOCKED),
-        (Outcome.INCONCLUSIVE, Verdict.INCONCLUSIVE),
-    ):
+    for verdict in NOT_GREEN:
+        outcome = Outcome[verdict.name]
         if wrong := [record for record in ran if record.outcome is outcome]:
             return verdict, f"{wrong[0].scenario}: {wrong[0].error.splitlines()[0] if wrong[0].error else outcome}"
     active = [record for record in ran if not record.passive]
     if not active:
-        return Verdict.INCONCLUSIVE, f"only seen from outside: none of its {scenarios} scenarios was run"
+        return Verdict.INCONCLUSIVE, f"only passive scenarios ran (0 of {scenarios})"
     if len(active) < scenarios:
         return Verdict.INCONCLUSIVE, f"{len(active)} of {scenarios} scenarios were run"
     return _measured(criterion, active)
@@ -68,7 +65,7 @@ def _measured(criterion: Criterion, ran: Sequence[Record]) -> tuple[Verdict, str
 
 
 def extrapolated(measurement: Measurement) -> str:
-    """What was predicted, from what, and how surely, in one sentence."""
+    """A prediction, its basis and its confidence, in one sentence."""
     known = measurement.extrapolation
     assert known is not None
     return (
@@ -79,7 +76,7 @@ def extrapolated(measurement: Measurement) -> str:
 
 
 def negative_proof(records: Sequence[Record]) -> dict[str, object]:
-    """What the green would have caught: the seeded faults whose effect the checks saw."""
+    """The seeded faults that the checks detected: proof that green means something."""
     seeded = [record for record in records if record.negative]
     killed = [r for r in seeded if r.outcome is Outcome.PASSED and any(m.refuted for m in r.measurements)]
     return {

@@ -1,1 +1,1 @@
-"""Feature files: collected by pytest, linted, shown step by step in Allure."""
+"""Feature files: parsed, linted, and selected by tags."""

@@ -1,6 +1,4 @@
-"""Feature files as documents: tags, scenarios and expanded steps, read without pytest."""
-
-from __future__ import annotations
+"""Feature files as documents: tags, scenarios and expanded steps, parsed without pytest."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,7 +37,7 @@ class ScenarioText:
     name: str
     tags: frozenset[str]
     steps: tuple[StepText, ...]
-    # The name as it is written, which those of an outline share.
+    # The name in the file, which those of an outline share.
     written: str = ""
 
     @property
@@ -49,10 +47,7 @@ class ScenarioText:
 
 @dataclass(frozen=True)
 class FeatureText:
-    """One feature file. *declared* are scenario names as written, doubles included.
-
-    *innocent* are its scenarios as they read without their faults, in the same order.
-    """
+    """A feature file. *declared*: names as written, also duplicates; *control_scenarios*: those without the fault."""
 
     path: Path
     name: str
@@ -66,10 +61,7 @@ class FeatureText:
 
     @property
     def deciding(self) -> int:
-        """How many scenarios a verdict needs.
-
-        Those that take hours (@soak) add to it when they are run, those that only look on (@passive) never replace one.
-        """
+        """How many scenarios a verdict needs: without those that take hours (@soak) or only observe (@passive)."""
         active = [scenario for scenario in self.scenarios if "passive" not in scenario.tags]
         return sum("soak" not in scenario.tags for scenario in active) or len(active)
 
@@ -81,11 +73,11 @@ def read(path: Path) -> FeatureText:
 
 @cache
 def _read(path: Path, text: str) -> FeatureText:
-    """Parsed once a process as long as the text is the same: a run reads every file several times."""
+    """Parsed once a process for the same text: a run reads every file several times."""
     document = _parsed(text)
     feature = document["feature"]
     try:
-        innocent_text = without_faults(text)
+        control_text = without_faults(text)
     except MarkWithoutStep as error:
         raise MalformedFeature(str(error)) from None
     scenarios = _pickles(document, path)
@@ -94,7 +86,7 @@ def _read(path: Path, text: str) -> FeatureText:
         path=path,
         name=feature["name"],
         tags=frozenset(_tags(feature)),
-        tag_line=_line_above(feature),
+        tag_line=tuple(_tags(feature, line=feature["location"]["line"] - 1)),
         declared=tuple(scenario["name"] for scenario in written),
         empty=tuple(scenario["name"] for scenario in written if not scenario["steps"]),
         without_examples=tuple(
@@ -103,7 +95,7 @@ def _read(path: Path, text: str) -> FeatureText:
             if "Outline" in scenario["keyword"] and not any(e.get("tableBody") for e in scenario["examples"])
         ),
         scenarios=scenarios,
-        control_scenarios=scenarios if innocent_text == text else _pickles(_parsed(innocent_text), path),
+        control_scenarios=scenarios if control_text == text else _pickles(_parsed(control_text), path),
     )
 
 
@@ -136,14 +128,10 @@ def _scenarios(children: list[Any]) -> Iterator[Any]:
             yield from _scenarios(child["rule"]["children"])
 
 
-def _tags(node: Any) -> list[str]:
-    return [tag["name"].removeprefix("@") for tag in node["tags"]]
-
-
-def _line_above(feature: Any) -> tuple[str, ...]:
-    """The tags on the line directly above ``Feature:``."""
-    line = feature["location"]["line"] - 1
-    return tuple(tag["name"].removeprefix("@") for tag in feature["tags"] if tag["location"]["line"] == line)
+def _tags(node: Any, line: int | None = None) -> list[str]:
+    """The tags of a node, or only those on one line."""
+    tags = [tag for tag in node["tags"] if line is None or tag["location"]["line"] == line]
+    return [tag["name"].removeprefix("@") for tag in tags]
 
 
 def _pickle(pickle: Any, written: str) -> ScenarioText:

@@ -1,11 +1,8 @@
-"""The lint of feature files: what pytest-bdd accepts in silence and must not.
+"""The lint of feature files: errors that pytest-bdd accepts silently.
 
-pytest-bdd drops the first of two scenarios with one name, passes a scenario without steps,
-prefers one of two matching step definitions without a word, and finds a missing step only
-when the expensive ones before it have run.
+pytest-bdd drops the first of two scenarios with one name, passes a scenario without steps, silently prefers one of two
+matching step definitions, and finds a missing step only when the expensive ones before it have run.
 """
-
-from __future__ import annotations
 
 import inspect
 import re
@@ -19,7 +16,7 @@ from velero_acceptance.criteria.load import Register
 from velero_acceptance.criteria.models import CRITERION_ID
 from velero_acceptance.gherkin.documents import FeatureText, ScenarioText, StepText
 
-# Tags that say something of a scenario, or of what features share, beside the criterion's own.
+# Tags of scenarios and of what features share, in addition to those of criteria.
 KNOWN_TAGS = frozenset(
     {"negative", "exclusive", "long", "own-velero", "passive", "observe", "exercise", "disrupt", "soak", "upgrade"}
     | {"shares-slow-link", "shares-timed-run", "shares-schedule-run"}
@@ -30,13 +27,13 @@ FREE = re.compile(r'(?<!")\{\w*\}|\{\w*\}(?!")')
 
 @dataclass(frozen=True)
 class Definition:
-    """A step definition: its kind (None: any), its text, how it matches, and where it stands."""
+    """A step definition: its kind (None: any), its text, whether it matches a step, and its function."""
 
     kind: str | None
     text: str
     matches: Callable[[str], bool]
     where: str
-    # The fixtures that it asks for, and the values of its text.
+    # The fixtures that it requests, and the values of its text.
     asks: tuple[str, ...] = ()
 
     def fits(self, step: StepText) -> bool:
@@ -62,9 +59,9 @@ def definitions() -> list[Definition]:
 
 
 def lint_feature(feature: FeatureText, register: Register, steps: Sequence[Definition]) -> Iterator[str]:
-    """What is wrong with one feature file, a sentence each."""
+    """Problems of one feature file, a sentence each."""
     yield from _tag_problems(feature, register)
-    yield from (f"the scenario {name!r} stands {n} times" for name, n in Counter(feature.declared).items() if n > 1)
+    yield from (f"the scenario {name!r} occurs {n} times" for name, n in Counter(feature.declared).items() if n > 1)
     yield from (f"the scenario {name!r} has no steps" for name in feature.empty)
     yield from (f"the outline {name!r} has no Examples" for name in feature.without_examples)
     for scenario in feature.scenarios:
@@ -82,7 +79,7 @@ def lint_feature(feature: FeatureText, register: Register, steps: Sequence[Defin
 
 
 def lint_suite(features: Iterable[FeatureText], register: Register, steps: Sequence[Definition]) -> Iterator[str]:
-    """What is wrong between the features, the register and the step definitions."""
+    """Contradictions between the features, the register and the step definitions."""
     features = list(features)
     owners: dict[str, list[Path]] = {}
     for feature in features:
@@ -120,15 +117,15 @@ def _tag_problems(feature: FeatureText, register: Register) -> Iterator[str]:
 
 
 def _mark_problems(feature: FeatureText, steps: Sequence[Definition]) -> Iterator[str]:
-    """Marks of negative scenarios: each has one, nobody else has, and what it says can be run."""
-    for scenario, innocent in zip(feature.scenarios, feature.control_scenarios, strict=True):
-        changed = scenario.steps != innocent.steps
+    """Problems of marks: every negative scenario has one, no other has, and the scenario without the fault can run."""
+    for scenario, control in zip(feature.scenarios, feature.control_scenarios, strict=True):
+        changed = scenario.steps != control.steps
         if changed and not scenario.negative:
             yield f"scenario {scenario.name!r} is marked 'without the fault' and not tagged @negative"
         if not changed and scenario.negative:
             yield f"scenario {scenario.name!r} seeds a fault and does not say how it reads 'without the fault'"
         if changed:
-            found = _scenario_problems(innocent, steps)
+            found = _scenario_problems(control, steps)
             yield from (f"scenario {scenario.name!r} without its fault: {problem}" for problem in found)
 
 

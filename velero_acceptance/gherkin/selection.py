@@ -1,6 +1,4 @@
-"""What the tags of a scenario mean for a run: its profile, its place on the cluster, its place among the workers."""
-
-from __future__ import annotations
+"""What the tags of a scenario mean for a run: its profile, and how it shares the cluster and the workers."""
 
 from collections.abc import Iterable, Set
 
@@ -8,21 +6,21 @@ from velero_acceptance.core.settings import Profile
 
 # Has the cluster to itself.
 EXCLUSIVE = "exclusive"
-# Has a Velero of its own: what happens to the deployed one meanwhile does not concern it.
+# Uses a second Velero: the deployed one does not matter to it.
 OWN_VELERO = "own-velero"
-# Waits for minutes: begun first, and given more time.
+# Waits for minutes: starts first, and has a longer timeout.
 LONG = "long"
-# Only looks at what is there.
+# Only observes.
 PASSIVE = "passive"
 # Of a feature: its scenarios share their set-up with other features of the same tag.
 SHARED = "shares-"
 
 
 def selected(tags: Set[str], own: Profile, profile: Profile) -> bool:
-    """Whether a run of *profile* has a scenario with *tags*, of a criterion whose own profile is *own*.
+    """Whether a run of *profile* includes a scenario with *tags*, of a criterion whose own profile is *own*.
 
-    The profile it is tagged with counts, else its criterion's. What is @passive has nothing to add to a run that
-    may write: there the other scenarios see more.
+    Its tag decides, else its criterion's profile. A @passive scenario adds nothing to a run that may write, whose other
+    scenarios test more.
     """
     if PASSIVE in tags:
         return profile is Profile.OBSERVE

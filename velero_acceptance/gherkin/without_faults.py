@@ -1,16 +1,14 @@
-"""Negative scenarios without their fault: read so, each of them has to go red.
+"""Negative scenarios without their fault, which must fail.
 
-A scenario tagged ``@negative`` seeds a fault and wants it seen. What would it do if the fault were not there?
-A comment on the line above a step says how the scenario reads without the fault::
+A scenario tagged ``@negative`` seeds a fault that its checks must detect. A comment above a step replaces that step in
+the scenario without the fault::
 
     # without the fault: an account that has full access to Velero
     And an account that may only read
 
-``nothing`` takes the step out; a table below it goes either way. ``pytest features --without-faults`` runs the negative
-scenarios so; one that stays green proves nothing, and fails that run.
+``nothing`` removes the step; a table below it is removed in either case. ``pytest features --without-faults`` runs the
+negative scenarios this way; one that stays green proves nothing, and fails that run.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Iterator
@@ -22,14 +20,11 @@ NOTHING = "nothing"
 
 
 class MarkWithoutStep(ValueError):
-    """A mark that does not stand above a step; the message says where."""
+    """A mark that is not above a step; the message says where."""
 
 
 def without_faults(text: str) -> str:
-    """The text of a feature file without its faults; the lines keep their numbers.
-
-    Raises MarkWithoutStep when the line below a mark is no step.
-    """
+    """A feature file without its faults, with the same line numbers; MarkWithoutStep for a mark above no step."""
     return "\n".join(_lines(text.split("\n")))
 
 
@@ -42,7 +37,7 @@ def _lines(lines: list[str]) -> Iterator[str]:
             if step is None:
                 raise MarkWithoutStep(f"line {number}: there is no step below 'without the fault: {instead}'")
             if instead == NOTHING:
-                # Its keyword is that of the steps that go on from it.
+                # The next step gets its keyword.
                 keyword = keyword or step["keyword"]
                 yield ""
             else:
@@ -60,6 +55,6 @@ def _lines(lines: list[str]) -> Iterator[str]:
 
 
 def _keyword(before: str | None, step: re.Match[str]) -> str:
-    """The keyword of a step below one with the keyword *before* that was taken out."""
-    goes_on = step["keyword"] in CONTINUING and before not in (None, *CONTINUING)
-    return str(before if goes_on else step["keyword"])
+    """The keyword of a step below a removed one with the keyword *before*."""
+    continues = step["keyword"] in CONTINUING and before not in (None, *CONTINUING)
+    return str(before if continues else step["keyword"])

@@ -1,6 +1,4 @@
-"""Everything the doctor has to say of one target, and the exit code that follows."""
-
-from __future__ import annotations
+"""The doctor's findings about one target, and the exit code that follows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,14 +20,14 @@ from velero_acceptance.preconditions.runnable import CriterionRunnability
 from velero_acceptance.target.clocks import Clocks
 from velero_acceptance.target.selection import environment, require_opt_in
 
-# Asked of the S3 server: without it there is nobody to ask.
+# Needs that only S3 can answer.
 OF_S3 = frozenset({"bucket_state", "s3_trace", "s3_administrator"})
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found, which needs are not met and why, which rights are missing, and what can run."""
+    """Findings, reasons by need (empty: it is met), missing permissions by profile, and what can run."""
 
     target: Target
     findings: list[Finding]
@@ -39,30 +37,30 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
-        """1 when something that every run needs is broken; rows that cannot run are no failure."""
+        """1 when something is broken that every run needs; criteria that cannot run are no failure."""
         return EXIT_FAILED if any(finding.state is State.BROKEN for finding in self.findings) else 0
 
     def as_json(self) -> dict[str, Any]:
-        """The same for programs; reasons are empty where there is nothing to say."""
+        """The same for programs."""
         return {
             "target": self.target,
             "exit_code": self.exit_code,
             "findings": [{"topic": f.topic, "state": f.state, "text": f.text} for f in self.findings],
             "needs": dict(self.needs),
-            "rights": {profile: [str(right) for right in lacking] for profile, lacking in self.permissions.items()},
+            "rights": {profile: [str(right) for right in denied] for profile, denied in self.permissions.items()},
             "rows": [
                 {
                     "criterion": row.criterion,
                     "planned": row.planned,
                     "profiles": {
                         profile: {
-                            "can_run": str(prospect),
-                            "scenarios": prospect.runnable,
-                            "of": prospect.deciding,
-                            "passive": prospect.passive,
-                            "reasons": list(prospect.reasons),
+                            "can_run": str(found),
+                            "scenarios": found.runnable,
+                            "of": found.deciding,
+                            "passive": found.passive,
+                            "reasons": list(found.reasons),
                         }
-                        for profile, prospect in row.profiles.items()
+                        for profile, found in row.profiles.items()
                     },
                 }
                 for row in self.runnable
@@ -71,7 +69,7 @@ class Diagnosis:
 
 
 def diagnose(settings: Settings, timeouts: Timeouts) -> Diagnosis:
-    """Look at the target of *settings*; raises Refusal when it may not be touched or is not there."""
+    """Examine the target of *settings*; raises Refusal when it may not be touched or is not there."""
     place = environment(settings, complete=False)
     kubernetes = Kubernetes(place.kubeconfig, place.context, call_seconds=timeouts["api_call"])
     try:
@@ -80,25 +78,25 @@ def diagnose(settings: Settings, timeouts: Timeouts) -> Diagnosis:
         raise Refusal(f"{error}: is the cluster up, and is {place.kubeconfig} its kubeconfig?") from None
     clocks = Clocks(kubernetes, nodes=place.target is not Target.LAB, seconds=timeouts["clocks_compared"]).start()
     velero = Velero(kubernetes, place.velero_namespace, place.location, timeouts)
-    look = TargetProbe(place, kubernetes, velero, timeouts, clocks)
-    s3 = _s3_problem(look)
-    lacking = {need: s3 if need in OF_S3 and s3 else _reason(need, look) for need in NEEDS}
+    probe = TargetProbe(place, kubernetes, velero, timeouts, clocks)
+    s3 = _s3_problem(probe)
+    needs = {need: s3 if need in OF_S3 and s3 else _reason(need, probe) for need in NEEDS}
     denied = _denied(kubernetes, place.velero_namespace)
-    refusals = {profile: _refusal(profile, look, denied[profile], s3) for profile in Profile}
-    found = runnable.runnability(load(), read_all(), runnable.suite_needs(), lacking, refusals)
-    return Diagnosis(place.target, list(findings(look, s3)), lacking, denied, found)
+    refusals = {profile: s3 or _refusal(profile, probe, denied[profile]) for profile in Profile}
+    found = runnable.runnability(load(), read_all(), runnable.suite_needs(), needs, refusals)
+    return Diagnosis(place.target, list(findings(probe, s3)), needs, denied, found)
 
 
 def _denied(kubernetes: Kubernetes, velero: str) -> dict[Profile, list[Permission]]:
-    """The rights that the account lacks for each profile; what several need is asked once."""
-    wanted = {profile: permissions.required_permissions(profile, velero) for profile in Profile}
-    every = list(dict.fromkeys(right for listed in wanted.values() for right in listed))
-    lacking = set(permissions.missing_permissions(kubernetes, every))
-    return {profile: [right for right in listed if right in lacking] for profile, listed in wanted.items()}
+    """The permissions that the account lacks for each profile; each is only checked once."""
+    required = {profile: permissions.required_permissions(profile, velero) for profile in Profile}
+    every = list(dict.fromkeys(right for listed in required.values() for right in listed))
+    denied = set(permissions.missing_permissions(kubernetes, every))
+    return {profile: [right for right in listed if right in denied] for profile, listed in required.items()}
 
 
 def _s3_problem(probe: TargetProbe) -> str:
-    """Why the bucket cannot be looked into; empty when it can."""
+    """Why the bucket cannot be read; empty when it can."""
     access = probe.environment.s3
     if not (access.endpoint and access.access_key.get_secret_value() and access.secret_key.get_secret_value()):
         return (
@@ -113,17 +111,15 @@ def _s3_problem(probe: TargetProbe) -> str:
 
 
 def _reason(need: str, probe: TargetProbe) -> str:
-    """Why the target lacks *need*; what keeps us from asking counts as the reason."""
+    """Why the target does not meet *need*, or why that cannot be found out."""
     try:
         return missing(need, probe)
     except AcceptanceError as error:
         return str(error)
 
 
-def _refusal(profile: Profile, probe: TargetProbe, denied: list[Permission], s3: str) -> str:
-    """Why a run of *profile* cannot do anything here; empty when it can."""
-    if s3:
-        return s3
+def _refusal(profile: Profile, probe: TargetProbe, denied: list[Permission]) -> str:
+    """Why a run of *profile* would be refused or lacks rights; empty when it can start."""
     if profile.rank >= Profile.DISRUPT.rank and probe.environment.target is Target.CURRENT:
         try:
             require_opt_in(probe.kubernetes, probe.velero.namespace)

@@ -1,6 +1,4 @@
-"""Which needs a scenario has, found without running it: those whose fixtures its steps ask for, however indirectly."""
-
-from __future__ import annotations
+"""The needs of a scenario, found without running it: those whose fixtures its steps request, however indirectly."""
 
 import importlib
 import inspect
@@ -20,34 +18,31 @@ CLOCKS = "clocks_agree"
 
 @dataclass(frozen=True)
 class Needs:
-    """The step definitions and the fixtures of the suite, as a graph of who asks for whom."""
+    """The suite's step definitions and fixtures, as a graph of the fixtures that each requests."""
 
     steps: Sequence[Definition]
-    # What each fixture asks for, by name.
     fixtures: Mapping[str, tuple[str, ...]]
-    # What each step asks for, as far as it was looked up: most steps stand in many scenarios.
-    _asked_by: dict[StepText, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    # The fixtures of each step that was looked up: most steps occur in many scenarios.
+    _found: dict[StepText, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, scenario: ScenarioText, criterion: Criterion) -> list[str]:
         """The needs of a scenario of *criterion*, by name, in alphabetical order."""
-        asked = {name for step in scenario.steps for name in self._asked(step)}
-        found = set(NEEDS) & set(self._closure(asked))
+        found = set(NEEDS) & self._closure(name for step in scenario.steps for name in self._asked(step))
         if any(threshold.clock for threshold in criterion.thresholds):
             found.add(CLOCKS)
         return sorted(found)
 
     def _asked(self, step: StepText) -> tuple[str, ...]:
-        if step not in self._asked_by:
+        if step not in self._found:
             fitting = (definition for definition in self.steps if definition.fits(step))
-            self._asked_by[step] = tuple(name for definition in fitting for name in definition.asks)
-        return self._asked_by[step]
+            self._found[step] = tuple(name for definition in fitting for name in definition.asks)
+        return self._found[step]
 
     def _closure(self, names: Iterable[str]) -> set[str]:
         found: set[str] = set()
         left = list(names)
         while left:
-            name = left.pop()
-            if name not in found:
+            if (name := left.pop()) not in found:
                 found.add(name)
                 left.extend(self.fixtures.get(name, ()))
         return found
@@ -55,12 +50,11 @@ class Needs:
 
 @cache
 def fixtures() -> dict[str, tuple[str, ...]]:
-    """What each fixture of the suite asks for, by the fixture's name."""
-    found = [importlib.import_module(name) for name in modules("fixtures")]
+    """The fixtures that each fixture of the suite requests, by name."""
     return {
         name: tuple(inspect.signature(function).parameters)
-        for module in found
-        for name, value in vars(module).items()
+        for module in modules("fixtures")
+        for name, value in vars(importlib.import_module(module)).items()
         if (function := _function_of(value)) is not None
     }
 

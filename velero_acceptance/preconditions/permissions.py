@@ -1,14 +1,8 @@
-"""The rights of deploy/rbac, and which of them the account in use does not have.
-
-A SelfSubjectAccessReview is a question: nothing of it is kept, and every account may ask it.
-"""
-
-from __future__ import annotations
+"""The rights of deploy/rbac, and which the account lacks by SelfSubjectAccessReviews, which store nothing."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import yaml
 
@@ -16,9 +10,7 @@ from velero_acceptance.core.installation import ROOT
 from velero_acceptance.core.settings import Profile
 from velero_acceptance.criteria.load import LOADER
 from velero_acceptance.drivers.kinds import SELF_REVIEW, Json
-
-if TYPE_CHECKING:
-    from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.kubernetes import Kubernetes
 
 FOLDER = ROOT / "deploy/rbac"
 FILES = {Profile.OBSERVE: ("observe",), Profile.EXERCISE: ("observe", "exercise")}
@@ -40,7 +32,7 @@ class Permission:
 
 
 def required_permissions(profile: Profile, velero: str) -> list[Permission]:
-    """What a run of *profile* may need, with Velero in the namespace *velero*; above exercise that is everything."""
+    """The permissions for a run of *profile* with Velero in the namespace *velero*; above exercise everything."""
     if profile not in FILES:
         return [Permission("*", "*", "*")]
     documents = (document for name in FILES[profile] for document in roles(name))
@@ -54,7 +46,7 @@ def roles(name: str) -> list[Json]:
 
 
 def missing_permissions(kubernetes: Kubernetes, rights: list[Permission]) -> list[Permission]:
-    """Those of *rights* that the account does not have."""
+    """Those of *rights* that the account lacks."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(lambda right: _allowed(kubernetes, right), rights))
     return [right for right, allowed in zip(rights, answers, strict=True) if not allowed]

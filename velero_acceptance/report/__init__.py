@@ -1,1 +1,1 @@
-"""The traceability report: every row of the register with what was seen of it."""
+"""The traceability report: every criterion of the register with its evidence."""

@@ -1,14 +1,11 @@
-"""The report as data: built from register, feature files and records; published as JSON Schema."""
-
-from __future__ import annotations
+"""The report as data, built from register, feature files and records; published as JSON Schema."""
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import jsonschema
 from pydantic import BaseModel, ConfigDict
 
 from velero_acceptance.criteria.controls import Control
@@ -24,14 +21,12 @@ from velero_acceptance.evidence.records import (
     Record,
     StepTime,
 )
-from velero_acceptance.evidence.verdicts import Verdict, judge, negative_proof, worst
+from velero_acceptance.evidence.verdicts import NOT_GREEN, Verdict, judge, negative_proof, worst
 from velero_acceptance.gherkin.documents import FeatureText
 
-# A second number that is greater adds fields; a greater first one means that older readers cannot read it.
-SCHEMA_VERSION = "2.0"
+# A higher second number adds fields; a higher first one means that older readers cannot read it.
+SCHEMA_VERSION = "2.1"
 SCHEMA_FILE = Path(__file__).with_name("traceability.schema.json")
-# What a waiver can stand for. A criterion that nobody looked at is NOT-RUN or NOT-COVERED, waived or not.
-WAIVABLE = (Verdict.FAILED, Verdict.BLOCKED, Verdict.INCONCLUSIVE)
 
 
 class Row(BaseModel):
@@ -55,9 +50,7 @@ class MeasurementRow(Row):
 
 
 class ScenarioRow(Row):
-    """One scenario. *cluster*: the context or lab that it ran on; *faults_seen*: values that a seeded fault made break
-    their limit, as intended.
-    """
+    """One scenario. *cluster*: its context or lab; *faults_seen*: values that broke their limit by a seeded fault."""
 
     name: str
     node: str
@@ -75,7 +68,7 @@ class ScenarioRow(Row):
 
 
 class NegativeProof(Row):
-    """Seeded faults that the criterion's checks were seen to catch."""
+    """Seeded faults, and those that the criterion's checks detected."""
 
     status: Literal["PROVEN", "UNPROVEN"]
     killed: int
@@ -84,7 +77,7 @@ class NegativeProof(Row):
 
 
 class CriterionRow(Row):
-    """One row of the register. *measurements* leaves out those of seeded faults."""
+    """A criterion of the register. *measurements* are those without a seeded fault."""
 
     id: str
     design_id: str
@@ -102,15 +95,17 @@ class CriterionRow(Row):
     feature: str = ""
     thresholds: list[Threshold] = []
     waiver: Waiver | None = None
+    component: str = ""
+    adr: list[str] = []
 
     @property
     def ran(self) -> bool:
-        """Whether the verdict comes from something that was run."""
+        """Whether the verdict comes from scenarios that ran."""
         return self.verdict not in (Verdict.NOT_RUN, Verdict.NOT_COVERED)
 
     @property
     def evidence_from(self) -> datetime | None:
-        """When the oldest of its scenarios was started."""
+        """When its oldest scenario was started."""
         return min((scenario.started for scenario in self.scenarios if scenario.started), default=None)
 
     def decisive(self) -> list[MeasurementRow]:
@@ -126,7 +121,7 @@ class RequirementRow(Row):
 
 
 class Summary(Row):
-    """Counts, computed. *leaks*: what the run left behind; *foreign_changes*: what it changed and is not its own."""
+    """Counts. *leaks*: what the run left behind; *foreign_changes*: what it changed outside the suite."""
 
     criteria: int
     verdicts: dict[str, int]
@@ -157,9 +152,6 @@ class Report(Row):
     criteria: list[CriterionRow]
     controls: list[Control] = []
 
-    def row(self, criterion: str) -> CriterionRow:
-        return next(row for row in self.criteria if row.id == criterion)
-
 
 def build(
     register: Register,
@@ -173,7 +165,7 @@ def build(
     waivers: Waivers | None = None,
     foreign_changes: Sequence[str] = (),
 ) -> Report:
-    """Every row of the register with its verdict."""
+    """The report on every criterion of the register."""
     by_tag = {tag: feature for feature in features for tag in feature.tag_line}
     day = datetime.fromisoformat(run.started).date()
     rows = [
@@ -205,7 +197,7 @@ def _row(
     criterion = register.criteria[name]
     own = [record for record in records if record.criterion == name]
     verdict, reason = judge(criterion, feature.deciding if feature else 0, own)
-    if waiver and verdict in WAIVABLE:
+    if waiver and verdict in NOT_GREEN:  # NOT-RUN and NOT-COVERED stay, waived or not
         verdict, reason = Verdict.WAIVED, f"{waiver.sentence} ({verdict}: {reason})"
     errata = {erratum.id: erratum for erratum in register.errata}
     return CriterionRow(
@@ -218,39 +210,40 @@ def _row(
         verdict=verdict,
         reason=reason,
         scenarios=[_scenario(record) for record in own],
-        measurements=[_measurement(record, m) for record in own for m in record.measurements if not m.refuted],
+        measurements=[
+            MeasurementRow(scenario=record.scenario, **m.model_dump(exclude={"refuted"}))
+            for record in own
+            for m in record.measurements
+            if not m.refuted
+        ],
         artefacts=[artefact for record in own for artefact in record.artefacts],
         errata=[errata[name] for name in criterion.errata],
         negative_proof=NegativeProof.model_validate(negative_proof(own)),
         feature=feature.name if feature else "",
         thresholds=list(criterion.thresholds),
         waiver=waiver,
+        component=criterion.component,
+        adr=list(criterion.adr),
     )
 
 
 def _scenario(record: Record) -> ScenarioRow:
-    shared = {"node", "outcome", "seconds", "negative", "passive", "error", "steps", "accelerators", "observations"}
-    seen = [measurement for measurement in record.measurements if measurement.refuted]
-    content = {key: getattr(record, key) for key in (*shared, "started", "cluster")}
-    return ScenarioRow(name=record.scenario, faults_seen=seen, **content)
-
-
-def _measurement(record: Record, measurement: Measurement) -> MeasurementRow:
-    return MeasurementRow(scenario=record.scenario, **measurement.model_dump(exclude={"refuted"}))
-
-
-def schema() -> dict[str, Any]:
-    """JSON Schema of traceability.json."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Report.model_json_schema(mode="serialization")}
+    shared = {key: value for key, value in dict(record).items() if key in ScenarioRow.model_fields}
+    faults = [measurement for measurement in record.measurements if measurement.refuted]
+    return ScenarioRow(name=record.scenario, faults_seen=faults, **shared)
 
 
 def schema_text() -> str:
-    return json.dumps(schema(), indent=2) + "\n"
+    """JSON Schema of traceability.json, as published in SCHEMA_FILE."""
+    content = Report.model_json_schema(mode="serialization")
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **content}, indent=2) + "\n"
 
 
 def write_json(report: Report, path: Path) -> None:
-    """Write traceability.json after checking it against the published schema."""
+    """Write traceability.json, validated against the published schema."""
+    import jsonschema
+
     content = json.loads(report.model_dump_json())
-    # That the schema itself is a valid one is proved by a test, not by every run.
+    # A test checks that the schema itself is valid, so not every run does.
     jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate(content)
     path.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,6 +1,4 @@
-"""What changed between two runs: verdicts, measurements, seeded faults caught, things left behind."""
-
-from __future__ import annotations
+"""What changed between two runs: verdicts, measurements, seeded faults detected, resources left behind."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,12 +6,12 @@ from enum import StrEnum
 from velero_acceptance.evidence.verdicts import ORDER
 from velero_acceptance.report.build import CriterionRow, MeasurementRow, Report
 
-# A measurement moved when it did so by more than this share of its limit or, if greater, of what it was.
+# A measurement moved if it did by more than this share of its limit or, if greater, of its old value.
 MOVED = 0.1
 
 
 class Trend(StrEnum):
-    """Which way something went. A criterion that only one of the runs ran is not compared."""
+    """The direction of a change. A criterion that only one of the runs ran is not compared."""
 
     WORSE = "worse"
     BETTER = "better"
@@ -34,20 +32,20 @@ class MeasurementChange:
 
 @dataclass(frozen=True)
 class Change:
-    """A criterion that is not as it was: its verdicts, or that a run's register does not have it."""
+    """A criterion that changed: its verdicts, or ``not in the register`` for a run without it."""
 
     criterion: str
     before: str
     after: str
     trend: Trend
     moved: list[MeasurementChange] = field(default_factory=list)
-    # "3/3 to 2/3", when fewer or more seeded faults were caught.
+    # "3/3 to 2/3", when fewer or more seeded faults were detected.
     caught: str = ""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """All changes, and what the runs left behind (negative: fewer things)."""
+    """All changes, and how many more resources the second run left behind (negative: fewer)."""
 
     before: str
     after: str
@@ -95,7 +93,7 @@ def _change(name: str, old: CriterionRow | None, new: CriterionRow | None) -> Ch
 
 
 def _trend(old: CriterionRow, new: CriterionRow) -> Trend:
-    """By verdict; where that stayed, by whether the seeded faults are still caught."""
+    """By verdict; if that stayed, by whether the seeded faults are still detected."""
     before, after = ORDER.index(old.verdict), ORDER.index(new.verdict)
     if before == after:
         proven = ("UNPROVEN", "PROVEN")
@@ -110,12 +108,11 @@ def _proof(row: CriterionRow) -> str:
 
 
 def _moved(old: CriterionRow, new: MeasurementRow) -> MeasurementChange | None:
-    """How the worst value of a threshold moved, when it did so noticeably."""
+    """How the worst value of a threshold moved, if it did noticeably."""
     was = next((m for m in old.decisive() if m.name == new.name), None)
     if was is None:
         return None
-    far = abs(new.value - was.value) > MOVED * max(abs(new.limit), abs(was.value))
-    if not far and was.holds == new.holds:
+    if abs(new.value - was.value) <= MOVED * max(abs(new.limit), abs(was.value)) and was.holds == new.holds:
         return None
     trend = Trend.BETTER if new.margin > was.margin else Trend.WORSE
     return MeasurementChange(new.name, new.unit, was.value, new.value, trend)

@@ -1,15 +1,13 @@
-"""Where a value, its limit and the permitted side lie on a bar: geometry only, drawn by the template."""
-
-from __future__ import annotations
+"""The geometry of a measurement's bar: its value, limit and permitted side; the template draws it."""
 
 from dataclasses import dataclass
 
 from velero_acceptance.report.build import MeasurementRow
 
 WIDTH = 160.0
-# Room right of the greatest number, as a factor.
+# The length of the bar relative to the greatest number.
 ROOM = 1.15
-# What is there must be seen.
+# The least width of a value, so that it is visible.
 NARROWEST = 2.0
 
 
@@ -27,7 +25,7 @@ class Chart:
 
 
 def chart(measurement: MeasurementRow) -> Chart:
-    """The bar of a measurement; it starts at 0, and what is below stays there."""
+    """The bar of a measurement; it starts at 0, also for negative values."""
     known = measurement.extrapolation
     value = known.prediction if known else measurement.value
     top = max(measurement.limit, value, known.high if known else 0.0) * ROOM or 1.0

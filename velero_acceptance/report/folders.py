@@ -1,9 +1,6 @@
-"""Report folders: one is opened or refused in one sentence, and the run before it is found."""
-
-from __future__ import annotations
+"""Report folders: reading one, and finding the run before it."""
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,12 +11,12 @@ from velero_acceptance.report.build import SCHEMA_VERSION, Report
 from velero_acceptance.report.migration import OLDER_VERSIONS, upgrade
 
 JSON = "traceability.json"
-# How many folders are looked at for the run before this one, newest first.
-LOOKED_AT = 50
+# How many folders, the newest, are searched for the run before this one.
+NEWEST = 50
 
 
 def folder_of(run: str, reports: Path) -> Path:
-    """The folder that *run* names: a path, or a name below *reports*; raises Refusal when there is none."""
+    """The folder *run*: a path, or a name below *reports*; raises Refusal when there is none."""
     for folder in (Path(run), reports / run):
         if folder.is_dir():
             return folder.resolve()
@@ -27,7 +24,7 @@ def folder_of(run: str, reports: Path) -> Path:
 
 
 def read(folder: Path) -> Report:
-    """The report in *folder*; raises Refusal when it is missing, malformed or of another schema version."""
+    """The report in *folder*; raises Refusal when it is missing, malformed or of an unknown schema version."""
     path = folder / JSON
     try:
         content = json.loads(path.read_text())
@@ -51,20 +48,12 @@ def read(folder: Path) -> Report:
 
 
 def previous(report: Report, reports: Path) -> Report | None:
-    """The last run on the same target that started before this one, as far as its folder can be read."""
-    earlier = (
-        found
-        for found in _reports(reports)
-        if found.run.id != report.run.id
-        and found.run.target == report.run.target
-        and found.run.started < report.run.started
-    )
+    """The last readable run on the same target that started before this one."""
+    earlier = []
+    paths = [path for path in reports.glob(f"*/{JSON}") if not path.parent.is_symlink()]
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:NEWEST]:
+        with suppress(Refusal):  # of an unknown version, or cut short
+            run = (found := read(path.parent)).run
+            if run.id != report.run.id and run.target == report.run.target and run.started < report.run.started:
+                earlier.append(found)
     return max(earlier, key=lambda found: found.run.started, default=None)
-
-
-def _reports(reports: Path) -> Iterator[Report]:
-    """The newest readable reports, in no particular order."""
-    found = [path for path in reports.glob(f"*/{JSON}") if not path.parent.is_symlink()]
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:LOOKED_AT]:
-        with suppress(Refusal):  # of another version, or cut short
-            yield read(path.parent)

@@ -1,6 +1,4 @@
-"""Numbers, times and sizes as a reader wants them."""
-
-from __future__ import annotations
+"""Numbers and times for a reader."""
 
 HOUR, DAY = 3600.0, 86400.0
 SIGNS = {"<=": "≤", ">=": "≥", "==": "="}
@@ -11,12 +9,12 @@ def sign(comparator: str) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits, or all of a great whole number: 2,592,000."""
+    """Four digits, or all of a large whole number: 2,592,000."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def quantity(value: float, unit: str) -> str:
-    """A value with its unit; times of hours and days are told in those."""
+    """A value with its unit; long times in hours or days."""
     if unit == "percent":
         return f"{number(value)} %"
     if unit == "s" and abs(value) >= 2 * DAY:
@@ -27,7 +25,7 @@ def quantity(value: float, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time: 0.04 s, 4.2 s, 42 s, 3 min 20 s, 2 h 5 min."""
+    """A duration: 0.04 s, 4.2 s, 42 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 0.005:
         return "0 s"
     if seconds < 60:
@@ -38,13 +36,6 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def size(count: int) -> str:
-    """A number of bytes."""
-    if count < 1000:
-        return f"{count} B"
-    return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
-
-
 def cut(text: str, longest: int) -> str:
-    """*text* within *longest* characters, with a note where it was cut."""
+    """At most *longest* characters of *text*, with a note where it was cut."""
     return text if len(text) <= longest else f"{text[:longest]} … cut: {len(text):,} characters in all"

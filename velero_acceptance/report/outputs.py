@@ -1,7 +1,5 @@
 """Every file of a finished run, written from its report."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from velero_acceptance.core.errors import Refusal
@@ -15,17 +13,17 @@ METRICS = "acceptance.prom"
 
 
 def write_all(report: Report, folder: Path) -> list[str]:
-    """Write them, the one that matters most first; return what a reader must know, a sentence each."""
+    """Write them, the most important first; return notes for the reader, a sentence each."""
     write_json(report, folder / folders.JSON)
     (folder / "traceability.md").write_text(markdown(report))
     write_html(report, folder)
     metrics.write(report, folder / METRICS)
-    allure.write_performance(report, folder / "allure-results")
+    allure.write_performance(report, folder / allure.RESULTS)
     return [_sign(report, folder)]
 
 
 def write_html(report: Report, folder: Path) -> Path:
-    """Write the page, compared with the run before it in the same folder of reports; return its path."""
+    """Write the page, compared with the previous run in the same folder of reports; return its path."""
     path = folder / HTML
     path.write_text(html.page(report, folders.previous(report, folder.parent)))
     return path
@@ -34,6 +32,6 @@ def write_html(report: Report, folder: Path) -> Path:
 def _sign(report: Report, folder: Path) -> str:
     try:
         statement.sign(report, folder, keys.signer())
-    except (Refusal, OSError) as error:  # evidence without a signature is still evidence
+    except (Refusal, OSError) as error:
         return f"the evidence is not signed: {error}"
     return f"signed; verify with: acceptance verify {report.run.id} --key {keys.public_path()}"

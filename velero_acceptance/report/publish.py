@@ -1,6 +1,4 @@
-"""The folder of a finished run, brought to S3: where to, where never, and the upload."""
-
-from __future__ import annotations
+"""The upload of a finished run's folder to S3, and where it may go."""
 
 import mimetypes
 import re
@@ -8,17 +6,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
-from velero_acceptance.core.settings import S3Access, Settings
+from velero_acceptance.core.settings import Environment, S3Access, Settings
 from velero_acceptance.drivers.s3 import client_of
 from velero_acceptance.report.folders import JSON
-
-if TYPE_CHECKING:
-    from velero_acceptance.core.settings import Environment
 
 ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[^/\s@]+)*)/?")
 AT_ONCE = 4
@@ -27,7 +21,7 @@ TYPES = {".prom": "text/plain", ".jsonl": "application/json-lines", ".md": "text
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the folder of one run goes: a bucket, a prefix that ends with the run's id and a slash, and the keys."""
+    """The destination of one run's folder: a bucket, a prefix that ends with the run's id and a slash, and the keys."""
 
     bucket: str
     folder: str
@@ -38,10 +32,7 @@ class Destination:
 
 
 def destination(settings: Settings, environment: Environment) -> Destination | None:
-    """Where the run's folder goes, if ACCEPTANCE_RESULTS says so; S3 is the target's where no other is named.
-
-    Raises Refusal for what is no address, and for a place below the prefix of Velero's location.
-    """
+    """The destination in ACCEPTANCE_RESULTS, or None; Refusal for a bad address, or one in Velero's location."""
     place = parse(settings)
     if place is None:
         return None
@@ -52,10 +43,7 @@ def destination(settings: Settings, environment: Environment) -> Destination | N
 
 
 def parse(settings: Settings) -> tuple[str, str] | None:
-    """Bucket and prefix of ACCEPTANCE_RESULTS, the prefix empty or with a slash at its end; None: it is not set.
-
-    Raises Refusal, which never shows the value: somebody may have written keys into it.
-    """
+    """Bucket and prefix of ACCEPTANCE_RESULTS, or None; Refusal, which never shows the value, if it is invalid."""
     if settings.results is None:
         return None
     found = ADDRESS.fullmatch(settings.results.get_secret_value())
@@ -71,10 +59,10 @@ def parse(settings: Settings) -> tuple[str, str] | None:
 
 
 def refuse_locations(found: Destination, locations: Iterable[tuple[str, str, str]]) -> None:
-    """Raise Refusal when the folder would lie in one of Velero's *locations* (name, bucket, prefix).
+    """Raise Refusal when the folder would be in one of Velero's *locations* (name, bucket, prefix).
 
-    Velero calls a location invalid that holds what is not its own, and makes no more backups there. Buckets are
-    compared by name alone: one S3 can have several addresses.
+    Velero refuses a location with foreign folders and makes no more backups there. Buckets are compared by name alone:
+    one S3 can have several addresses.
     """
     for name, bucket, prefix in locations:
         inside = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -87,10 +75,10 @@ def refuse_locations(found: Destination, locations: Iterable[tuple[str, str, str
 
 
 def upload(folder: Path, found: Destination, *, call_seconds: float) -> str:
-    """Put every file of *folder* where it belongs; return in one sentence where that is.
+    """Upload every file of *folder*; return the destination in one sentence.
 
-    traceability.json comes last: where it is, everything is. Raises AcceptanceError at the first file that S3 does
-    not take within *call_seconds* for each call.
+    traceability.json comes last: where it is, everything is. Raises AcceptanceError at the first file that S3 does not
+    accept within *call_seconds*.
     """
     client = client_of(found.access, call_seconds=call_seconds)
 
@@ -112,13 +100,13 @@ def upload(folder: Path, found: Destination, *, call_seconds: float) -> str:
         put(folder / JSON)
     except (ClientError, BotoCoreError, OSError) as error:
         raise AcceptanceError(
-            f"the results could not be brought to {found} at {found.access.endpoint} ({error}); they are in {folder}"
+            f"the results could not be uploaded to {found} at {found.access.endpoint} ({error}); they are in {folder}"
         ) from None
     return f"results: {found} ({len(files) + 1} files)"
 
 
 def _access(settings: Settings, target: S3Access) -> S3Access:
-    """How to reach the S3 of the results: address and authority belong together, and so do the keys."""
+    """The access to the S3 of the results: endpoint and authority belong together, and so do the keys."""
     change: dict[str, object] = {}
     if settings.results_endpoint:
         change |= {"endpoint": settings.results_endpoint, "authority": settings.results_authority}

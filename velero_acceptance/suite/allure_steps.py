@@ -1,9 +1,4 @@
-"""Show Gherkin steps, tags, requirements and files of evidence in Allure, with allure-pytest and no second adapter.
-
-allure-pytest-bdd shows steps too, but nothing of a scenario whose fixture failed before it began.
-"""
-
-from __future__ import annotations
+"""Gherkin steps, tags and evidence in Allure; allure-pytest-bdd shows nothing of a scenario whose fixture fails."""
 
 import threading
 from pathlib import Path
@@ -21,8 +16,8 @@ from velero_acceptance.suite.session import EVIDENCE
 TYPES = {".json": allure.attachment_type.JSON, ".yaml": allure.attachment_type.YAML}
 
 
-class Shown:
-    """Which steps of the running scenario Allure knows of."""
+class StepReporter:
+    """Reports the steps of the running scenario."""
 
     def __init__(self) -> None:
         self.open: str | None = None
@@ -44,25 +39,25 @@ class Shown:
         self.done += 1
 
 
-SHOWN = pytest.StashKey[Shown]()
+REPORTER = pytest.StashKey[StepReporter]()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Attach each file of evidence to the step that kept it."""
+    """Attach each file of evidence to the step that recorded it."""
     if EVIDENCE in item.stash:
         item.stash[EVIDENCE].listeners.append(_attach)
 
 
 def _attach(path: Path) -> None:
-    # Allure knows the running step of this thread only.
+    # Allure only knows the running step of this thread.
     if threading.current_thread() is threading.main_thread():
         kind = TYPES.get(path.suffix, allure.attachment_type.TEXT)
         allure.attach.file(str(path), name=path.name, attachment_type=kind, extension=path.suffix.lstrip("."))
 
 
 def pytest_bdd_before_scenario(request: pytest.FixtureRequest, feature: Feature, scenario: Scenario) -> None:
-    request.node.stash[SHOWN] = Shown()
+    request.node.stash[REPORTER] = StepReporter()
     allure.dynamic.title(scenario.name)
     for tag in feature.tags:
         if tag in register().criteria:
@@ -75,24 +70,24 @@ def pytest_bdd_before_scenario(request: pytest.FixtureRequest, feature: Feature,
 
 
 def pytest_bdd_before_step(request: pytest.FixtureRequest, step: Step) -> None:
-    request.node.stash[SHOWN].start(step)
+    request.node.stash[REPORTER].start(step)
 
 
 def pytest_bdd_after_step(request: pytest.FixtureRequest) -> None:
-    request.node.stash[SHOWN].stop()
+    request.node.stash[REPORTER].stop()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_bdd_step_error(request: pytest.FixtureRequest, exception: Exception) -> None:
-    request.node.stash[SHOWN].stop(exception)
+    request.node.stash[REPORTER].stop(exception)
 
 
 def pytest_bdd_after_scenario(request: pytest.FixtureRequest, scenario: Scenario) -> None:
-    """Show the steps that were not reached; a step that skipped or was interrupted is still open."""
-    shown = request.node.stash[SHOWN]
+    """Report the steps that were not reached; a step that skipped or was interrupted is still open."""
+    reporter = request.node.stash[REPORTER]
     not_reached: Any = pytest.skip.Exception("not reached")
-    if shown.open:
-        shown.stop(not_reached)
-    for step in scenario.steps[shown.done :]:
-        shown.start(step)
-        shown.stop(not_reached)
+    if reporter.open:
+        reporter.stop(not_reached)
+    for step in scenario.steps[reporter.done :]:
+        reporter.start(step)
+        reporter.stop(not_reached)

@@ -1,10 +1,8 @@
 """pytest collects ``.feature`` files: each is a module whose tests are its scenarios.
 
 ``pytest features/``, one file, ``-k``, ``-m``, ``--lf`` and ``-n`` work, and node ids name the
-file. The lint's findings are collection errors of the file they are about.
+file. The lint's findings are collection errors of their file.
 """
-
-from __future__ import annotations
 
 import sys
 import tempfile
@@ -34,7 +32,7 @@ def steps() -> list[Definition]:
 
 
 class FeatureModule(pytest.Module):
-    """A feature file as a Python module that holds nothing but ``scenarios(<the file>)``."""
+    """A feature file as a Python module with nothing but ``scenarios(<the file>)``."""
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         try:
@@ -46,26 +44,22 @@ class FeatureModule(pytest.Module):
         return super().collect()
 
     def _getobj(self) -> types.ModuleType:
+        feature = self.path
+        if option(self.config, OPTION):  # pytest-bdd reads only files
+            feature = self.config.stash[CONTROL_FOLDER] / self.path.name
+            feature.write_text(without_faults(self.path.read_text()))
         name = "features_" + "_".join(self.path.with_suffix("").parts[-2:]).replace("-", "_")
         module = types.ModuleType(name)
         module.__file__ = str(self.path)
-        module.__dict__["feature"] = str(self._innocent() if option(self.config, OPTION) else self.path)
+        module.__dict__["feature"] = str(feature)
         sys.modules[name] = module
-        # pytest-bdd binds into the module that calls scenarios(): it has to be run there.
+        # pytest-bdd binds the scenarios in the module that calls scenarios().
         exec(compile(MODULE, str(self.path), "exec"), module.__dict__)
         return module
 
-    def _innocent(self) -> Path:
-        """The file without its faults, as a file: pytest-bdd reads nothing else."""
-        copy = self.config.stash[CONTROL_FOLDER] / self.path.name
-        copy.write_text(without_faults(self.path.read_text()))
-        return copy
-
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if file_path.suffix == ".feature":
-        return FeatureModule.from_parent(parent, path=file_path)
-    return None
+    return FeatureModule.from_parent(parent, path=file_path) if file_path.suffix == ".feature" else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -84,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config) -> None:
-    """Lint between the files, when the whole folder was asked for."""
+    """Lint across the files when the whole folder is collected."""
     asked = {Path(argument.partition("::")[0]).resolve() for argument in config.args}
     if FEATURES in asked and session.testsfailed == 0:
         problems = list(lint_suite(read_all(), register(), steps()))

@@ -1,6 +1,4 @@
-"""What is around a run: the opt-in to disrupt, the run lock, and the fingerprint of what is not ours."""
-
-from __future__ import annotations
+"""What protects the target around a run: the opt-in to disrupt, the run lock, and the snapshot of what is foreign."""
 
 import signal
 import threading
@@ -27,34 +25,26 @@ SHOWN = 5
 
 
 class Guard:
-    """Around one run, in the process that was started."""
+    """The protection of one target, in the main process."""
 
     def __init__(self, session: pytest.Session, run: Run, environment: Environment) -> None:
         self._session, self.run, self._environment = session, run, environment
-        self._kubernetes = Kubernetes(
-            environment.kubeconfig, environment.context, call_seconds=run.timeouts["api_call"]
-        )
+        self._kubernetes = _kubernetes(run, environment)
         self._bucket = Bucket(environment.s3, environment.bucket, call_seconds=run.timeouts["s3_call"])
-        self._lock = RunLock(self._kubernetes, environment.velero_namespace, run.settings.run_id)
+        self.lock = RunLock(self._kubernetes, environment.velero_namespace, run.settings.run_id)
         self._before: ClusterSnapshot | None = None
-
-    @property
-    def _writes(self) -> bool:
-        return self.run.settings.effective_profile is not Profile.OBSERVE
-
-    @property
-    def _disrupts(self) -> bool:
-        return self.run.settings.effective_profile.rank >= Profile.DISRUPT.rank
+        profile = run.settings.effective_profile
+        self._writes, self._disrupts = profile is not Profile.OBSERVE, profile.rank >= Profile.DISRUPT.rank
 
     def begin(self, *, sweeps: bool) -> None:
-        """Refuse what is not allowed, take the lock unless nothing is written, and look at what is not ours."""
+        """Refuse what is not allowed, take the lock if the run writes, and take the first snapshot."""
         if self._disrupts and self._environment.target is Target.CURRENT:
             require_opt_in(self._kubernetes, self._environment.velero_namespace)
         if self.run.results is not None:
             refuse_locations(self.run.results, self._locations())
         if self._writes:
-            self._lock.acquire()
-            self._lock.keep(self._stop)
+            self.lock.acquire()
+            self.lock.keep(self._stop)
         elif sweeps:
             raise Refusal(
                 "the profile observe writes nothing: sweep with `acceptance sweep`, or choose another profile"
@@ -71,46 +61,42 @@ class Guard:
         return [(name, str(store.get("bucket", "")), str(store.get("prefix", ""))) for name, store in stores.items()]
 
     def end(self) -> None:
-        """See what the run has left, compare what is not ours with what it was, and give the lock back."""
+        """Find the run's leftovers, compare the snapshots, and release the lock."""
         try:
             if self._writes:
                 self.run.leaks += self._cleaner().leftovers(self.run.settings.run_id)
             if self._before is not None:
                 self._compare(self._before)
         finally:
-            self.release()
+            self.lock.release()
 
     def _cleaner(self) -> ResourceCleaner:
         found = self._environment
         velero = Velero(self._kubernetes, found.velero_namespace, found.location, self.run.timeouts)
         return ResourceCleaner(self._kubernetes, velero, self._bucket, found.prefix, self.run.timeouts)
 
-    def release(self) -> None:
-        """Give the lock back, if it is ours."""
-        self._lock.release()
-
     def _compare(self, before: ClusterSnapshot) -> None:
         after = take_snapshot(self._kubernetes, self._bucket, self._environment)
         changed = frozenset({self._environment.velero_namespace, self._environment.flux_namespace})
         found = Comparison(before, after, changed if self._disrupts else frozenset(), self._disrupts).changes()
         self.run.foreign_changes += found.by_run
-        counted = f"{len(before.objects)} foreign objects and {len(before.keys)} foreign keys compared"
-        self._note("fingerprint", counted)
+        self._note("fingerprint", f"{len(before.objects)} foreign objects and {len(before.keys)} foreign keys compared")
         if found.by_others:
-            self._note("changed by others meanwhile", _shown(found.by_others))
+            more = f" and {len(found.by_others) - SHOWN} more" if len(found.by_others) > SHOWN else ""
+            self._note("changed by others meanwhile", ", ".join(found.by_others[:SHOWN]) + more)
         if after.unseen:
             self._note("not in the fingerprint", "may not be listed: " + ", ".join(sorted(after.unseen)))
         if self._bucket.incomplete_uploads() is None:
-            self._note("incomplete uploads", "not looked for: the suite's keys may not list them")
+            self._note("incomplete uploads", "not checked: the suite's keys may not list them")
 
     def _note(self, what: str, text: str) -> None:
-        """Say it in the report, whose environment is that of the first of several labs."""
+        """Note it in the report, whose environment is the first of several labs."""
         shown = self.run.environment
         assert shown is not None
         shown.notes[what if shown is self._environment else f"{what} of {self._environment.name}"] = text
 
     def _stop(self, reason: str) -> None:
-        """End the run as Ctrl-C does: what was made is removed, and the report written."""
+        """End the run as Ctrl-C does: clean up and write the report."""
         self._session.config.stash[TROUBLE] = f"stopped: {reason}"
         parallel = self._session.config.pluginmanager.get_plugin("dsession")
         if parallel is not None:  # its workers finish their scenarios
@@ -123,23 +109,19 @@ GUARDS = pytest.StashKey[list[Guard]]()
 
 
 def begin(session: pytest.Session, run: Run, others: list[Environment]) -> None:
-    """Called once the target was found to be there, and the *others* that have a worker each.
-
-    Raises Refusal when the run must not start.
-    """
+    """Protect the run's target and those of further workers; raises Refusal when the run must not start."""
     assert run.environment is not None
-    environment = run.environment
-    kubernetes = Kubernetes(environment.kubeconfig, environment.context, call_seconds=run.timeouts["api_call"])
-    nodes = environment.target is not Target.LAB
-    run.clocks = Clocks(kubernetes, nodes=nodes, seconds=run.timeouts["clocks_compared"]).start()
+    nodes = run.environment.target is not Target.LAB
+    clocks = Clocks(_kubernetes(run, run.environment), nodes=nodes, seconds=run.timeouts["clocks_compared"])
+    run.clocks = clocks.start()
     if not is_worker(session.config):
-        guards = [Guard(session, run, found) for found in (environment, *others)]
+        guards = [Guard(session, run, found) for found in (run.environment, *others)]
         try:
             for guard in guards:
                 guard.begin(sweeps=bool(option(session.config, "sweep")))
         except BaseException:
             for guard in guards:
-                guard.release()
+                guard.lock.release()
             raise
         session.config.stash[GUARDS] = guards
 
@@ -151,14 +133,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         try:
             guard.end()
         except AcceptanceError as error:
-            fail(session, f"what is not ours could not be compared with what it was: {error}")
-    if not guards:
-        return
-    run = guards[0].run
-    if run.clocks is not None and run.environment is not None:
+            fail(session, f"the target could not be compared with its first snapshot: {error}")
+    run = guards[0].run if guards else None
+    if run and run.clocks is not None and run.environment is not None:
         run.environment.notes["clock skew"] = run.clocks.note()
 
 
-def _shown(entries: list[str]) -> str:
-    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
-    return ", ".join(entries[:SHOWN]) + more
+def _kubernetes(run: Run, environment: Environment) -> Kubernetes:
+    return Kubernetes(environment.kubeconfig, environment.context, call_seconds=run.timeouts["api_call"])

@@ -1,6 +1,4 @@
-"""Keep a record of every scenario, from its first moment, so that even a killed run has them."""
-
-from __future__ import annotations
+"""Save a record of every scenario from its start, so that even a killed run has them."""
 
 import time
 from collections.abc import Generator
@@ -22,10 +20,10 @@ STEP_CLOCK = pytest.StashKey[float]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """A run that cannot keep its evidence proves nothing: say so in one sentence, stop, and clean up."""
+    """A run that cannot write its evidence proves nothing: stop with one sentence, and clean up."""
     try:
         return (yield)
-    except OSError as error:  # of a plugin that writes a report as it goes
+    except OSError as error:  # also of a plugin that writes a report during the run
         folder = session.config.stash[RUN].folder
         pytest.exit(f"{folder} cannot be written: {error.strerror}; make room and run again", returncode=1)
 
@@ -34,8 +32,8 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if not is_scenario(item):
         return
-    run = item.config.stash[RUN]
-    criterion = next(register().criteria[mark.name] for mark in item.iter_markers() if mark.name in register().criteria)
+    run, criteria = item.config.stash[RUN], register().criteria
+    criterion = next(criteria[mark.name] for mark in item.iter_markers() if mark.name in criteria)
     record = Record(
         node=item.nodeid,
         criterion=criterion.id,
@@ -77,13 +75,13 @@ def pytest_runtest_makereport(
     report = yield
     redactor = item.config.stash[RUN].redactor
     if (shown := redactor.text(report.longreprtext)) != report.longreprtext:
-        report.longrepr = shown  # what the console and JUnit show
+        report.longrepr = shown  # on the console and in JUnit
     if is_scenario(item) and EVIDENCE in item.stash:
         record = item.stash[EVIDENCE].record
         if report.failed and record.outcome in (Outcome.INTERRUPTED, Outcome.PASSED):
             record.outcome = _outcome(call.excinfo.value if call.excinfo else None)
             record.error = redactor.text(str(call.excinfo.value) if call.excinfo else "")
-            if record.outcome is Outcome.BLOCKED:  # the reason is all there is to read, not the way to it
+            if record.outcome is Outcome.BLOCKED:  # only the reason matters, not the traceback
                 report.longrepr = f"BLOCKED: {record.error}"
         elif report.skipped:
             record.outcome = Outcome.SKIPPED
@@ -96,7 +94,7 @@ def pytest_runtest_makereport(
 
 def _outcome(error: BaseException | None) -> Outcome:
     forbidden = isinstance(error, ApiError) and error.status in (401, 403)
-    if isinstance(error, Blocked) or forbidden:  # the account lacks a right: nothing is known of the criterion
+    if isinstance(error, Blocked) or forbidden:  # a missing right says nothing about the criterion
         return Outcome.BLOCKED
     return Outcome.INCONCLUSIVE if isinstance(error, Inconclusive) else Outcome.FAILED
 

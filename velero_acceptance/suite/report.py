@@ -1,6 +1,4 @@
-"""Write the report at the end of a run, show it, and let the exit code follow the verdicts."""
-
-from __future__ import annotations
+"""Write the report at the end of a run, print it, and set the exit code by the verdicts."""
 
 import json
 import shlex
@@ -13,12 +11,12 @@ import pytest
 from rich.console import Console
 
 from velero_acceptance.core.errors import AcceptanceError
-from velero_acceptance.core.redaction import Redactor
+from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.version import commit_of
 from velero_acceptance.criteria.current import mapping, register, waived
 from velero_acceptance.criteria.waivers import in_force
 from velero_acceptance.evidence.records import load_all
-from velero_acceptance.evidence.verdicts import Verdict
+from velero_acceptance.evidence.verdicts import GREEN
 from velero_acceptance.gherkin.documents import read_all
 from velero_acceptance.report import build as traceability
 from velero_acceptance.report.text import console_table
@@ -36,7 +34,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a scenario of a waived criterion fail without failing the run, once everybody else saw its failure."""
+    """Let a scenario of a waived criterion fail without failing the run, after all other plugins saw its failure."""
     report = yield
     if report.failed and report.when != "teardown" and EVIDENCE in item.stash:
         criterion = item.stash[EVIDENCE].criterion.id
@@ -47,9 +45,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """After all clean-up, before the terminal's summary: write what is known, whatever ended the run."""
+    """After all clean-up, before the terminal's summary: write the report, whatever ended the run."""
     try:
-        # First of all, before any other plugin can fail to write its file: fixtures clean up.
+        # Fixtures clean up first, before any other plugin can fail to write its file.
         session._setupstate.teardown_exact(None)
     except KeyboardInterrupt:
         _interrupted(session)
@@ -66,48 +64,32 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 
 def _interrupted(session: pytest.Session) -> None:
-    """The clean-up did not come to its end: what is left is named, so that it can be swept."""
+    """Report how to remove what the interrupted clean-up left."""
     session.exitstatus = pytest.ExitCode.INTERRUPTED
     run = session.config.stash[RUN]
     run.leaks.append(f"the clean-up was interrupted: run `acceptance sweep --run {run.settings.run_id}`")
 
 
 def _save(session: pytest.Session) -> None:
-    run = session.config.stash[RUN]
-    if runs_features(session.config):
-        if worker := worker_of(session.config):
-            _save_leaks(run, worker)
-        elif run.records.exists():
-            _save_leaks(run, "main")
-            _redact(run.folder, run.redactor)
-            if not option(session.config, OPTION):
-                _write(session, run, int(session.exitstatus))
-            elif leaks := _leaks(run):
-                fail(session, f"left behind: {', '.join(leaks)}")
-
-
-def _redact(folder: Path, redactor: Redactor) -> None:
-    """Blank out secrets in what other plugins wrote: Allure keeps messages of its own."""
-    for path in (folder / "allure-results").glob("*"):
+    run, worker = session.config.stash[RUN], worker_of(session.config)
+    if not runs_features(session.config) or not (worker or run.records.exists()):
+        return
+    write_whole(run.leaks_of(worker or "main"), json.dumps(run.leaks))
+    if worker:
+        return
+    for path in (run.folder / "allure-results").glob("*"):  # Allure writes messages that other plugins did not redact
         text = path.read_text(errors="replace")
-        if (shown := redactor.text(text)) != text:
+        if (shown := run.redactor.text(text)) != text:
             path.write_text(shown)
+    leaks = [leak for path in sorted(run.folder.glob(run.leaks_of("*").name)) for leak in json.loads(path.read_text())]
+    if not option(session.config, OPTION):
+        _write(session, run, leaks)
+    elif leaks:
+        fail(session, f"left behind: {', '.join(leaks)}")
 
 
-def _save_leaks(run: Run, who: str) -> None:
-    run.folder.mkdir(parents=True, exist_ok=True)
-    run.leaks_of(who).write_text(json.dumps(run.leaks))
-
-
-def _leaks(run: Run) -> list[str]:
-    """What all processes of the run have left behind."""
-    return [leak for path in sorted(run.folder.glob(run.leaks_of("*").name)) for leak in json.loads(path.read_text())]
-
-
-def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
-    leaks = _leaks(run)
-    started = session.config.stash[STARTED]
-    environment = run.environment
+def _write(session: pytest.Session, run: Run, leaks: list[str]) -> None:
+    started, exitstatus = session.config.stash[STARTED], int(session.exitstatus)
     report = traceability.build(
         register(),
         read_all(),
@@ -123,7 +105,7 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
             exit_status=exitstatus,
             interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
         ),
-        environment=environment.notes if environment else {},
+        environment=run.environment.notes if run.environment else {},
         leaks=leaks,
         controls=mapping().controls,
         waivers=waived(),
@@ -132,19 +114,16 @@ def _write(session: pytest.Session, run: Run, exitstatus: int) -> None:
     if exitstatus == pytest.ExitCode.OK and (leaks or run.foreign_changes or not_verified(report)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         report.run.exit_status = int(session.exitstatus)
-    session.config.stash[NOTES] = _hand_out(session, run, report)
+    session.config.stash[NOTES] = _publish(session, run, report)
     latest = run.settings.reports / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to(run.folder.name)
     session.config.stash[REPORT] = report
 
 
-def _hand_out(session: pytest.Session, run: Run, report: traceability.Report) -> list[str]:
-    """Write every file, and bring them and the metrics where they are wanted; return a sentence of each.
-
-    Results that S3 does not take make the run red, and what is here says so too.
-    """
-    from velero_acceptance.report import metrics, outputs, publish  # collection must not pay for what they import
+def _publish(session: pytest.Session, run: Run, report: traceability.Report) -> list[str]:
+    """Write, upload and push the report; return a sentence for each. A failed upload fails the run, and is noted."""
+    from velero_acceptance.report import metrics, outputs, publish  # heavy imports, which collection does not need
 
     notes = outputs.write_all(report, run.folder)
     if run.results is not None:
@@ -162,16 +141,14 @@ def _hand_out(session: pytest.Session, run: Run, report: traceability.Report) ->
 
 
 def not_verified(report: traceability.Report) -> list[traceability.CriterionRow]:
-    """Criteria of which every scenario ran and that are not verified: these fail a run.
-
-    EXTRAPOLATED does not: less data was chosen than the register asks for, and the prediction holds.
-    """
+    """Criteria that fail a run: all their scenarios ran, and the verdict is not green (EXTRAPOLATED is)."""
     features = {tag: feature.deciding for feature in read_all() for tag in feature.tag_line}
     ran = {row.id: sum(not scenario.passive for scenario in row.scenarios) for row in report.criteria}
     whole = (row for row in report.criteria if ran[row.id] and ran[row.id] >= features.get(row.id, 0))
-    return [row for row in whole if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)]
+    return [row for row in whole if row.verdict not in GREEN]
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode, config: pytest.Config
 ) -> None:
@@ -182,18 +159,21 @@ def pytest_terminal_summary(
     report = config.stash.get(REPORT, None)
     if report is None:
         return
+    folder, summary = config.stash[RUN].folder, report.summary
     console = Console(file=terminalreporter._tw._file, width=None if sys.stdout.isatty() else 150, highlight=False)
     terminalreporter.section("traceability")
     console.print(console_table(report))
-    for leak in report.summary.leaks:
-        console.print(f"left behind: {leak}", style="red", markup=False)
-    for change in report.summary.foreign_changes:
-        console.print(f"changed, and not the suite's own: {change}", style="red", markup=False)
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in report.summary.verdicts.items())
-    console.print(f"\n{report.summary.criteria} criteria: {counts}", markup=False)
-    for note in config.stash[NOTES]:
+    problems = [f"left behind: {leak}" for leak in summary.leaks]
+    for problem in (*problems, *(f"changed outside the suite: {change}" for change in summary.foreign_changes)):
+        console.print(problem, style="red", markup=False)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in summary.verdicts.items())
+    where = f"report: {folder}/traceability.html (and .md, .json, junit.xml, allure-results)"
+    for note in (f"\n{summary.criteria} criteria: {counts}", *config.stash[NOTES], where):
         console.print(note, markup=False)
-    console.print(
-        f"report: {config.stash[RUN].folder}/traceability.html (and .md, .json, junit.xml, allure-results)",
-        markup=False,
-    )
+    if option(config, "allure-page"):
+        from velero_acceptance.report.allure import generate
+
+        try:
+            terminalreporter.write_line(f"Allure's report: {generate(folder)}")
+        except AcceptanceError as error:  # it decides nothing
+            terminalreporter.write_line(f"Allure's report was not made: {error}")

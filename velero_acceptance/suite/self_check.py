@@ -1,10 +1,8 @@
-"""``--without-faults``: the negative scenarios as they read without their fault. Each of them has to go red.
+"""``--without-faults``: run the negative scenarios without their fault. Each of them must fail in a *Then*.
 
-What a *Then* finds wanting is what the run wants; a scenario that stays green, or fails before its first
-*Then*, fails the run. No traceability report is written: nothing was verified.
+A scenario that stays green, or fails before its first *Then*, fails the run. No traceability report is written:
+nothing was verified.
 """
-
-from __future__ import annotations
 
 from collections.abc import Generator
 
@@ -15,14 +13,14 @@ from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import OPTION, RUN, runs_features
 
 RED = pytest.StashKey[Step]()
-# Attribute of a test's report, which comes from workers of pytest-xdist too.
+# Attribute of a test's report, which workers of pytest-xdist send too.
 ROW = "without_fault"
 GREEN = "it stays green without its fault: the scenario proves nothing"
 FILE = "without-faults.md"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what seeds no fault."""
+    """Deselect scenarios without a seeded fault."""
     if option(config, OPTION):
         others = [item for item in items if item.get_closest_marker("negative") is None]
         config.hook.pytest_deselected(items=others)
@@ -38,7 +36,7 @@ def pytest_bdd_step_error(request: pytest.FixtureRequest, step: Step) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn the outcome round, before the records of the run see it."""
+    """Invert the outcome, before the records of the run get it."""
     report = yield
     if option(item.config, OPTION) and report.when == "call" and not report.skipped:
         if report.passed:
@@ -60,6 +58,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     rows = sorted(getattr(report, ROW) for report in reports if hasattr(report, ROW))
     if rows and runs_features(config):
         file = config.stash[RUN].folder / FILE
-        head = ["| feature | negative scenario | goes red at | by its words |", "|---|---|---|---|"]
+        head = ["| feature | negative scenario | fails at | message |", "|---|---|---|---|"]
         file.write_text("\n".join(["# Negative scenarios without their faults", "", *head, *rows, ""]))
         terminalreporter.write_line(f"where each went red: {file}")

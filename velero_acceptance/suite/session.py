@@ -1,4 +1,4 @@
-"""What the plugins of one pytest session share: the run, the keys under which they keep things, the workers."""
+"""What the plugins of one pytest session share: the run, the keys of their stash, the workers."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ EVIDENCE = pytest.StashKey[Evidence]()
 
 @dataclass
 class Run:
-    """One run of the suite: what was asked for, and where its evidence goes."""
+    """One run of the suite: its settings, and where its evidence goes."""
 
     settings: Settings
     timeouts: Timeouts
     redactor: Redactor = field(default_factory=Redactor)
     environment: Environment | None = None
     leaks: list[str] = field(default_factory=list)
-    # What is not the suite's own, and was changed by the run.
+    # Changes that the run made outside the suite.
     foreign_changes: list[str] = field(default_factory=list)
     clocks: Clocks | None = None
-    # Where the run's folder is brought to in the end.
+    # Where the run's folder is uploaded in the end.
     results: Destination | None = None
 
     @property
@@ -49,13 +49,13 @@ class Run:
 
     @property
     def longest(self) -> float:
-        """Seconds that a scenario tagged @long may take beyond the others: by its data, its runs, or its hours."""
+        """Seconds that a scenario tagged @long may take more than others: for its data, its runs, or its hours."""
         data = 5 * self.timeouts["gigabyte"] * self.settings.data_size / 1e9
         soak = 2 * 3600 * self.settings.hours if self.settings.effective_profile is Profile.SOAK else 0
         return max(data, 60 * self.settings.reliability_runs, 2 * self.timeouts["uploader_gives_up"], soak)
 
     def leaks_of(self, process: str) -> Path:
-        """What a process of the run has left behind; it is there once that has cleaned up."""
+        """The file of a process's leaks; it exists once that has cleaned up."""
         return self.folder / f"leaks-{process}.json"
 
 
@@ -63,7 +63,7 @@ RUN = pytest.StashKey[Run]()
 
 
 def runs_features(config: pytest.Config) -> bool:
-    """Whether scenarios were asked for and are to be run, not only collected."""
+    """Whether scenarios are to be run, not only collected."""
     asked = (Path(argument.partition("::")[0]).resolve() for argument in config.args)
     return not config.option.collectonly and any(path.is_relative_to(documents.FEATURES) for path in asked)
 
@@ -79,12 +79,12 @@ def worker_of(config: pytest.Config) -> str:
 
 
 def index_of(config: pytest.Config) -> int:
-    """Which of the workers this is, from 0 on; without workers 0."""
+    """The number of this worker, from 0; without workers 0."""
     return int(worker_of(config).removeprefix("gw") or 0)
 
 
 def fail(session: pytest.Session, message: str) -> None:
-    """Fail the run with *message*, beside what else has gone wrong."""
+    """Fail the run with *message*, in addition to earlier ones."""
     session.exitstatus = pytest.ExitCode.TESTS_FAILED
     stash = session.config.stash
     stash[TROUBLE] = f"{stash[TROUBLE]}; {message}" if TROUBLE in stash else message

@@ -1,6 +1,4 @@
-"""Which worker of pytest-xdist runs what, and how the workers of an interrupted run end."""
-
-from __future__ import annotations
+"""The distribution of scenarios to workers of pytest-xdist, and how the workers of an interrupted run end."""
 
 import signal
 from functools import cache
@@ -18,11 +16,11 @@ from velero_acceptance.suite.session import RUN, is_scenario, runs_features
 
 
 class ByFeature(LoadScopeScheduling):
-    """A worker that is free takes the next share of the scenarios, in the order in which they were collected."""
+    """A free worker takes the next share of the scenarios, in the order in which they were collected."""
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         super().__init__(config, log)
-        # xdist's own order is by the number of tests, which says nothing of how long a scenario takes.
+        # xdist orders by the number of tests, which says nothing about the duration of a scenario.
         config.option.loadscopereorder = False
         self._root = config.rootpath
 
@@ -32,9 +30,8 @@ class ByFeature(LoadScopeScheduling):
 
 
 def share_of(path: Path, test: str) -> str:
-    """What one worker runs of a feature: all of it where features share their set-up, else its exclusive scenarios
-
-    or the others: so that nobody waits for the cluster while others could go on.
+    """The share of a scenario: its whole feature where features share their set-up, else that feature's exclusive
+    scenarios or the others, so that no worker waits for the cluster while others could continue.
     """
     if shared := shared_with(read(path).tags):
         return shared
@@ -48,7 +45,7 @@ def _exclusive(path: Path) -> frozenset[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Scenarios that wait for minutes begin first, those that need the cluster to themselves come last."""
+    """Long scenarios run first, those that need the cluster to themselves last."""
     shares = {item: share_of(item.path, item.name) for item in items if is_scenario(item)}
     exclusive = {item for item in shares if item.get_closest_marker(EXCLUSIVE)}
     long = {share for item, share in shares.items() if item.get_closest_marker(LONG)}
@@ -58,21 +55,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFeature | None:
-    """Ours for the features; --dist decides for everything else."""
+    """The scheduler for features; --dist decides for everything else."""
     return ByFeature(config, log) if runs_features(config) else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Interrupt the workers of a run that is, and let them clean up: xdist itself gives them seconds for it."""
+    """Interrupt the workers of an interrupted run, and let them clean up: xdist itself gives them only seconds."""
     parallel = session.config.pluginmanager.get_plugin("dsession")
     if parallel is None or exitstatus != pytest.ExitCode.INTERRUPTED or not runs_features(session.config):
         return
     run = session.config.stash[RUN]
-    # The process of each by its name; both are private to xdist and execnet.
+    # Their processes by name; both are private to xdist and execnet.
     workers = {node.gateway.id: node.gateway._io.popen for node in parallel._active_nodes}
     for process in workers.values():
-        process.send_signal(signal.SIGTERM)  # nothing where it has ended by itself
+        process.send_signal(signal.SIGTERM)  # no effect if it has ended
 
     def cleaning() -> list[str]:
         return [name for name, it in workers.items() if it.poll() is None and not run.leaks_of(name).exists()]

@@ -1,33 +1,28 @@
 """How far the clocks of the API server and of the nodes are from this machine's.
 
-A limit whose clock starts on one machine and stops on another says nothing when their clocks differ. What
-can be known from outside is an interval: a time stamp was written somewhere between our question and its answer.
+A time measured between two machines means nothing when their clocks differ. From outside, the difference is only known
+as an interval: a time stamp was written some time between a request and its answer.
 """
-
-from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import Deadline
 from velero_acceptance.drivers.kinds import LEASE, time_of
-
-if TYPE_CHECKING:
-    from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.kubernetes import Kubernetes
 
 LIMIT_SECONDS = 5.0
-# The kubelet renews the Lease of its node here, by default every ten seconds.
+# The namespace of the nodes' Leases; a kubelet renews its own by default every ten seconds.
 NODE_LEASES = "kube-node-lease"
-# How long a renewal may take to reach us.
+# How long the notice of a renewal may take.
 DELIVERY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Skew:
-    """How far the clock of *place* is ahead of ours: at least *low* and at most *high* seconds."""
+    """How far the clock of *place* is ahead of this machine's: at least *low* and at most *high* seconds."""
 
     place: str
     low: float
@@ -35,12 +30,12 @@ class Skew:
 
     @property
     def wrong(self) -> bool:
-        """Whether it is beyond the limit for certain."""
+        """Whether it certainly exceeds the limit."""
         return self.low > LIMIT_SECONDS or self.high < -LIMIT_SECONDS
 
     @property
     def least(self) -> float:
-        """The seconds it is off at least, in either direction."""
+        """The least difference in seconds, in either direction."""
         return max(0.0, self.low, -self.high)
 
 
@@ -49,14 +44,13 @@ def of_server(kubernetes: Kubernetes) -> Skew:
     asked = datetime.now(UTC)
     date = kubernetes.server_time()
     answered = datetime.now(UTC)
-    return Skew("the API server", _seconds(date - answered), _seconds(date - asked) + 1.0)
+    return Skew("the API server", (date - answered).total_seconds(), (date - asked).total_seconds() + 1.0)
 
 
 def of_nodes(kubernetes: Kubernetes, deadline: Deadline) -> list[Skew]:
-    """The skew of each node, from the moment a renewal of its Lease is seen; nothing for one that is not seen.
+    """The skew of each node, from the time when a renewal of its Lease is observed; none for a node without one.
 
-    A renewal that was late in coming makes a clock look slow: a wrong one is measured until the deadline, and the
-    renewal that came soonest counts.
+    A late notice makes a clock look slow: a wrong clock is measured until the deadline, and the fastest notice counts.
     """
     known: dict[str, str] = {}
     best: dict[str, Skew] = {}
@@ -64,9 +58,9 @@ def of_nodes(kubernetes: Kubernetes, deadline: Deadline) -> list[Skew]:
         seen = datetime.now(UTC)
         for name, lease in leases.items():
             renewed = str(lease["spec"].get("renewTime") or "")
-            # The first state is a list: nobody knows how old its stamps are.
+            # The first state is a list: the age of its stamps is unknown.
             if number and renewed != known.get(name):
-                ahead = _seconds(time_of(renewed) - seen)
+                ahead = (time_of(renewed) - seen).total_seconds()
                 skew = Skew(f"node {name}", ahead, ahead + DELIVERY_SECONDS)
                 best[name] = max(best.get(name, skew), skew, key=lambda found: found.low)
             known[name] = renewed
@@ -77,10 +71,10 @@ def of_nodes(kubernetes: Kubernetes, deadline: Deadline) -> list[Skew]:
 
 @dataclass
 class Clocks:
-    """The skews of a target, measured once beside whatever else goes on."""
+    """The skews of a target, measured once in the background."""
 
     kubernetes: Kubernetes
-    # Not on the lab, whose nodes are namespaces of one machine.
+    # False on the lab, whose nodes are namespaces of one machine.
     nodes: bool
     seconds: float
     skews: list[Skew] = field(default_factory=list)
@@ -89,12 +83,12 @@ class Clocks:
     def __post_init__(self) -> None:
         self._thread = threading.Thread(target=self._measure, daemon=True, name="clocks")
 
-    def start(self) -> Clocks:
+    def start(self) -> "Clocks":
         self._thread.start()
         return self
 
     def problem(self) -> str:
-        """Why no time across machines can be trusted, in one sentence; empty when it can. Waits for the measurement."""
+        """Why times across machines cannot be trusted; empty when they can. Waits for the measurement."""
         self._thread.join(self.seconds + 1)
         if self._failure or self._thread.is_alive():
             return f"the clocks could not be compared: {self._failure or 'no answer'}"
@@ -106,22 +100,17 @@ class Clocks:
         )
 
     def note(self) -> str:
-        """For the report: what is known by now."""
+        """The largest skew so far, for the report."""
         worst = max(self.skews, key=lambda skew: skew.least, default=None)
         if worst is None:
             return "not measured"
-        return (
-            f"{worst.least:.1f} s at {worst.place}, the worst of {len(self.skews)} clocks (limit {LIMIT_SECONDS:g} s)"
-        )
+        clocks = f"the worst of {len(self.skews)} clocks (limit {LIMIT_SECONDS:g} s)"
+        return f"{worst.least:.1f} s at {worst.place}, {clocks}"
 
     def _measure(self) -> None:
         try:
             self.skews.append(of_server(self.kubernetes))
             if self.nodes:
                 self.skews.extend(of_nodes(self.kubernetes, Deadline(self.seconds)))
-        except AcceptanceError as error:  # of a thread: kept for the one who asks
+        except AcceptanceError as error:  # in a thread: reported by problem()
             self._failure = error
-
-
-def _seconds(span: timedelta) -> float:
-    return span.total_seconds()

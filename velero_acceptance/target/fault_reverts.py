@@ -1,32 +1,22 @@
-"""Undo what scenarios do to the deployed system, by what can be seen of it: also after a killed run."""
+"""Undo the faults that scenarios inject into the deployed system, found by their marks: also those of a killed run."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from velero_acceptance.checks import resources
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import FAULT, is_generated_name
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.cgroups import PodCgroups
 from velero_acceptance.drivers.flux import Flux, settled
 from velero_acceptance.drivers.git import Checkout
-from velero_acceptance.drivers.kinds import (
-    GIT_REPOSITORY,
-    HELM_RELEASE,
-    KUSTOMIZATION,
-    NODE,
-    POD,
-    STORAGE_LOCATION,
-    Json,
-    labels_of,
-    name_of,
-)
+from velero_acceptance.drivers.kinds import Json, labels_of, name_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.minio_admin import Quota, Users
 from velero_acceptance.drivers.toxiproxy import Toxiproxy
 from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.drivers.velero_server import AGENT
 
 
 def flux_of(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -> Flux:
@@ -37,77 +27,63 @@ def flux_of(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts
 def revert_faults(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -> Iterator[str]:
     """Undo every fault that can be found; yield a line for each."""
     if environment.toxiproxy:
-        yield from _mend_route(environment.toxiproxy, environment.proxy)
-    yield from _mend_shortages(kubernetes, environment)
-    for node in kubernetes.list_all(NODE):
+        proxy = Toxiproxy(environment.toxiproxy, environment.proxy)
+        proxy.heal()
+        yield from _remove_generated(
+            "route to S3", proxy.routes(), lambda name: Toxiproxy(str(environment.toxiproxy), name).remove()
+        )
+    yield from _restore_limits(kubernetes, environment)
+    for node in kubernetes.list_all(kinds.NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
     users = Users(environment.s3)
     if administrator := users.permitted():
-        yield from _lift(users)
+        yield from _remove_generated("S3 policy", users.policies(), users.lift)
     if Velero(kubernetes, environment.velero_namespace, environment.location, timeouts).start():
         yield "the stop of the Velero server"
     flux = flux_of(kubernetes, environment, timeouts)
     if flux.installed():
-        for release in kubernetes.list_all(HELM_RELEASE, labels=FAULT):
+        for release in kubernetes.list_all(kinds.HELM_RELEASE, labels=FAULT):
             resume(flux, name_of(release), release["metadata"]["namespace"])
             yield f"the suspension of HelmRelease {name_of(release)}"
         if environment.gitops and revert_commit(Checkout(environment.gitops), flux, timeouts):
             yield "changes committed to the deployed repository"
     if administrator:  # only now: until the commits are taken back, Velero may still use them
-        yield from _remove_users(users)
+        yield from _remove_generated("S3 user", users.names(), users.remove)
 
 
-def _mend_route(server: str, route: str) -> Iterator[str]:
-    """Heal the way to S3, and remove those that scenarios have laid beside it."""
-    proxy = Toxiproxy(server, route)
-    proxy.heal()
-    for name in proxy.routes():
-        if is_generated_name(name):
-            Toxiproxy(server, name).remove()
-            yield f"the way to S3 {name}"
+def _remove_generated(what: str, names: list[str], remove: Callable[[str], None]) -> Iterator[str]:
+    for name in filter(is_generated_name, names):
+        remove(name)
+        yield f"the {what} {name}"
 
 
-def _remove_users(users: Users) -> Iterator[str]:
-    for name in users.names():
-        if is_generated_name(name):
-            users.remove(name)
-            yield f"the S3 user {name}"
-
-
-def _mend_shortages(kubernetes: Kubernetes, environment: Environment) -> Iterator[str]:
-    """Give back the attention, the room and the memory that Velero was denied."""
-    for location in kubernetes.list_all(STORAGE_LOCATION, environment.velero_namespace):
+def _restore_limits(kubernetes: Kubernetes, environment: Environment) -> Iterator[str]:
+    """Restore the validation of locations, the bucket's room and node-agent's memory."""
+    for location in kubernetes.list_all(kinds.STORAGE_LOCATION, environment.velero_namespace):
         if resume_validation(kubernetes, location):
-            yield f"the neglect of the location {name_of(location)}"
-    if environment.toxiproxy and (quota := Quota(environment.s3, environment.bucket)).get():  # our own S3
+            yield f"the paused validation of the location {name_of(location)}"
+    if environment.toxiproxy and (quota := Quota(environment.s3, environment.bucket)).get():  # the lab's S3
         quota.clear()
         yield f"the quota of the bucket {environment.bucket}"
-    for pod in kubernetes.list_all(POD, environment.velero_namespace, labels="name=node-agent"):
+    for pod in kubernetes.list_all(kinds.POD, environment.velero_namespace, labels=f"name={AGENT}"):
         if restore_memory_limit(pod, environment):
-            yield f"the scarce memory of {name_of(pod)}"
-
-
-def _lift(users: Users) -> Iterator[str]:
-    for policy in users.policies():
-        if is_generated_name(policy):
-            users.lift(policy)
-            yield f"the S3 policy {policy}"
+            yield f"the lowered memory limit of {name_of(pod)}"
 
 
 def taint(kubernetes: Kubernetes, node: str, owner: str) -> None:
-    """Keep new pods off a node; pods that are there stay."""
-    taints = [*_taints(kubernetes.require(NODE, node)), {"key": FAULT, "value": owner, "effect": "NoSchedule"}]
-    kubernetes.patch(NODE, node, None, {"spec": {"taints": taints}})
+    """Keep new pods off a node; existing pods stay."""
+    taints = [*_taints(kubernetes.require(kinds.NODE, node)), {"key": FAULT, "value": owner, "effect": "NoSchedule"}]
+    kubernetes.patch(kinds.NODE, node, None, {"spec": {"taints": taints}})
 
 
 def untaint(kubernetes: Kubernetes, node: str) -> bool:
-    """Take our own taint off a node; say whether there was one."""
-    taints = _taints(kubernetes.require(NODE, node))
+    """Remove the suite's taint from a node; return whether there was one."""
+    taints = _taints(kubernetes.require(kinds.NODE, node))
     others = [taint for taint in taints if taint["key"] != FAULT]
     if len(others) == len(taints):
         return False
-    kubernetes.patch(NODE, node, None, {"spec": {"taints": others or None}})
+    kubernetes.patch(kinds.NODE, node, None, {"spec": {"taints": others or None}})
     return True
 
 
@@ -116,31 +92,31 @@ def _taints(node: Json) -> list[Json]:
 
 
 def pause_validation(kubernetes: Kubernetes, location: Json) -> None:
-    """Have a location not validated for a day, and remember in it how often it was."""
-    frequency = location["spec"].get("validationFrequency")
-    change = {"metadata": {"annotations": {FAULT: frequency or ""}}, "spec": {"validationFrequency": "24h"}}
-    kubernetes.patch(STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
+    """Set a location's validation frequency to a day, and note the present one in an annotation."""
+    _set_frequency(kubernetes, location, "24h", location["spec"].get("validationFrequency") or "")
 
 
 def resume_validation(kubernetes: Kubernetes, location: Json) -> bool:
-    """Have a location that we neglected validated as often as before; say whether it was one."""
+    """Restore the validation frequency of a location; return whether it was paused."""
     before = (location["metadata"].get("annotations") or {}).get(FAULT)
     if before is None:
         return False
-    change = {"metadata": {"annotations": {FAULT: None}}, "spec": {"validationFrequency": before or None}}
-    kubernetes.patch(STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
+    _set_frequency(kubernetes, location, before or None, None)
     return True
 
 
+def _set_frequency(kubernetes: Kubernetes, location: Json, frequency: str | None, note: str | None) -> None:
+    change = {"metadata": {"annotations": {FAULT: note}}, "spec": {"validationFrequency": frequency}}
+    kubernetes.patch(kinds.STORAGE_LOCATION, name_of(location), location["metadata"]["namespace"], change)
+
+
 def restore_memory_limit(pod: Json, environment: Environment) -> bool:
-    """Let a pod of node-agent have again what its limit says; say whether it had less. Only on this machine."""
+    """Give a pod of node-agent on this machine the memory of its limit; return whether it had less."""
     if not environment.cgroups:
         return False
     try:
-        groups, size = (
-            PodCgroups.of(environment.cgroups, pod["metadata"]["uid"]),
-            int(resources.highest([pod], "memory")),
-        )
+        groups = PodCgroups.of(environment.cgroups, pod["metadata"]["uid"])
+        size = int(resources.highest([pod], "memory"))
     except (AcceptanceError, resources.LimitMissing):
         return False
     if groups.limit() >= size:
@@ -150,35 +126,35 @@ def restore_memory_limit(pod: Json, environment: Environment) -> bool:
 
 
 def suspend(flux: Flux, name: str, namespace: str, owner: str) -> None:
-    """Suspend a HelmRelease, and mark it as suspended by us."""
-    flux.kubernetes.patch(HELM_RELEASE, name, namespace, {"metadata": {"labels": {FAULT: owner}}})
-    flux.suspend(HELM_RELEASE, name, namespace, suspended=True)
+    """Suspend a HelmRelease, and mark it as suspended by *owner*."""
+    flux.kubernetes.patch(kinds.HELM_RELEASE, name, namespace, {"metadata": {"labels": {FAULT: owner}}})
+    flux.suspend(kinds.HELM_RELEASE, name, namespace, suspended=True)
 
 
 def resume(flux: Flux, name: str, namespace: str) -> None:
-    """Resume a HelmRelease that we suspended, and wait until the cluster is again as Git says."""
-    found = flux.kubernetes.require(HELM_RELEASE, name, namespace)
+    """Resume a HelmRelease that the suite suspended, and wait until it is reconciled."""
+    found = flux.kubernetes.require(kinds.HELM_RELEASE, name, namespace)
     if FAULT not in labels_of(found):
         return
-    flux.suspend(HELM_RELEASE, name, namespace, suspended=False)
-    flux.kubernetes.patch(HELM_RELEASE, name, namespace, {"metadata": {"labels": {FAULT: None}}})
-    flux.reconcile(HELM_RELEASE, name, namespace)
+    flux.suspend(kinds.HELM_RELEASE, name, namespace, suspended=False)
+    flux.kubernetes.patch(kinds.HELM_RELEASE, name, namespace, {"metadata": {"labels": {FAULT: None}}})
+    flux.reconcile(kinds.HELM_RELEASE, name, namespace)
 
 
 def revert_commit(checkout: Checkout, flux: Flux, timeouts: Timeouts) -> bool:
-    """Undo our commits in the deployed repository, and wait until the cluster has followed."""
+    """Undo the suite's commits in the deployed repository, and wait until Flux has deployed that."""
     commit = checkout.take_back()
     if commit is None:
         return False
-    flux.request(GIT_REPOSITORY, flux.source, flux.namespace)
-    flux.wait_revision(commit, KUSTOMIZATION, flux.source)
-    for kustomization in flux.kubernetes.list_all(KUSTOMIZATION, flux.namespace):
+    flux.request(kinds.GIT_REPOSITORY, flux.source, flux.namespace)
+    flux.wait_revision(commit, kinds.KUSTOMIZATION, flux.source)
+    for kustomization in flux.kubernetes.list_all(kinds.KUSTOMIZATION, flux.namespace):
         if "deletionTimestamp" not in kustomization["metadata"]:
-            flux.wait_revision(commit, KUSTOMIZATION, name_of(kustomization))
+            flux.wait_revision(commit, kinds.KUSTOMIZATION, name_of(kustomization))
     flux.kubernetes.wait_all(
-        HELM_RELEASE,
+        kinds.HELM_RELEASE,
         until=lambda releases: all(settled(release) for release in releases),
-        event="every HelmRelease is again as Git says",
+        event="every HelmRelease is reconciled",
         timeout=timeouts["deployed"],
     )
     return True

@@ -1,10 +1,8 @@
-"""One run at a time on a cluster: a Lease in Velero's namespace, which its holder renews while it lives.
+"""One run at a time on a cluster: a Lease in Velero's namespace, which its holder renews while it runs.
 
-It names the holder, so that somebody who meets it knows whom to ask; it expires, so that nobody has to be
-asked after a power cut. Times are the API server's, whatever this machine's clock says.
+It names the holder, whom others can ask; it expires, in case the holder is killed. Times are the API server's, whatever
+this machine's clock says.
 """
-
-from __future__ import annotations
 
 import getpass
 import socket
@@ -16,20 +14,19 @@ from datetime import UTC, datetime, timedelta
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.waiting import ticks
-from velero_acceptance.drivers.kinds import LEASE, Json, time_of
+from velero_acceptance.drivers.kinds import LEASE, Json, stamp, time_of
 from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
 
 NAME = "velero-acceptance"
-# A holder that is not heard of for so long is gone.
+# A holder without a renewal for this long is dead.
 DURATION = timedelta(seconds=60)
 RENEWAL_SECONDS = 15.0
 CONFLICT = 409
-STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds the lock: the run and whose it is, since when, and until when if it is not heard of again."""
+    """The holder of the lock: run and owner, since when, and until when without a renewal."""
 
     run: str
     owner: str
@@ -37,9 +34,9 @@ class Holder:
     until: datetime
 
     @staticmethod
-    def of(lease: Json) -> Holder | None:
-        """The holder a Lease names; None when it names none."""
-        spec = lease["spec"]
+    def of(lease: Json | None) -> "Holder | None":
+        """The holder that a Lease names; None when it names none."""
+        spec = lease["spec"] if lease else {}
         run, _, owner = str(spec.get("holderIdentity") or "").partition(" of ")
         if not run:
             return None
@@ -65,30 +62,38 @@ class RunLock:
 
     def acquire(self) -> None:
         """Take the lock, also from a holder that has expired; raises Refusal when another run holds it."""
-        now = self._now(ask=True)
-        lease = self._lease()
-        if lease is None:
-            spec = self._spec(now, acquired=now)
-            self._write(
-                lambda: self._kubernetes.create(LEASE, {"metadata": {"name": NAME}, "spec": spec}, self._namespace)
-            )
-            return
+        self._ahead = self._kubernetes.server_time() - datetime.now(UTC)
+        lease, now = self._lease(), self._now()
         holder = Holder.of(lease)
         if holder is not None and holder.until > now:
             raise Refusal(
                 f"another run is at work on this cluster: {holder}. Wait for its end, or, if it is dead, "
                 f"run `acceptance unlock --run {holder.run}`"
             )
-        self._write(lambda: self._patch(lease, self._spec(now, acquired=now)))
+        spec = {**self._spec(now), "acquireTime": stamp(now, "microseconds")}
+        try:
+            if lease is None:
+                self._kubernetes.create(LEASE, {"metadata": {"name": NAME}, "spec": spec}, self._namespace)
+            else:
+                self._patch(lease, spec)
+        except ApiError as error:
+            if error.status == CONFLICT:
+                raise Refusal("another run has just taken the run lock: try again when it has ended") from None
+            if error.status == 404:
+                raise Refusal(
+                    f"Velero's namespace {self._namespace} does not exist: set current.velero_namespace"
+                ) from None
+            raise
+        self._renewed = self._now()
 
     def keep(self, lost: Callable[[str], None]) -> None:
-        """Renew the lock in a thread until :meth:`release`; call *lost*, once, with the reason, when that fails."""
+        """Renew the lock in a thread until :meth:`release`; call *lost* once, with the reason, when that fails."""
         threading.Thread(target=self._renew, args=(lost,), daemon=True, name="run lock").start()
 
     def release(self) -> None:
-        """Give the lock back, if it is still ours."""
+        """Release the lock if this run still holds it."""
         self._stopped.set()
-        with suppress(AcceptanceError):  # it expires by itself
+        with suppress(AcceptanceError):  # it will expire
             if self._is_ours(self._lease()):
                 self._kubernetes.delete(LEASE, NAME, self._namespace)
 
@@ -99,13 +104,11 @@ class RunLock:
                 return
 
     def _renewal(self) -> str:
-        """Renew once; why the lock is lost, empty while it is not."""
+        """Renew once; return why the lock is lost, empty while it is not."""
         try:
             lease = self._lease()
-            if not self._is_ours(lease):
-                holder = Holder.of(lease) if lease else None
-                return f"the run lock was taken: {holder or 'somebody removed it'}"
-            assert lease is not None
+            if lease is None or not self._is_ours(lease):
+                return f"the run lock was taken: {Holder.of(lease) or 'somebody removed it'}"
             now = self._now()
             self._patch(lease, self._spec(now))
             self._renewed = now
@@ -120,45 +123,26 @@ class RunLock:
     def _is_ours(self, lease: Json | None) -> bool:
         return lease is not None and lease["spec"].get("holderIdentity") == self._identity
 
-    def _patch(self, lease: Json, spec: Json) -> Json:
-        """Change the Lease as it was seen: a change in between is a conflict."""
+    def _patch(self, lease: Json, spec: Json) -> None:
+        """Change the Lease that was read: a change in between is a conflict."""
         metadata = {"resourceVersion": lease["metadata"]["resourceVersion"]}
-        return self._kubernetes.patch(LEASE, NAME, self._namespace, {"metadata": metadata, "spec": spec})
+        self._kubernetes.patch(LEASE, NAME, self._namespace, {"metadata": metadata, "spec": spec})
 
-    def _write(self, call: Callable[[], Json]) -> None:
-        try:
-            call()
-        except ApiError as error:
-            if error.status == CONFLICT:
-                raise Refusal(
-                    "another run took the run lock at this very moment: try again when it has ended"
-                ) from None
-            if error.status == 404:
-                raise Refusal(
-                    f"Velero's namespace {self._namespace} does not exist: set current.velero_namespace"
-                ) from None
-            raise
-        self._renewed = self._now()
-
-    def _spec(self, now: datetime, acquired: datetime | None = None) -> Json:
-        spec: Json = {
+    def _spec(self, now: datetime) -> Json:
+        return {
             "holderIdentity": self._identity,
             "leaseDurationSeconds": int(DURATION.total_seconds()),
-            "renewTime": now.strftime(STAMP),
+            "renewTime": stamp(now, "microseconds"),
         }
-        return {**spec, "acquireTime": acquired.strftime(STAMP)} if acquired else spec
 
-    def _now(self, *, ask: bool = False) -> datetime:
-        """The API server's time, as it was when it was last asked."""
-        if ask:
-            self._ahead = self._kubernetes.server_time() - datetime.now(UTC)
+    def _now(self) -> datetime:
+        """The API server's time, by its difference when the lock was acquired."""
         return datetime.now(UTC) + self._ahead
 
 
 def live_holder(kubernetes: Kubernetes, namespace: str) -> Holder | None:
-    """Who holds the lock now; None when it is free or has expired."""
-    lease = kubernetes.get(LEASE, NAME, namespace)
-    holder = Holder.of(lease) if lease else None
+    """The present holder of the lock; None when it is free or has expired."""
+    holder = Holder.of(kubernetes.get(LEASE, NAME, namespace))
     return holder if holder is not None and holder.until > kubernetes.server_time() else None
 
 

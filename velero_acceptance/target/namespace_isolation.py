@@ -1,27 +1,25 @@
-"""What every namespace of the suite gets: no traffic in or out, and a limit on what it may take of the cluster.
+"""Every namespace of the suite is isolated: no traffic in or out, and a quota.
 
-Both are in the namespace's backup, so a restored namespace has them too. The quota names only what Velero
-restores before the quota itself: until Kubernetes has counted a new quota, it refuses what the quota limits.
+Both are in the namespace's backup, so a restored namespace has them too. The quota limits only what Velero restores
+before the quota itself: until Kubernetes has computed a new quota, it refuses what the quota limits.
 """
-
-from __future__ import annotations
 
 from velero_acceptance.drivers.kinds import NETWORK_POLICY, RESOURCE_QUOTA, Json
 from velero_acceptance.drivers.kubernetes import Kubernetes
 
 NAME = "velero-acceptance"
 PODS, CLAIMS = 10, 5
-# Bytes that the claims of one namespace may ask for, when nobody needs more.
+# Bytes that the claims of one namespace may request by default.
 STORAGE = 10 << 30
 
 
 def storage_for(data_size: int) -> int:
-    """Bytes for a namespace that may hold *data_size* of data: its volume is half as large again."""
+    """The quota in bytes of a namespace with *data_size* of data, whose volume is half as large again."""
     return max(STORAGE, 2 * data_size)
 
 
 def isolate(kubernetes: Kubernetes, namespace: str, storage: int, *, timeout: float) -> None:
-    """Fence *namespace* in, and wait until Kubernetes has counted what is in it."""
+    """Create policy and quota in *namespace*, and wait until the quota is in effect."""
     policy = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     kubernetes.create(NETWORK_POLICY, {"metadata": {"name": NAME}, "spec": policy}, namespace)
     hard = {"pods": str(PODS), "persistentvolumeclaims": str(CLAIMS), "requests.storage": str(storage)}

@@ -1,4 +1,4 @@
-"""Which clusters the suite may touch, and the environment it finds there."""
+"""Which clusters the suite may touch, and how it reaches the one of this run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import yaml
 from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
-from velero_acceptance.core.settings import CurrentTarget, Environment, S3Access, Settings, Target
+from velero_acceptance.core.settings import CurrentTarget, Environment, S3Access, Settings, Target, TargetSettings
 from velero_acceptance.corpus import uploaders
 from velero_acceptance.drivers.kinds import DEPLOYMENT, NAMESPACE, labels_of
 
@@ -21,22 +22,20 @@ if TYPE_CHECKING:
     from lab.lifecycle import Lab
     from velero_acceptance.drivers.kubernetes import Kubernetes
 
-# What a kubeconfig may name by a path from its own folder.
+# Values of a kubeconfig that are paths, relative to its own folder.
 FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
 
 
 def environment(settings: Settings, *, complete: bool = True, number: int = 1) -> Environment:
-    """The environment of the run's target, of lab *number* of several; raises Refusal when it may not be touched.
+    """The environment of the run's target (lab *number* where there are several).
 
-    A run needs it to be *complete*: without S3's address and keys it is refused too.
+    Raises Refusal when it may not be touched and, unless *complete* is False, when S3's address or keys are not set.
     """
-    if settings.target is Target.CURRENT:
-        return _current(settings, complete)
-    return _own(settings, number)
+    return _current(settings, complete) if settings.target is Target.CURRENT else _own(settings, number)
 
 
 def environments(settings: Settings) -> list[Environment]:
-    """The environment of the run's target, and of every lab that is up beside it; raises Refusal."""
+    """The environment of the run's target and of every further lab that is up; raises Refusal."""
     first = environment(settings)
     if settings.target is not Target.LAB:
         return [first]
@@ -48,10 +47,7 @@ def environments(settings: Settings) -> list[Environment]:
 
 
 def cluster_of(target: Target, uploader: str | None = None, number: int = 1) -> Lab:
-    """The cluster of a target that is ours to bring up and to break; with another *uploader* than its settings say.
-
-    There may be several labs: *number* says which.
-    """
+    """The lab (*number* of several) or the kind cluster, with *uploader* in place of its own."""
     chosen: dict[str, Any] = {"uploader": uploader} if uploader else {}
     if target is Target.LAB:
         from lab.lifecycle import Lab
@@ -65,47 +61,25 @@ def cluster_of(target: Target, uploader: str | None = None, number: int = 1) -> 
 
 
 def _own(asked: Settings, number: int) -> Environment:
+    cluster = cluster_of(asked.target, number=number)
     from lab.facts import load
     from lab.settings import SYNC_FREQUENCY
 
-    cluster = cluster_of(asked.target, number=number)
     facts = load(cluster.settings)
     if facts is None:
         raise Refusal(f"the {cluster.what} is not up: run `{cluster.command}`")
     keys = facts.credentials()
     return Environment(
+        **{name: value for name, value in dict(facts).items() if name in Environment.model_fields},
         target=asked.target,
-        name=facts.name,
-        kubeconfig=facts.kubeconfig,
-        velero_namespace=facts.velero_namespace,
-        location=facts.location,
-        schedule=facts.schedule,
-        bucket=facts.bucket,
-        prefix=facts.prefix,
-        storage_class=facts.storage_class,
         s3=S3Access(
             endpoint=facts.s3_direct_endpoint,
             access_key=SecretStr(keys.admin_access_key),
             secret_key=SecretStr(keys.admin_secret_key),
             authority=facts.authority,
         ),
-        toxiproxy=facts.toxiproxy,
-        proxy=facts.proxy,
-        prometheus=facts.prometheus,
-        promtool=facts.promtool,
-        alert_durations=facts.alert_durations,
         foreign_bucket=facts.other_bucket,
         gitops=facts.git_work,
-        age_key=facts.age_key,
-        audit_log=facts.audit_log,
-        capture=facts.capture,
-        s3_ports=facts.s3_ports,
-        uploader=facts.uploader,
-        oracle=facts.oracle,
-        releases=facts.releases,
-        corpus=facts.corpus,
-        corpus_image=facts.corpus_image,
-        velero_cli=facts.velero_cli,
         disk=cluster.state,
         cgroups=cluster.accounts,
         ledger=asked.ledger or cluster.state / "ledger.json",
@@ -115,7 +89,7 @@ def _own(asked: Settings, number: int) -> Environment:
             "garbage collection frequency": f"{facts.garbage_collection_frequency} (design: 1h)",
             "kubelet sync period": f"{SYNC_FREQUENCY} (default: 1m)",
             "durations of the alerts": ", ".join(
-                f"{given} for {real}" for real, given in facts.alert_durations.items()
+                f"{short} for {long}" for long, short in facts.alert_durations.items()
             ),
             "nodes": cluster.nodes_note,
         },
@@ -123,10 +97,7 @@ def _own(asked: Settings, number: int) -> Environment:
 
 
 def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str | None) -> Environment:
-    """The environment with the uploader of the Velero that is deployed; raises Refusal when another was *asked* for.
-
-    Without a Velero it stays as it is: every scenario will say so.
-    """
+    """The environment with the deployed Velero's uploader, if any; Refusal when another was *asked* for."""
     deployment = kubernetes.get(DEPLOYMENT, "velero", environment.velero_namespace)
     if deployment is None:
         return environment
@@ -137,25 +108,16 @@ def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str |
         raise Refusal(str(error)) from None
     if environment.target is Target.LAB and uploader != environment.uploader:
         raise Refusal(
-            f"the lab was made with {environment.uploader} and backs up with {uploader}: "
-            "a killed run has left an upgrade behind, run `acceptance sweep`"
+            f"the lab was brought up with {environment.uploader} and backs up with {uploader}: "
+            "a killed run left its upgrade behind, run `acceptance sweep`"
         )
     if asked not in (None, uploader):
         raise Refusal(f"the deployed Velero backs up with {uploader}, not {asked}: leave --profile-uploader out")
-    oracle = environment.oracle or _program(uploader)
-    return environment.model_copy(update={"uploader": uploader, "oracle": oracle})
-
-
-def state_folder() -> Path:
-    """Where the suite keeps what it must not lose ($XDG_STATE_HOME)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "velero-acceptance"
+    return environment.model_copy(update={"uploader": uploader, "oracle": environment.oracle or _program(uploader)})
 
 
 def allowed_context(current: CurrentTarget) -> str:
-    """The context to use; raises Refusal unless it stands on the allow-list.
-
-    Nobody runs a test against the wrong cluster by a forgotten ``kubectl config use-context``.
-    """
+    """The context to use, wherever kubectl's current one points; Refusal unless it is on the allow-list."""
     if not current.allowed_contexts:
         raise Refusal(
             "no context is on the allow-list: write acceptance.toml with allowed_contexts under [current] "
@@ -195,7 +157,7 @@ def require_opt_in(kubernetes: Kubernetes, namespace: str) -> None:
 
 
 def private_kubeconfig(environment: Environment, folder: Path) -> Path:
-    """A kubeconfig of mode 0600 in *folder* that knows the environment's context and no other."""
+    """Write a kubeconfig of mode 0600 with the environment's context alone into *folder*; return its path."""
     content = yaml.safe_load(environment.kubeconfig.read_text())
     here = environment.kubeconfig.absolute().parent
     context = next((c for c in content.get("contexts") or [] if c["name"] == environment.context), None)
@@ -207,14 +169,13 @@ def private_kubeconfig(environment: Environment, folder: Path) -> Path:
         for kind, name in kept.items()
     }
     path = folder / "kubeconfig"
-    path.touch(mode=0o600)
     whole = {"apiVersion": "v1", "kind": "Config", **entries, "contexts": [context], "current-context": context["name"]}
-    path.write_text(yaml.safe_dump(whole))
+    write_whole(path, yaml.safe_dump(whole), mode=0o600)
     return path
 
 
 def _absolute(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A cluster or user whose files are named from the root, not from the kubeconfig's folder."""
+    """A cluster or user of a kubeconfig, with paths that are relative to *folder* made absolute."""
     kind = next(key for key in entry if key != "name")
     values = {key: str(folder / value) if key in FILES else value for key, value in (entry[kind] or {}).items()}
     return {**entry, kind: values}
@@ -228,35 +189,21 @@ def _current(asked: Settings, complete: bool) -> Environment:
             "current.s3_endpoint, current.s3_access_key and current.s3_secret_key are needed to look into the bucket: "
             "set them in acceptance.toml or as ACCEPTANCE_CURRENT__S3_ENDPOINT, …"
         )
-    kept = state_folder() / "clusters" / re.sub(r"[^A-Za-z0-9._-]+", "-", context)
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "velero-acceptance"
+    kept = state / "clusters" / re.sub(r"[^A-Za-z0-9._-]+", "-", context)
     return Environment(
+        **{name: getattr(current, name) for name in TargetSettings.model_fields if name != "context"},
         target=Target.CURRENT,
         kubeconfig=current.kubeconfig,
         context=context,
-        velero_namespace=current.velero_namespace,
-        location=current.location,
-        schedule=current.schedule,
-        bucket=current.bucket,
-        prefix=current.prefix,
-        storage_class=current.storage_class,
         s3=S3Access(
             endpoint=current.s3_endpoint or "",
             access_key=current.s3_access_key or SecretStr(""),
             secret_key=current.s3_secret_key or SecretStr(""),
             authority=current.s3_authority,
         ),
-        foreign_bucket=current.foreign_bucket,
-        gitops=current.gitops,
-        age_key=current.age_key,
-        flux_namespace=current.flux_namespace,
-        flux_name=current.flux_name,
-        audit_log=current.audit_log,
-        capture=current.capture,
-        s3_ports=current.s3_ports,
-        prometheus=current.prometheus,
         promtool=_program("promtool"),
         corpus=_program("corpus"),
-        corpus_image=current.corpus_image,
         velero_cli=_program("velero"),
         ledger=asked.ledger or kept / "ledger.json",
         soak=kept / "soak.json",

@@ -1,6 +1,4 @@
-"""Remove what a killed run left behind, by label and run id alone."""
-
-from __future__ import annotations
+"""Remove what killed runs left on the target, by label and run id alone."""
 
 from collections.abc import Iterator
 
@@ -24,8 +22,8 @@ def sweep(
 ) -> Iterator[str]:
     """Remove the leftovers of *run*, or of every run; yield a line for each thing removed or left.
 
-    With *expired* only what anybody may remove by its own label. A run that holds the run lock is at work, and so is
-    *keep*: nothing of it is removed, and beside another one's work nothing is mended.
+    With *expired* only resources whose label allows it. The run that holds the run lock is in progress, and so is
+    *keep*: their resources stay, and while another run is in progress no fault is reverted.
     """
     kubernetes = Kubernetes(environment.kubeconfig, environment.context, call_seconds=timeouts["api_call"])
     velero = Velero(kubernetes, environment.velero_namespace, environment.location, timeouts)

@@ -1,15 +1,15 @@
-"""NFR-RELIABILITY-001: which runs of a schedule succeeded, failed or never came, and what that proves.
+"""NFR-RELIABILITY-001: which runs of a schedule succeeded, failed or were missed, and what success rate that proves.
 
-Every time the schedule is due is one trial. It succeeded only when the first run in it is Completed;
-FailedValidation, Failed, PartiallyFailed and no run at all are failures.
+Every time the schedule is due is one trial. It succeeded only when its first run is Completed; FailedValidation,
+Failed, PartiallyFailed and no run at all are failures.
 """
 
-from __future__ import annotations
-
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise, takewhile
 
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict
@@ -19,14 +19,14 @@ from velero_acceptance.drivers.kinds import Json, name_of, phase_of, time_of
 from velero_acceptance.drivers.velero import FINISHED
 
 CONFIDENCE = 0.95
-# Velero looks once a minute which schedules are due (scheduleSyncPeriod); a little later a run cannot be missing yet.
+# Velero checks once a minute which schedules are due (scheduleSyncPeriod); a run is not missing before that.
 TICK = timedelta(seconds=65)
 SUCCESS = "Completed"
 MISSED = "missed"
 
 
 class ScheduleRun(BaseModel):
-    """A backup that a schedule made: Velero's name and uid for it, when it was made, and its phase."""
+    """A backup that a schedule made, with its phase."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,7 +36,7 @@ class ScheduleRun(BaseModel):
     phase: str
 
     @staticmethod
-    def of(backup: Json) -> ScheduleRun:
+    def of(backup: Json) -> "ScheduleRun":
         metadata = backup["metadata"]
         created = time_of(metadata["creationTimestamp"])
         return ScheduleRun(uid=metadata["uid"], name=name_of(backup), created=created, phase=phase_of(backup))
@@ -48,7 +48,7 @@ class ScheduleRun(BaseModel):
 
 @dataclass(frozen=True)
 class Trial:
-    """A time the schedule was due, what came of it (a final phase, or ``missed``), and how many more runs it made."""
+    """A time the schedule was due, its outcome (a final phase, or ``missed``), its first run, and how many more."""
 
     due: datetime
     outcome: str
@@ -67,8 +67,8 @@ class Trial:
 def trials(cron: str, runs: Iterable[ScheduleRun], *, since: datetime, until: datetime) -> list[Trial]:
     """Every time *cron* was due after *since* and up to *until*, with its outcome.
 
-    A run belongs to the last due time before it was made. A time whose run is still at work, or that passed
-    less than a tick ago without one, is not a trial yet.
+    A run belongs to the last due time before it was made. A time whose run is in progress, or that passed less than a
+    tick ago without one, is no trial yet.
     """
     made, found = sorted(runs, key=lambda run: run.created), []
     for due, following in _spans(cron, since, until):
@@ -88,23 +88,18 @@ def due_count(cron: str, since: datetime, until: datetime) -> int:
 
 def _spans(cron: str, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Each due time after *since* and up to *until*, with the one that follows it."""
-    times = croniter(cron, since)
-    due = times.get_next(datetime)
-    while due <= until:
-        following = times.get_next(datetime)
-        yield due, following
-        due = following
+    return takewhile(lambda span: span[0] <= until, pairwise(croniter(cron, since).all_next(datetime)))
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Successes among trials, and what they prove about the probability of success."""
+    """Successes among trials, and what they prove of the probability of success."""
 
     succeeded: int
     total: int
 
     @staticmethod
-    def of(found: Sequence[Trial]) -> Rate:
+    def of(found: Sequence[Trial]) -> "Rate":
         return Rate(sum(trial.succeeded for trial in found), len(found))
 
     @property
@@ -122,28 +117,24 @@ class Rate:
         return 100 * lower_bound(self.succeeded, self.total, CONFIDENCE)
 
     def still_needed(self, percent: float) -> int:
-        """How many more trials, all of them successes, raise the lower bound to *percent*; 0 when it is there."""
-        low, high = 0, 1
-        while self._with(high).lower_bound < percent:
-            low, high = high, 2 * high
-        if self.lower_bound >= percent:
-            return 0
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._with(middle).lower_bound >= percent else (middle, high)
-        return high
+        """How many more trials, all of them successes, raise the lower bound to *percent*; 0 if it is reached."""
+
+        def reached(more: int) -> bool:
+            return Rate(self.succeeded + more, self.total + more).lower_bound >= percent
+
+        highest = 1
+        while not reached(highest):
+            highest *= 2
+        return bisect_left(range(highest + 1), True, key=reached)
 
     def sentence(self, percent: float) -> str:
-        """What the trials prove, for a reader."""
+        """What the trials prove, in one sentence."""
         if self.total == 0:
             return f"no run yet; {self.still_needed(percent)} in a row without a failure would prove {percent:g} %"
         bound = f"at 95 % confidence the rate is above {self.lower_bound:.1f} %"
         more = self.still_needed(percent)
         rest = f"{more} more without a failure would prove {percent:g} %" if more else f"this proves {percent:g} %"
         return f"{self.succeeded} of {self.total} runs succeeded; {bound}; {rest}"
-
-    def _with(self, more: int) -> Rate:
-        return Rate(self.succeeded + more, self.total + more)
 
 
 def allowed_failures(count: int, percent: float) -> int:
@@ -152,5 +143,4 @@ def allowed_failures(count: int, percent: float) -> int:
 
 
 def table(found: Sequence[Trial]) -> str:
-    """One line a trial."""
     return "\n".join(trial.line() for trial in found) or "the schedule was not due"

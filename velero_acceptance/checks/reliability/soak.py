@@ -1,10 +1,8 @@
-"""The soak: what is done in each of its rounds, and how far it came, kept so that it goes on after an interruption.
+"""NFR-RELIABILITY-002, the soak: the actions of each round, and its progress, saved so that it can be resumed.
 
-A round is a minute: one backup by the schedule; in some rounds one restore; what is more than the backups to keep
-expires. So the load does not grow, however long it takes.
+A round is a minute: one backup by the schedule; in some rounds one restore; backups beyond those to keep expire, so
+that the load does not grow, however long it takes.
 """
-
-from __future__ import annotations
 
 import random
 from dataclasses import dataclass
@@ -13,22 +11,23 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from velero_acceptance.checks.reliability.run_history import write_whole
+from velero_acceptance.checks.reliability.run_history import read_state
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.files import write_whole
 
-# How many finished backups stay, and in which of the rounds one of them is restored.
+# How many finished backups are kept, and how often one of them is restored.
 KEEP = 4
 RESTORE_EVERY = 3
-# What is written anew for each round, and for how many rounds it stays.
+# New data of each round, and for how many rounds it stays.
 BYTES = 2_000_000
 ROUNDS_OF_DATA = 3
-# More are counted, and no longer described.
+# More problems are counted, but not described.
 DESCRIBED = 100
 
 
-class Sample(StrEnum):
+class BackupAge(StrEnum):
     """Which backup is restored."""
 
     LATEST = "latest"
@@ -37,26 +36,26 @@ class Sample(StrEnum):
 
 @dataclass(frozen=True)
 class Actions:
-    """What a round does beside its backup: restore the kept backup *restore* (counted from the oldest), expire some."""
+    """A round's actions after its backup: restore the kept backup *restore* (0 is the oldest), expire the oldest."""
 
-    sample: Sample | None
+    sample: BackupAge | None
     restore: int | None
     expire: int
 
 
 def actions(number: int, kept: int, seed: str) -> Actions:
-    """What round *number* (from 0) does with *kept* finished backups: the same for the same seed."""
+    """The actions of round *number* (from 0) with *kept* finished backups; the same for the same seed."""
     expire = max(0, kept - KEEP)
     left = kept - expire
     if left == 0 or number % RESTORE_EVERY != RESTORE_EVERY - 1:
         return Actions(None, None, expire)
     older = (number // RESTORE_EVERY) % 2 == 1 and left > 1
     chosen = random.Random(f"{seed} {number}").randrange(left - 1) if older else left - 1
-    return Actions(Sample.OLDER if older else Sample.LATEST, expire + chosen, expire)
+    return Actions(BackupAge.OLDER if older else BackupAge.LATEST, expire + chosen, expire)
 
 
 class Soak(BaseModel):
-    """How far a soak came on one cluster. *seconds* is the time it was at work."""
+    """The progress of a soak on one cluster. *seconds* is its running time."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,7 +67,7 @@ class Soak(BaseModel):
     rounds: int = 0
     backups: int = 0
     backups_failed: int = 0
-    restores: dict[Sample, int] = {}
+    restores: dict[BackupAge, int] = {}
     expired: int = 0
     deleted: int = 0
     problems: int = 0
@@ -91,27 +90,15 @@ class Soak(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write the state, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, self.model_dump_json(indent=1))
+        write_whole(path, self.model_dump_json(indent=1) + "\n")
 
 
 def resume(path: Path, cluster: str, hours: float) -> Soak:
-    """The soak at *path* that was interrupted, or a new one: also after one that came to its end.
-
-    Raises Refusal when the file cannot be read, or is of another cluster.
-    """
-    new = Soak(cluster=cluster, started=datetime.now(UTC))
-    try:
-        found = Soak.model_validate_json(path.read_text())
-    except FileNotFoundError:
-        return new
-    except OSError as error:
-        raise Refusal(f"the state of the soak {path} cannot be read: {error.strerror}") from None
-    except (ValidationError, UnicodeDecodeError):
-        raise Refusal(f"the state of the soak {path} is damaged: remove it, and the soak begins anew") from None
-    if found.cluster != cluster:
-        raise Refusal(f"the state of the soak {path} is of another cluster: remove it, and the soak begins anew")
-    if found.seconds >= hours * 3600:
-        return new
+    """The unfinished soak at *path*, or a new one; Refusal when the file is unreadable or of another cluster."""
+    found = read_state(path, Soak, "the state of the soak", "remove it to start a new soak")
+    if found and found.cluster != cluster:
+        raise Refusal(f"the state of the soak {path} is of another cluster: remove it to start a new soak")
+    if found is None or found.seconds >= hours * 3600:
+        return Soak(cluster=cluster, started=datetime.now(UTC))
     found.interruptions += 1
     return found

@@ -1,31 +1,24 @@
-"""The ed25519 key that evidence is signed with, and the public keys that it is verified with."""
-
-from __future__ import annotations
+"""The ed25519 key that signs evidence, and the public keys that verify it."""
 
 import os
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.files import write_whole
 
 VARIABLE = "ACCEPTANCE_SIGNING_KEY"
-# A private key that others can read signs nothing.
+# The permissions of others: a private key that they can read is refused.
 OTHERS = 0o077
 
 
 def private_path() -> Path:
-    """Where the private key is: $ACCEPTANCE_SIGNING_KEY, else in the user's configuration ($XDG_CONFIG_HOME)."""
+    """The path of the private key: $ACCEPTANCE_SIGNING_KEY, else in the user's configuration ($XDG_CONFIG_HOME)."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
@@ -33,12 +26,12 @@ def private_path() -> Path:
 
 
 def public_path() -> Path:
-    """Where the public key is: beside the private one."""
+    """The path of the public key, next to the private one."""
     return private_path().with_suffix(".pub")
 
 
 def signer() -> CryptoSigner:
-    """The signer; its key is made on first use, unless one was named. Raises Refusal when it cannot be used."""
+    """The signer; its key is generated on first use, unless one is named. Raises Refusal when it cannot be used."""
     path = private_path()
     if not path.exists() and not os.environ.get(VARIABLE):
         _make(path)
@@ -48,7 +41,7 @@ def signer() -> CryptoSigner:
 def verifier(path: Path) -> SSlibKey:
     """The public key in *path* (PEM); raises Refusal."""
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = serialization.load_pem_public_key(path.read_bytes())
     except FileNotFoundError:
         raise Refusal(f"there is no public key {path}: give the one of the signer with --key") from None
     except OSError as error:
@@ -64,7 +57,7 @@ def _private(path: Path) -> Ed25519PrivateKey:
     try:
         if path.stat().st_mode & OTHERS:
             raise Refusal(f"the signing key {path} can be read by others: chmod 600 it")
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise Refusal(f"the signing key {path} cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -75,13 +68,11 @@ def _private(path: Path) -> Ed25519PrivateKey:
 
 
 def _make(path: Path) -> None:
-    """Make a key pair. Two runs that start at once keep the first one."""
+    """Generate a key pair. Two runs that start at once keep the first one."""
     key = Ed25519PrivateKey.generate()
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_whole(unfinished, pem, mode=0o600)
     try:
         os.link(unfinished, path)
     except FileExistsError:

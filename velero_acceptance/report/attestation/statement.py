@@ -1,10 +1,8 @@
-"""What is signed: two in-toto statements about the files of a run, one line each in evidence.intoto.jsonl.
+"""Two signed in-toto statements about the files of a run, one line each in evidence.intoto.jsonl.
 
-The first says in the words of in-toto how the tests ended. The second has the verdicts, and the digest of the
-statements of the run before it: a chain in which no run can be altered or taken out unseen.
+The first is in-toto's own test result. The second has the verdicts, and the digest of the statements of the run before
+it: a chain in which no run can be altered or removed unnoticed.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -18,32 +16,28 @@ from in_toto_attestation.v1.statement import Statement
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner
 
-from velero_acceptance.evidence.verdicts import Verdict
+from velero_acceptance.core.files import write_whole
+from velero_acceptance.evidence.verdicts import NOT_GREEN, Verdict
 from velero_acceptance.report.build import Report
 
 FILE = "evidence.intoto.jsonl"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 VERDICTS = "https://velero-acceptance.io/verdicts/v1"
-# What is evidence. The pages (.md, .html, .prom) are made from it and can be made again; logs may still grow.
+# The evidence. The pages (.md, .html, .prom) can be made from it again; logs may still grow.
 SIGNED = ("traceability.json", "junit.xml")
 SIGNED_FOLDERS = ("evidence", "records")
-WARNED = (Verdict.EXTRAPOLATED, Verdict.WAIVED, Verdict.STALE)
-FAILED = (Verdict.FAILED, Verdict.BLOCKED, Verdict.INCONCLUSIVE)
+WARNED = (Verdict.EXTRAPOLATED, Verdict.WAIVED)
 
 
-def sign(report: Report, folder: Path, signer: CryptoSigner) -> Path:
-    """Sign the files in *folder* and chain them to the run before; return the file that was written."""
+def sign(report: Report, folder: Path, signer: CryptoSigner) -> None:
+    """Sign the files in *folder* and chain them to the run before, in FILE."""
     subjects = [ResourceDescriptor(name=name, digest={"sha256": digest}).pb for name, digest in digests(folder).items()]
     statements = (
         Statement(subjects, TEST_RESULT, _test_result(report)),
         Statement(subjects, VERDICTS, _verdicts(report, previous(folder))),
     )
-    path = folder / FILE
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_text("".join(_envelope(statement, signer) for statement in statements))
-    unfinished.rename(path)
-    return path
+    write_whole(folder / FILE, "".join(_envelope(statement, signer) for statement in statements))
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -61,7 +55,7 @@ def digest(path: Path) -> str:
 
 
 def previous(folder: Path) -> Path | None:
-    """The statements that were written last beside *folder*."""
+    """The newest statements of another run in the same folder of reports."""
     others = [path for path in folder.parent.glob(f"*/{FILE}") if path.parent.resolve() != folder.resolve()]
     return max(others, key=lambda path: path.stat().st_mtime_ns, default=None)
 
@@ -76,10 +70,10 @@ def _envelope(statement: Statement, signer: CryptoSigner) -> str:
 
 
 def _test_result(report: Report) -> dict[str, Any]:
-    """The predicate of in-toto; its tests are the criteria."""
+    """in-toto's predicate; its tests are the criteria."""
     by = {verdict: [row.id for row in report.criteria if row.verdict is verdict] for verdict in Verdict}
     warned = [name for verdict in WARNED for name in by[verdict]]
-    failed = [name for verdict in FAILED for name in by[verdict]]
+    failed = [name for verdict in NOT_GREEN for name in by[verdict]]
     green = report.run.exit_status == 0 and not failed
     return MessageToDict(
         TestResult(
@@ -93,7 +87,7 @@ def _test_result(report: Report) -> dict[str, Any]:
 
 
 def _configuration(report: Report) -> list[Any]:
-    """What was run, and on what."""
+    """The suite, and its target."""
     where = ResourceDescriptor(name=f"target {report.run.target}, profile {report.run.profile}")
     commit, _, changed = report.run.commit.partition("+")
     if not commit:
@@ -105,7 +99,7 @@ def _configuration(report: Report) -> list[Any]:
 
 
 def _verdicts(report: Report, before: Path | None) -> dict[str, Any]:
-    """Our own predicate."""
+    """The suite's own predicate."""
     run = report.run
     chained = {"run": before.parent.name, "sha256": digest(before)} if before else None
     return {

@@ -1,6 +1,4 @@
-"""Whether a report folder is what was signed: signatures, the digest of every file, the chain to earlier runs."""
-
-from __future__ import annotations
+"""Whether a report folder is as signed: signatures, the digest of every file, the chain to earlier runs."""
 
 import json
 from dataclasses import dataclass, field
@@ -24,12 +22,12 @@ from velero_acceptance.report.attestation.statement import (
 
 
 class AlteredEvidence(Exception):
-    """What is there is not what was signed; says what, in one sentence."""
+    """Something is not as signed; the message says what."""
 
 
 @dataclass
 class Findings:
-    """What was looked at: files, runs of the chain, and what is wrong with them."""
+    """The number of verified files and of runs in the chain, and what is wrong with them."""
 
     files: int = 0
     runs: int = 0
@@ -48,17 +46,14 @@ def verify(folder: Path, key: SSlibKey) -> Findings:
         found.problems.append(str(altered))
         return found
     # Both statements are about the same files; a file must be right for each.
-    for statement in statements:
-        for problem in _files(folder, statement):
-            if problem not in found.problems:
-                found.problems.append(problem)
+    found.problems += dict.fromkeys(problem for statement in statements for problem in _files(folder, statement))
     found.files = len(statements[0]["subject"])
     _chain(folder, statements, key, found)
     return found
 
 
 def _statements(folder: Path, key: SSlibKey) -> list[Any]:
-    """Both statements of a run, their signatures verified; raises Altered."""
+    """Both statements of a run, their signatures verified; raises AlteredEvidence."""
     try:
         lines = (folder / FILE).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -84,7 +79,7 @@ def _statement(what: str, line: str, key: SSlibKey) -> Any:
 
 
 def _files(folder: Path, statement: Any) -> list[str]:
-    """What of the signed files is gone, was altered, or came later."""
+    """Signed files that are missing or altered, and files that were added."""
     signed = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
     there = digests(folder)
     problems = [f"{name} is not among the signed files" for name in SIGNED[:1] if name not in signed]
@@ -100,14 +95,12 @@ def _files(folder: Path, statement: Any) -> list[str]:
 
 
 def _chain(folder: Path, statements: list[Any], key: SSlibKey, found: Findings) -> None:
-    """Follow the runs before, as far as their folders are there."""
+    """Follow the chain of earlier runs as far as their folders exist."""
     found.runs = 1
     while before := statements[1]["predicate"].get("previous"):
         path = folder.parent / PurePosixPath(before["run"]).name / FILE
         if not path.is_file():
-            found.notes.append(
-                f"the run before {folder.name}, {before['run']}, is not here: the chain is followed to it"
-            )
+            found.notes.append(f"{before['run']}, the run before {folder.name}, is not here: the chain ends there")
             return
         if digest(path) != before["sha256"]:
             found.problems.append(f"the statements of {before['run']} are not those that {folder.name} was chained to")
@@ -116,6 +109,6 @@ def _chain(folder: Path, statements: list[Any], key: SSlibKey, found: Findings) 
         try:
             statements = _statements(folder, key)
         except AlteredEvidence:  # not altered, since its digest is right
-            found.notes.append(f"{folder.name} was signed with another key: the chain is followed to it")
+            found.notes.append(f"{folder.name} was signed with another key: the chain ends there")
             return
         found.runs += 1
