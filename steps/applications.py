@@ -1,4 +1,4 @@
-"""Namespaces, applications with the corpus, and what happens to them before Velero acts."""
+"""Namespaces and applications: empty, with the corpus, or writing while they are backed up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pytest_bdd import given, parsers, then, when
 from fixtures.applications.live_writes import QUIESCED, UNQUIESCED, LiveApplication, lost
 from fixtures.applications.standard import LATE_FILE, Application, Applications, Pair, RestoredCopy, Standard
 from fixtures.applications.workload import CLAIM_NAME, Workload, Workloads
+from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.timeouts import Timeouts
@@ -38,37 +39,51 @@ def two_namespaces(scope: Scope, applications: Applications, first: str, second:
     return applications.deploy(scope, first), applications.deploy(scope, second)
 
 
-@given("the standard application, backed up", target_fixture="application")
-def standard_application(standard: Standard) -> Application:
+@given(parsers.parse('a namespace "{alias}" with an empty volume'))
+def namespace_with_volume(scope: Scope, workloads: Workloads, alias: str) -> None:
+    """Even an empty volume keeps a backup in progress for some seconds."""
+    workloads.in_namespace(scope.namespace(alias)).deploy()
+
+
+@given("the standard application", target_fixture="workload")
+def standard_application(standard: Standard) -> Workload:
+    return standard.workload
+
+
+@given("a backup of the standard application", target_fixture="application")
+@when("the standard application is backed up", target_fixture="application")
+def standard_backup(standard: Standard) -> Application:
+    """Backed up once a session."""
     return standard.application
 
 
-@given("the standard application, backed up and restored as a copy", target_fixture="copy")
+@given("the standard application, backed up and restored into another namespace", target_fixture="copy")
+@when("the standard application is backed up and restored into another namespace", target_fixture="copy")
 def standard_copy(standard: Standard) -> RestoredCopy:
+    """Backed up and restored once a session."""
     return standard.copy
 
 
-@given(parsers.parse('a namespace "{alias}" whose claim of the same name holds other data'))
+@given(parsers.parse('a namespace "{alias}" that already has the PVC, with other data'))
 def namespace_with_other_data(scope: Scope, workloads: Workloads, alias: str) -> None:
-    """Only the claim stays: a pod that is there already would never get the volume's data."""
+    """Only the PVC stays: Velero would not restore data into a pod that already exists."""
     workload = workloads.in_namespace(scope.namespace(alias)).deploy()
     workload.write_file("other-data")
     workload.remove_pods()
 
 
-@given(parsers.parse('a file is written to "{alias}" after the backup'))
-def late_file(scope: Scope, workloads: Workloads, alias: str) -> None:
+@when(parsers.parse('a file is written to "{alias}" after its backup'))
+def write_late_file(scope: Scope, workloads: Workloads, alias: str) -> None:
     workloads.in_namespace(scope.name(alias)).write_file(LATE_FILE)
 
 
-@given(parsers.parse('"{alias}" is deleted'))
 @when(parsers.parse('"{alias}" is deleted'))
-def namespace_deleted(
+def delete_namespace(
     scope: Scope, kubernetes: Kubernetes, workloads: Workloads, timeouts: Timeouts, alias: str
 ) -> None:
-    """Delete the namespace and wait until it is gone: what is restored later cannot be the old data.
+    """Delete the namespace and wait until it is gone, so that a later restore cannot show the old data.
 
-    Pods and claim go first: a namespace that still holds them takes Kubernetes twice as long.
+    Pods and PVC go first: Kubernetes takes twice as long for a namespace that still holds them.
     """
     workloads.in_namespace(scope.name(alias)).remove_pods()
     kubernetes.delete(CLAIM, CLAIM_NAME, scope.name(alias))
@@ -82,15 +97,20 @@ def namespace_deleted(
     )
 
 
-# Files that change while they are backed up: what hooks of the backup make consistent, and what is lost since.
+# An application that writes while it is backed up: what hooks keep consistent, and what is lost.
 
 
 HOOKS = {"hooksAttempted": 2}
+FILES = {"quiesced": QUIESCED, "unquiesced": UNQUIESCED}
 
 
-@given("an application that writes while it is backed up, some of its files quiesced by hooks, restored as a copy")
-def living_copy(live_application: LiveApplication) -> None:
-    _ = live_application.copy
+@when(
+    "a writing application is backed up, some of its files quiesced by hooks, and restored into another namespace",
+    target_fixture="live_copy",
+)
+def live_copy(live_application: LiveApplication) -> Workload:
+    """Backed up and restored once a session."""
+    return live_application.copy
 
 
 @then("Velero ran the hooks")
@@ -101,17 +121,15 @@ def hooks_ran(live_application: LiveApplication, evidence: Evidence) -> None:
         raise Inconclusive(f"Velero did not run the two hooks: {status}")
 
 
-@then("the quiesced file and database and the journal are consistent in the copy")
-def consistent(live_application: LiveApplication, evidence: Evidence) -> None:
-    ledger, database = (
-        live_application.ledger(live_application.copy, QUIESCED),
-        live_application.database(live_application.copy, QUIESCED),
-    )
-    journal = live_application.journal(live_application.copy)
+@then("the quiesced file, the quiesced database and the append-only log are consistent in the copy")
+def consistent(live_application: LiveApplication, live_copy: Workload, evidence: Evidence) -> None:
+    ledger = live_application.ledger(live_copy, QUIESCED)
+    database = live_application.database(live_copy, QUIESCED)
+    journal = live_application.journal(live_copy)
     problems = {
         "quiesced file": ledger.problems(live_application.backed_up.ledger_blocks),
         "quiesced database": database.problems(),
-        "journal": journal.problems(),
+        "append-only log": journal.problems(),
     }
     shown = "\n".join(f"{name}: {', '.join(found) or 'consistent'}" for name, found in problems.items())
     artefact = f"{shown}\n{ledger}\n{database}\n{journal}"
@@ -119,9 +137,9 @@ def consistent(live_application: LiveApplication, evidence: Evidence) -> None:
 
 
 @then("every write from before the backup is in the copy")
-def nothing_lost(live_application: LiveApplication, evidence: Evidence) -> None:
-    """By the writer's own records. What came after counts as lost when the volume is lost as the backup ends."""
-    backed_up, journal = live_application.backed_up, live_application.journal(live_application.copy)
+def nothing_lost(live_application: LiveApplication, live_copy: Workload, evidence: Evidence) -> None:
+    """Counted by the writer's own records; later ones would be lost with the volume."""
+    backed_up, journal = live_application.backed_up, live_application.journal(live_copy)
     loss = lost(backed_up.after, journal)
     evidence.observe("recovery point: writes lost if the volume is lost when the backup ends", loss.records, "records")
     evidence.observe("recovery point: seconds lost then", loss.seconds, "s")
@@ -130,20 +148,21 @@ def nothing_lost(live_application: LiveApplication, evidence: Evidence) -> None:
     evidence.measure("writes_lost", lost(backed_up.before, journal).records, artefact=shown)
 
 
-@then(parsers.parse("the suite calls the file that {which} inconsistent"))
-def called_inconsistent(live_application: LiveApplication, evidence: Evidence, which: str) -> None:
-    """Not so the database: of two files read one after the other, SQLite may or may not make a whole one."""
-    name = {"no hook quiesces": UNQUIESCED, "hooks quiesce": QUIESCED}[which]
-    found = live_application.database(live_application.copy, name).problems()
-    evidence.observe(f"the database that {which}", "; ".join(found) or "consistent")
-    ledger = live_application.ledger(live_application.copy, name)
+@then(phrase("the suite reports the {name:File} file as inconsistent", File=FILES))
+def inconsistency_reported(
+    live_application: LiveApplication, live_copy: Workload, evidence: Evidence, name: str
+) -> None:
+    """The database is only observed: SQLite may recover a consistent one from two files read one after the other."""
+    found = live_application.database(live_copy, name).problems()
+    evidence.observe("database of the same kind", "; ".join(found) or "consistent")
+    ledger = live_application.ledger(live_copy, name)
     problems = ledger.problems(live_application.backed_up.ledger_blocks)
     evidence.expect_violation("files_inconsistent", int(bool(problems)), artefact=f"{', '.join(problems)}\n{ledger}")
 
 
-@then("the suite counts the writes from after the backup as lost")
-def counted_as_lost(live_application: LiveApplication, evidence: Evidence) -> None:
-    written, journal = live_application.backed_up.after, live_application.journal(live_application.copy)
+@then("the suite reports the writes from after the backup as lost")
+def loss_reported(live_application: LiveApplication, live_copy: Workload, evidence: Evidence) -> None:
+    written, journal = live_application.backed_up.after, live_application.journal(live_copy)
     evidence.expect_violation(
         "writes_lost", lost(written, journal).records, artefact=f"written: {written}\nin the copy: {journal}"
     )

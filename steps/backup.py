@@ -1,12 +1,15 @@
-"""Backups: made, followed, and what they hold."""
+"""Backups: created, followed to their end, and checked for what they hold."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pytest_bdd import given, parsers, then, when
 
-from fixtures.applications.excluded_volumes import ExcludedVolumes
+from fixtures.applications.excluded_volumes import ORDINARY, SKIPPED, ExcludedVolumes
 from fixtures.applications.standard import Application, Applications
-from fixtures.applications.workload import Workload
+from fixtures.applications.workload import Workloads
+from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import backups, coverage
 from velero_acceptance.core.errors import Inconclusive
@@ -17,27 +20,40 @@ from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
+NOWHERE = "nowhere"
+OPTIONS = {
+    "to a location that does not exist": {"storageLocation": NOWHERE},
+    "with a TTL of 72 hours": {"ttl": "72h0m0s"},
+}
+CLAIMS = {
+    "three PVCs: on a host path, used by an init container only, and excluded by annotation": SKIPPED,
+    "an ordinary PVC": (ORDINARY,),
+}
+
 
 @given(parsers.parse('a completed backup of "{alias}"'), target_fixture="application")
-def completed_backup(scope: Scope, applications: Applications, workload: Workload, alias: str) -> Application:
-    return applications.back_up(scope, workload, alias)
+def completed_backup(scope: Scope, applications: Applications, workloads: Workloads, alias: str) -> Application:
+    return applications.back_up(scope, workloads.in_namespace(scope.name(alias)), alias)
 
 
-@given(parsers.parse('a completed small backup of "{alias}"'), target_fixture="backup")
+@given(parsers.parse('a small backup of "{alias}"'), target_fixture="backup")
 @when(parsers.parse('"{alias}" is backed up'), target_fixture="backup")
-def backed_up(scope: Scope, velero: Velero, alias: str) -> Operation:
+def back_up(scope: Scope, velero: Velero, alias: str) -> Operation:
     return velero.backup(scope.backup_name(alias), labels=scope.labels, includedNamespaces=[scope.name(alias)])
 
 
-@when(parsers.parse('"{alias}" is backed up to a location that does not exist'), target_fixture="backup")
-def backed_up_to_nowhere(scope: Scope, velero: Velero, alias: str) -> Operation:
+@when(phrase('"{alias}" is backed up {spec:Options}', Options=OPTIONS), target_fixture="backup")
+def back_up_with_options(scope: Scope, velero: Velero, alias: str, spec: Mapping[str, object]) -> Operation:
     namespaces = [scope.name(alias)]
-    return velero.backup(
-        scope.backup_name(alias), labels=scope.labels, includedNamespaces=namespaces, storageLocation="nowhere"
-    )
+    return velero.backup(scope.backup_name(alias), labels=scope.labels, includedNamespaces=namespaces, **spec)
 
 
-@when(parsers.parse('two backups of "{alias}" are asked for at the same moment'), target_fixture="both")
+@when(parsers.parse('"{alias}" is backed up again'), target_fixture="next_backup")
+def back_up_again(scope: Scope, velero: Velero, alias: str) -> Operation:
+    return velero.backup(scope.backup_name("next"), labels=scope.labels, includedNamespaces=[scope.name(alias)])
+
+
+@when(parsers.parse('two backups of "{alias}" are created at the same moment'), target_fixture="both")
 def two_backups(scope: Scope, velero: Velero, alias: str) -> tuple[Operation, Operation]:
     first = scope.backup_name("first")
     velero.create_backup(first, labels=scope.labels, includedNamespaces=[scope.name(alias)])
@@ -52,9 +68,9 @@ def started_in_time(backup: Operation, evidence: Evidence) -> None:
     evidence.measure("initiation", seconds)
 
 
-@then("both started in time, not counting the wait for the other")
+@then("both started in time, not counting the wait for each other")
 def both_started_in_time(both: tuple[Operation, Operation], evidence: Evidence, timeouts: Timeouts) -> None:
-    """Velero runs one backup at a time: the second one's wait for the first is told of, not counted."""
+    """Velero runs one backup at a time: the second one's wait for the first is reported, not counted."""
     first, second = (operation.require() for operation in both)
     evidence.observe("creation of the second to its start", second.seconds_to("InProgress"), "s")
     evidence.observe("end of the first to the start of the second", backups.held_up(first, second), "s")
@@ -63,9 +79,9 @@ def both_started_in_time(both: tuple[Operation, Operation], evidence: Evidence, 
     evidence.measure("initiation", max(of_the_first, of_the_second))
 
 
-@then("the backup never started, and Velero says why")
+@then("the suite reports that the backup never started, with the cause")
 def never_started(backup: Operation, evidence: Evidence) -> None:
-    assert backup.phase == "FailedValidation" and "nowhere" in backup.reason(), backup.status
+    assert backup.phase == "FailedValidation" and NOWHERE in backup.reason(), backup.status
     assert "InProgress" not in {transition.phase for transition in backup.transitions}
     evidence.expect_violation("initiation", None, artefact=backup.reason())
 
@@ -83,7 +99,7 @@ def _measure_completion(backup: Operation, evidence: Evidence) -> None:
     evidence.measure("items_missing", progress["totalItems"] - progress["itemsBackedUp"])
 
 
-@then("every mounted claim of it is in the backup")
+@then("every mounted PVC of the application is in the backup")
 def claims_covered(
     application: Application, velero: Velero, bucket: Bucket, environment: Environment, evidence: Evidence
 ) -> None:
@@ -91,62 +107,54 @@ def claims_covered(
     info = bucket.json(environment.key("backups", name, f"{name}-volumeinfo.json.gz"))
     found = coverage.audit(application.claims, application.pods, velero.volume_backups(name), info)
     evidence.observe("claims in scope", len(found))
-    assert found, "the application has no claim: nothing was checked"
+    assert found, "the application has no PVC: nothing was checked"
     evidence.measure("claims_without_data", len(coverage.gaps(found)), artefact=coverage.table(found))
 
 
-@then("the copy of its status in S3 says Completed")
-def copy_completed(application: Application, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    _measure_copy(application.backup, bucket, environment, evidence)
+@then("the backup's metadata in S3 says Completed")
+def metadata_completed(application: Application, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    _measure_metadata(application.backup, bucket, environment, evidence)
 
 
-def _measure_copy(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    """Velero can write Completed to the object although the copy in S3 was not updated."""
+def _measure_metadata(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    """Velero can write Completed to the Backup object without having updated the metadata in S3."""
     copy = bucket.json(environment.key("backups", backup.name, "velero-backup.json"))
     phase = copy["status"]["phase"]
     evidence.measure("metadata_not_completed", int(phase != "Completed"), artefact=f"phase of the copy: {phase}")
 
 
-@given(parsers.parse('a namespace "{alias}" with these claims'), target_fixture="claims")
-def claims_left_out(
-    scope: Scope, excluded_volumes: ExcludedVolumes, datatable: list[list[str]], alias: str
-) -> list[str]:
-    """The table's first column names the claims that ``fixtures/left_out.py`` makes."""
-    names = [row[0] for row in datatable[1:]]
+@given(phrase('a namespace "{alias}" with {names:Claims}', Claims=CLAIMS), target_fixture="claims")
+def namespace_with_claims(
+    scope: Scope, excluded_volumes: ExcludedVolumes, alias: str, names: tuple[str, ...]
+) -> tuple[str, ...]:
     excluded_volumes.deploy(scope, scope.namespace(alias), names)
     return names
 
 
-@given(parsers.parse('a namespace "{alias}" with the claim "{claim}"'), target_fixture="claims")
-def claim_not_left_out(scope: Scope, excluded_volumes: ExcludedVolumes, alias: str, claim: str) -> list[str]:
-    excluded_volumes.deploy(scope, scope.namespace(alias), [claim])
-    return [claim]
-
-
-@given("the newest backup that somebody else made", target_fixture="newest")
+@given("the newest backup that the suite did not create", target_fixture="newest")
 def newest_backup(velero: Velero) -> Operation:
-    """What was in its namespaces when it was made, nobody knows any more."""
+    """Its volumes cannot be checked: nobody knows what its namespaces held at the time."""
     found = velero.newest_completed(f"!{RUN_LABEL}")
     if found is None:
         raise Inconclusive("there is no completed backup to look at")
     return found
 
 
-@then("it is Completed, without errors and with all items, also by its copy in S3")
+@then("that backup is Completed in the cluster and in S3, without errors and with all items")
 def newest_completed(newest: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
     evidence.observe("newest backup", newest.name)
     _measure_completion(newest, evidence)
-    _measure_copy(newest, bucket, environment, evidence)
+    _measure_metadata(newest, bucket, environment, evidence)
 
 
-@then("Velero calls the backup Completed")
-def called_completed(backup: Operation) -> None:
+@then("Velero reports the backup as Completed")
+def reported_completed(backup: Operation) -> None:
     backup.require("Completed")
 
 
-@then("the suite names every one of these claims as not in the backup")
-def claims_named(
-    claims: list[str],
+@then("the suite reports each of these PVCs as missing from the backup")
+def claims_reported(
+    claims: tuple[str, ...],
     excluded_volumes: ExcludedVolumes,
     backup: Operation,
     velero: Velero,

@@ -1,4 +1,4 @@
-"""The S3 credentials: who has them, what they open, and how they change."""
+"""The S3 credentials: who can read them, what they give access to, and how they are rotated."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import base64
 from pytest_bdd import given, parsers, then, when
 
 from fixtures.environment.optional_systems import Tracer
+from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.storage.credentials import DeployedKeys, KeyRotation, S3Keys
@@ -23,6 +24,9 @@ from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.drivers.velero_server import AGENT, SERVER
 from velero_acceptance.evidence.recorder import Evidence
 
+STRANGER = "stranger"
+FORBIDDEN = 403
+
 
 @then("Velero and node-agent read the credentials from a file")
 def mounted(velero: Velero, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
@@ -38,16 +42,16 @@ def mounted(velero: Velero, deployed_keys: DeployedKeys, evidence: Evidence) -> 
     evidence.observe(
         "mode of the credentials file", ", ".join({secret_exposure.file_mode(p, deployed_keys.secret) for p in pods})
     )
-    evidence.measure("mounts_missing", len(problems), artefact="\n".join(problems) or "all of them mount it")
+    evidence.measure("mounts_missing", len(problems), artefact="\n".join(problems) or "every pod mounts it")
 
 
-@then("no other pod of the cluster takes the secret")
+@then("no other pod in the cluster uses the Secret")
 def no_other_pod(velero: Velero, secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
     foreign = secret_search.foreign_users(deployed_keys.secret)
     evidence.measure("mounts_by_other_pods", len(foreign), artefact=f"other pods that take the secret: {foreign}")
 
 
-@then("no argument, variable, log, event or object of the cluster holds the keys")
+@then("no argument, variable, log, event or object in the cluster contains the keys")
 def keys_nowhere(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
     texts = secret_search.texts(deployed_keys.secret)
     found = secret_exposure.places(deployed_keys.material, texts)
@@ -55,37 +59,30 @@ def keys_nowhere(secret_search: SecretSearch, deployed_keys: DeployedKeys, evide
     evidence.measure("exposed_keys", len(found), artefact="\n".join(found) or f"searched: {len(texts)}, found: none")
 
 
-@then(parsers.parse('a service account in "{alias}" is refused the secret'))
-def refused_elsewhere(
-    kubernetes: Kubernetes,
-    scope: Scope,
-    environment: Environment,
-    deployed_keys: DeployedKeys,
-    evidence: Evidence,
-    alias: str,
-) -> None:
-    """Asked twice: what the rules say, and what the API server does with a real token."""
-    namespace = scope.name(alias)
-    kubernetes.create(SERVICE_ACCOUNT, {"metadata": {"name": "stranger"}}, namespace)
-    what = {
-        "namespace": environment.velero_namespace,
-        "resource": "secrets",
-        "name": deployed_keys.secret,
-        "verb": "get",
-    }
-    spec = {"user": f"system:serviceaccount:{namespace}:stranger", "resourceAttributes": what}
-    allowed = bool(kubernetes.create(ACCESS_REVIEW, {"metadata": {}, "spec": spec})["status"]["allowed"])
-    status = kubernetes.status_for("stranger", namespace, SECRET, deployed_keys.secret, environment.velero_namespace)
-    evidence.measure(
-        "unauthorized_reads_allowed",
-        allowed + (status != 403),
-        artefact=f"review: allowed={allowed}, attempt: {status}",
-    )
+@when(parsers.parse('a service account in "{alias}" tries to read the Secret'), target_fixture="read_attempt")
+def read_elsewhere(
+    kubernetes: Kubernetes, scope: Scope, environment: Environment, deployed_keys: DeployedKeys, alias: str
+) -> tuple[bool, int]:
+    """Return what an access review allows, and the status of a request with the account's real token."""
+    namespace, secret, place = scope.name(alias), deployed_keys.secret, environment.velero_namespace
+    kubernetes.create(SERVICE_ACCOUNT, {"metadata": {"name": STRANGER}}, namespace)
+    what = {"namespace": place, "resource": "secrets", "name": secret, "verb": "get"}
+    spec = {"user": f"system:serviceaccount:{namespace}:{STRANGER}", "resourceAttributes": what}
+    review = kubernetes.create(ACCESS_REVIEW, {"metadata": {}, "spec": spec})
+    status = kubernetes.status_for(STRANGER, namespace, SECRET, secret, place)
+    return bool(review["status"]["allowed"]), status
 
 
-@when("somebody gives the secret to a pod of their own")
-def planted_pod(kubernetes: Kubernetes, scope: Scope, environment: Environment, deployed_keys: DeployedKeys) -> None:
-    """The pod is held back from any node: it need not run to be found."""
+@then("the API server refuses to show the Secret")
+def read_refused(read_attempt: tuple[bool, int], evidence: Evidence) -> None:
+    allowed, status = read_attempt
+    artefact = f"review: allowed={allowed}, attempt: {status}"
+    evidence.measure("unauthorized_reads_allowed", allowed + (status != FORBIDDEN), artefact=artefact)
+
+
+@when("another pod uses the Secret")
+def plant_pod(kubernetes: Kubernetes, scope: Scope, environment: Environment, deployed_keys: DeployedKeys) -> None:
+    """A scheduling gate keeps the pod off every node: it need not run to be found."""
     name = scope.enter("pods", "planted")
     key = {"name": "KEYS", "valueFrom": {"secretKeyRef": {"name": deployed_keys.secret, "key": "cloud"}}}
     container = {"name": "planted", "image": environment.corpus_image, "env": [key]}
@@ -94,27 +91,27 @@ def planted_pod(kubernetes: Kubernetes, scope: Scope, environment: Environment, 
     kubernetes.create(POD, {"metadata": metadata, "spec": spec}, environment.velero_namespace)
 
 
-@when(parsers.parse('somebody keeps one of the keys in a ConfigMap in "{alias}"'))
-def planted_key(kubernetes: Kubernetes, scope: Scope, deployed_keys: DeployedKeys, alias: str) -> None:
+@when(parsers.parse('a ConfigMap in "{alias}" contains one of the keys'))
+def plant_key(kubernetes: Kubernetes, scope: Scope, deployed_keys: DeployedKeys, alias: str) -> None:
     hidden = base64.b64encode(f"the key is {deployed_keys.keys.access_key}".encode()).decode()
     kubernetes.create(CONFIG_MAP, {"metadata": {"name": "notes"}, "data": {"note": hidden}}, scope.name(alias))
 
 
-@then("the pod is seen to take the secret")
-def pod_seen(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
+@then("the suite reports the pod as a foreign user of the Secret")
+def pod_reported(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
     foreign = secret_search.foreign_users(deployed_keys.secret)
     evidence.expect_violation(
         "mounts_by_other_pods", len(foreign), artefact=f"other pods that take the secret: {foreign}"
     )
 
 
-@then("the ConfigMap is seen to hold a key")
-def config_map_seen(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
+@then("the suite reports the key in the ConfigMap")
+def config_map_reported(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
     found = secret_exposure.places(deployed_keys.material, secret_search.texts(deployed_keys.secret))
     evidence.expect_violation("exposed_keys", len(found), artefact="\n".join(found))
 
 
-@then("S3 sees Velero sign with the key of its secret")
+@then("Velero signs its S3 requests with the key of its Secret")
 def signs_with_secret(
     velero: Velero,
     environment: Environment,
@@ -123,7 +120,7 @@ def signs_with_secret(
     timeouts: Timeouts,
     evidence: Evidence,
 ) -> None:
-    """At its next validation: everything signed by another key, the suite's own excepted, is somebody else's."""
+    """Seen at its next validation. A request signed with neither this key nor the suite's own is a wrong one."""
     with s3_trace() as trace:
         trace.wait_for("GET", f"/{environment.bucket}", timeout=timeouts["location_phase"])
     known = (deployed_keys.keys.access_key, environment.s3.access_key.get_secret_value())
@@ -134,7 +131,7 @@ def signs_with_secret(
     evidence.measure("locations_available", int(velero.location()["status"]["phase"] == "Available"))
 
 
-@then("that key may use no other bucket")
+@then("that key has no access to another bucket")
 def one_bucket(
     foreign_bucket: str, environment: Environment, deployed_keys: DeployedKeys, timeouts: Timeouts, evidence: Evidence
 ) -> None:
@@ -142,62 +139,59 @@ def one_bucket(
     evidence.measure("foreign_bucket_requests_allowed", len(allowed), artefact=f"allowed elsewhere: {allowed}")
 
 
-@given("a key that opens every bucket", target_fixture="wide_key")
+@given("a key with access to every bucket", target_fixture="wide_key")
 def wide_key(environment: Environment, s3_administrator: Users) -> S3Keys:
-    """The suite's own: it looks into the bucket past Velero's policy."""
+    """The suite's own key, which Velero's policy does not restrict."""
     access = environment.s3
     return S3Keys(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
 
 
-@given("the key of Velero's secret", target_fixture="wide_key")
+@given("the key of Velero's Secret", target_fixture="wide_key")
 def narrow_key(deployed_keys: DeployedKeys) -> S3Keys:
     return deployed_keys.keys
 
 
-@then("it is seen to open another bucket")
-def opens_other(
+@then("the suite reports that this key has access to another bucket")
+def other_bucket_reported(
     foreign_bucket: str, environment: Environment, wide_key: S3Keys, timeouts: Timeouts, evidence: Evidence
 ) -> None:
     allowed = wide_key.allowed_at(foreign_bucket, environment, timeouts)
     evidence.expect_violation("foreign_bucket_requests_allowed", len(allowed), artefact=f"allowed elsewhere: {allowed}")
 
 
-@given("a location with a wrong key", target_fixture="wrong_location")
-def location_with_wrong_key(locations: Locations, velero_health: VeleroHealth) -> str:
+@when(
+    phrase("a location is created with {right:Key}", Key={"the right key": True, "a wrong key": False}),
+    target_fixture="location",
+)
+def create_location(locations: Locations, deployed_keys: DeployedKeys, velero_health: VeleroHealth, right: bool) -> str:
     velero_health.allow_errors(
         r"InvalidAccessKeyId|SignatureDoesNotMatch|available/unavailable/unknown|is in unavailable state"
     )
-    wrong = locations.credential("wrong", "nobodys-access-key", "nobodys-secret-key")
-    return locations.make("wrong key", credential=wrong)
+    keys = deployed_keys.keys if right else S3Keys("nobodys-access-key", "nobodys-secret-key")
+    credential = locations.credential("location", keys.access_key, keys.secret_key)
+    return locations.make("location", credential=credential)
 
 
-@given("a location with the right key", target_fixture="wrong_location")
-def location_with_right_key(locations: Locations, deployed_keys: DeployedKeys) -> str:
-    keys = deployed_keys.keys
-    return locations.make("right key", credential=locations.credential("right", keys.access_key, keys.secret_key))
-
-
-@then("Velero calls that location unavailable for its key")
-def wrong_key_refused(locations: Locations, wrong_location: str, evidence: Evidence) -> None:
-    status = locations.wait_validated(wrong_location)["status"]
+@then("Velero reports that location as Unavailable because of its key")
+def wrong_key_reported(locations: Locations, location: str, evidence: Evidence) -> None:
+    status = locations.wait_validated(location)["status"]
     evidence.expect_violation("locations_available", int(status["phase"] == "Available"), artefact=str(status))
     message = status.get("message", "")
     assert "SignatureDoesNotMatch" in message or "InvalidAccessKeyId" in message, message
 
 
-@when("new keys are committed to Git", target_fixture="new_keys")
-def new_keys(key_rotation: KeyRotation, new_keys: S3Keys) -> S3Keys:
+@when("new keys are committed to Git")
+def commit_new_keys(key_rotation: KeyRotation, new_keys: S3Keys) -> None:
     key_rotation.commit(new_keys)
-    return new_keys
 
 
-@then("S3 sees Velero sign with the new key")
+@then("Velero signs its S3 requests with the new key")
 def signs_with_new_key(key_rotation: KeyRotation, new_keys: S3Keys, evidence: Evidence) -> None:
     seconds = key_rotation.wait_used(new_keys)
     evidence.observe("from the commit to the first request with the new key", seconds, "s")
 
 
-@then("the location is available by the new key")
+@then("Velero validates the location with the new key")
 def available_by_new_key(key_rotation: KeyRotation, velero: Velero, new_keys: S3Keys, evidence: Evidence) -> None:
     velero.wait_location("Available", validated_after=key_rotation.used_at)
     evidence.measure("locations_available", 1, artefact=f"validated after {key_rotation.used_at}")

@@ -1,15 +1,16 @@
-"""node-agent: where it runs, and what it sees of its node."""
+"""node-agent on its nodes, restarts of the server, and an upgrade of Velero."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from pytest_bdd import given, parsers, then, when
+from pytest_bdd import given, then, when
 
 from fixtures.applications.standard import Application
+from fixtures.applications.workload import Workload
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
-from fixtures.faults.node_agents import AgentAffinity, RemovedAgent, TaintedNode
+from fixtures.faults.node_agents import AgentAffinity, TaintedNode
 from fixtures.faults.outages import EXPECTED_ERRORS
 from fixtures.gitops.upgrade import Upgrade
 from velero_acceptance.checks import node_agents
@@ -24,117 +25,107 @@ from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.target.fault_reverts import untaint
 
 
-@then("every node that carries a volume of the class has a ready node-agent")
+@then("every node with a volume of the storage class has a ready node-agent")
 def agents_everywhere(kubernetes: Kubernetes, velero: Velero, environment: Environment, evidence: Evidence) -> None:
-    lacking = _without_agent(kubernetes, velero, environment)
+    lacking = node_agents.without_agent(
+        _volumes(kubernetes, environment), kubernetes.list_all(NODE), velero.agent_pods()
+    )
     evidence.measure("nodes_without_agent", len(lacking), artefact=f"nodes without agent: {lacking}")
 
 
 @then("every node-agent sees the pods of its node")
 def agents_see_pods(kubernetes: Kubernetes, velero: Velero, evidence: Evidence) -> None:
-    """By the mount, and by node-agent's own look at its start: the image has no shell to look again."""
+    """Judged by the mount and by what node-agent logs when it starts: its image has no shell to look with."""
     problems = [problem for agent in velero.agent_pods() if (problem := node_agents.mount_problem(agent))]
     for agent in velero.agent_pods():
         if node_agents.WRONG_FOLDER in kubernetes.logs(name_of(agent), velero.namespace, "node-agent"):
             problems.append(f"{name_of(agent)} says: {node_agents.WRONG_FOLDER}")
     evidence.measure(
-        "agents_without_pod_mounts", len(problems), artefact="\n".join(problems) or "all of them see their pods"
+        "agents_without_pod_mounts", len(problems), artefact="\n".join(problems) or "every node-agent sees its pods"
     )
 
 
-@then("the volume was backed up by the node-agent of its own node")
-def backed_up_there(velero: Velero, application: Application, evidence: Evidence) -> None:
+@then("the node-agent on the node of the volume backed it up")
+def backed_up_by_local_agent(velero: Velero, application: Application, evidence: Evidence) -> None:
     volume_nodes = node_agents.nodes_of(application.workload.volume())
     used = {backup["spec"]["node"] for backup in velero.volume_backups(application.backup.name)}
     evidence.observe("node of volume and backup", ", ".join(sorted(used)))
     assert used and used <= volume_nodes, f"the volume is on {volume_nodes}, node-agent of {used} backed it up"
 
 
-@when("the node of its volume is tainted and its node-agent ends", target_fixture="lost")
-def agent_lost(application: Application, tainted_node: TaintedNode, velero_health: VeleroHealth) -> RemovedAgent:
+@when("the node of its volume is tainted and loses its node-agent", target_fixture="lost_node")
+def taint_node(workload: Workload, tainted_node: TaintedNode, velero_health: VeleroHealth) -> str:
     velero_health.expect_restart()
-    (node,) = node_agents.nodes_of(application.workload.volume())
-    return tainted_node.lose_agent(node)
+    (node,) = node_agents.nodes_of(workload.volume())
+    tainted_node.lose_agent(node)
+    return node
 
 
-@when("the node of its volume keeps its node-agent", target_fixture="lost")
-def agent_kept(application: Application) -> RemovedAgent:
-    (node,) = node_agents.nodes_of(application.workload.volume())
-    return RemovedAgent(node, "none")
+@when("the node of its volume keeps its node-agent", target_fixture="lost_node")
+def leave_node(workload: Workload) -> str:
+    (node,) = node_agents.nodes_of(workload.volume())
+    return node
 
 
-@then("the DaemonSet calls itself complete")
-def daemon_set_complete(kubernetes: Kubernetes, velero: Velero, evidence: Evidence) -> None:
-    status = kubernetes.require(DAEMON_SET, "node-agent", velero.namespace)["status"]
-    evidence.observe(
-        "node-agents ready, of those that are wanted", f"{status['numberReady']}/{status['desiredNumberScheduled']}"
-    )
-    assert status["numberReady"] == status["desiredNumberScheduled"], status
-
-
-@then("the node is seen to be without node-agent")
-def agent_missed(
-    kubernetes: Kubernetes, velero: Velero, environment: Environment, lost: RemovedAgent, evidence: Evidence
-) -> None:
-    lacking = _without_agent(kubernetes, velero, environment)
-    evidence.expect_violation("nodes_without_agent", len(lacking), artefact=f"nodes without agent: {lacking}")
-    assert lost.node in lacking, lacking
-
-
-@then("the node-agent is back once the taint is gone")
-def agent_back(kubernetes: Kubernetes, tainted_node: TaintedNode, lost: RemovedAgent, evidence: Evidence) -> None:
-    untaint(kubernetes, lost.node)
-    evidence.observe("node-agent back", tainted_node.wait_agent(lost.node), "s")
-
-
-@when("an affinity that keeps node-agent off the node of its volume is committed to Git", target_fixture="kept_off")
-def affinity_committed(application: Application, agent_affinity: AgentAffinity, velero_health: VeleroHealth) -> str:
-    """Its volume's node. The rollout replaces every node-agent."""
+@when("an affinity that keeps node-agent off the node of its volume is committed to Git", target_fixture="lost_node")
+def commit_affinity(workload: Workload, agent_affinity: AgentAffinity, velero_health: VeleroHealth) -> str:
+    """The rollout replaces every node-agent."""
     velero_health.expect_restart()
-    (node,) = node_agents.nodes_of(application.workload.volume())
+    (node,) = node_agents.nodes_of(workload.volume())
     agent_affinity.keep_off(node)
     return node
 
 
-@then("the node is named, with its volumes, as left out")
-def left_out_named(
+@then("the DaemonSet reports all desired pods as ready")
+def daemon_set_complete(kubernetes: Kubernetes, velero: Velero, evidence: Evidence) -> None:
+    status = kubernetes.require(DAEMON_SET, "node-agent", velero.namespace)["status"]
+    evidence.observe("ready and desired node-agents", f"{status['numberReady']}/{status['desiredNumberScheduled']}")
+    assert status["numberReady"] == status["desiredNumberScheduled"], status
+
+
+@then("the suite reports that node and its volumes as lacking a node-agent")
+def lost_node_reported(
     kubernetes: Kubernetes,
     velero: Velero,
     environment: Environment,
-    application: Application,
-    kept_off: str,
+    workload: Workload,
+    lost_node: str,
     evidence: Evidence,
 ) -> None:
     lost = node_agents.unreachable_nodes(
         _volumes(kubernetes, environment), kubernetes.list_all(NODE), velero.agent_pods()
     )
     table = "\n".join(f"{node}: {', '.join(volumes)}" for node, volumes in lost.items())
-    evidence.expect_violation("nodes_without_agent", len(lost), artefact=table or "no node is left out")
-    assert name_of(application.workload.volume()) in lost.get(kept_off, []), table
+    evidence.expect_violation("nodes_without_agent", len(lost), artefact=table or "every node has its node-agent")
+    assert name_of(workload.volume()) in lost.get(lost_node, []), table
 
 
-@then("a backup of the application fails for want of node-agent there")
-def backup_without_agent(
-    scope: Scope,
-    velero: Velero,
-    application: Application,
-    kept_off: str,
-    velero_health: VeleroHealth,
-    evidence: Evidence,
-) -> None:
-    velero_health.allow_errors(f"not found in running state in node {kept_off}|{EXPECTED_ERRORS}")
-    namespaces = [application.workload.namespace]
-    backup = velero.backup(scope.backup_name("without"), labels=scope.labels, includedNamespaces=namespaces)
-    lines = velero.log_lines(backup.name, kept_off)
+@when("the taint is removed")
+def remove_taint(kubernetes: Kubernetes, lost_node: str) -> None:
+    untaint(kubernetes, lost_node)
+
+
+@then("the node-agent of that node is ready again")
+def agent_ready_again(tainted_node: TaintedNode, lost_node: str, evidence: Evidence) -> None:
+    evidence.observe("node-agent back", tainted_node.wait_agent(lost_node), "s")
+
+
+@when("the application is backed up while its node has no node-agent", target_fixture="backup")
+def back_up_without_agent(
+    scope: Scope, velero: Velero, workload: Workload, lost_node: str, velero_health: VeleroHealth
+) -> Operation:
+    velero_health.allow_errors(f"not found in running state in node {lost_node}|{EXPECTED_ERRORS}")
+    name = scope.backup_name("without node-agent")
+    return velero.backup(name, labels=scope.labels, includedNamespaces=[workload.namespace])
+
+
+@then("the backup fails because no node-agent runs on that node")
+def failed_without_agent(velero: Velero, backup: Operation, lost_node: str, evidence: Evidence) -> None:
+    lines = velero.log_lines(backup.name, lost_node)
     evidence.attach("log.txt", "\n".join(lines))
-    evidence.observe("a backup of what is on that node", f"{backup.phase}, {backup.errors} errors")
+    evidence.observe("backup of a volume on that node", f"{backup.phase}, {backup.errors} errors")
     assert backup.phase == "PartiallyFailed" and lines, (backup.phase, lines)
-    assert not velero.volume_backups(backup.name), "its volume was uploaded all the same"
-
-
-def _without_agent(kubernetes: Kubernetes, velero: Velero, environment: Environment) -> dict[str, str]:
-    volumes = _volumes(kubernetes, environment)
-    return node_agents.without_agent(volumes, kubernetes.list_all(NODE), velero.agent_pods())
+    assert not velero.volume_backups(backup.name), "its volume was uploaded nevertheless"
 
 
 def _volumes(kubernetes: Kubernetes, environment: Environment) -> list[Json]:
@@ -145,72 +136,62 @@ def _volumes(kubernetes: Kubernetes, environment: Environment) -> list[Json]:
     return ours
 
 
-# Velero's own pods: restarts, and what they prove of S3.
+# Restarts of the server, and what they prove of S3.
 
 
 @when("Velero is restarted", target_fixture="server_started")
-def velero_restarted(velero: Velero, velero_health: VeleroHealth) -> datetime:
-    """Returns the moment the new server container started, by the node's clock."""
+def restart_velero(velero: Velero, velero_health: VeleroHealth) -> datetime:
+    """Return when the new server container started, by the node's clock."""
     velero_health.expect_restart()
-    # At its start the server has no location it knows to be available.
+    # A server that starts does not know yet that the location is available.
     velero_health.allow_errors(r"available/unavailable/unknown: 0/0/1|is in unavailable state")
-    return container_started(velero.restart())
+    pod = velero.restart()
+    return time_of(pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"])
 
 
-@then("the location was validated anew in time")
-def validated_anew(velero: Velero, server_started: datetime, evidence: Evidence) -> None:
+@then("Velero validates the location in time")
+def location_validated(velero: Velero, server_started: datetime, evidence: Evidence) -> None:
     location = velero.wait_location("Available", validated_after=server_started)
     validated = time_of(location["status"]["lastValidationTime"])
     seconds = (validated - server_started).total_seconds()
     evidence.measure("s3_initialised", seconds, artefact=f"container started {server_started}, validated {validated}")
 
 
-@then("a small backup arrives in S3")
-def small_backup_arrives(
-    scope: Scope, velero: Velero, bucket: Bucket, environment: Environment, evidence: Evidence
-) -> None:
-    backup, arrived = _probe(scope, velero, bucket, environment)
-    evidence.measure("write_probes_completed", int(arrived), artefact=f"{backup.phase} {backup.reason()}")
-
-
-@then("no new validation calls the location available")
-def not_available(velero: Velero, server_started: datetime, evidence: Evidence) -> None:
-    """The stale phase stays until the first validation, which must be Unavailable."""
+@then("the suite reports that Velero has not validated the location as Available")
+def location_not_validated(velero: Velero, server_started: datetime, evidence: Evidence) -> None:
+    """The old phase stays until the first validation, which must find the location Unavailable."""
     location = velero.wait_location("Unavailable", validated_after=server_started)
     evidence.expect_violation("s3_initialised", None, artefact=str(location["status"]))
 
 
-@then("a small backup does not arrive in S3")
-def small_backup_lost(
-    scope: Scope, velero: Velero, bucket: Bucket, environment: Environment, evidence: Evidence
-) -> None:
-    backup, arrived = _probe(scope, velero, bucket, environment)
-    evidence.expect_violation("write_probes_completed", int(arrived), artefact=f"{backup.phase} {backup.reason()}")
+@then("the backup is stored in S3")
+def backup_stored(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    stored, artefact = _stored(backup, bucket, environment), f"{backup.phase} {backup.reason()}"
+    evidence.measure("write_probes_completed", int(stored), artefact=artefact)
 
 
-def _probe(scope: Scope, velero: Velero, bucket: Bucket, environment: Environment) -> tuple[Operation, bool]:
-    """A backup of an empty namespace, and whether it is Completed and its tarball in S3."""
-    namespace = scope.namespace("probe")
-    backup = velero.backup(scope.backup_name("probe"), labels=scope.labels, includedNamespaces=[namespace])
+@then("the suite reports that the backup is not stored in S3")
+def backup_not_stored(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    stored, artefact = _stored(backup, bucket, environment), f"{backup.phase} {backup.reason()}"
+    evidence.expect_violation("write_probes_completed", int(stored), artefact=artefact)
+
+
+def _stored(backup: Operation, bucket: Bucket, environment: Environment) -> bool:
+    """Whether a backup is Completed and its tarball in S3."""
     keys = bucket.keys(environment.key("backups", backup.name, ""))
-    return backup, backup.phase == "Completed" and any(key.endswith(".tar.gz") for key in keys)
+    return backup.phase == "Completed" and any(key.endswith(".tar.gz") for key in keys)
 
 
-def container_started(pod: Json) -> datetime:
-    """When the first container of a running pod started."""
-    return time_of(pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"])
+# An upgrade to another release of Velero, and the backups of the older one.
 
 
-# Velero of another release, and what an older one has left to it.
+@given("a Velero that backs up with restic, and a release that backs up with kopia")
+def both_releases(upgrade: Upgrade) -> None:
+    """Asked for first, so that a scenario that cannot run creates nothing."""
 
 
-@given("a Velero that backs up with restic, and one with kopia at hand")
-def both_at_hand(upgrade: Upgrade) -> None:
-    """Asked for first, so that a scenario that cannot be run makes nothing."""
-
-
-@given("Velero is upgraded through Git, to the release that backs up with kopia")
-def upgraded(
+@when("Velero is upgraded through Git to the release that backs up with kopia")
+def upgrade_velero(
     upgrade: Upgrade, application: Application, velero: Velero, velero_health: VeleroHealth, evidence: Evidence
 ) -> None:
     evidence.observe("backed up by", velero.image())
@@ -220,11 +201,10 @@ def upgraded(
     evidence.observe("restored by", velero.image())
 
 
-@then(parsers.parse('the next backup of "{alias}" is Completed, and kopia\'s'))
-def next_by_kopia(scope: Scope, velero: Velero, evidence: Evidence, alias: str) -> None:
-    name = scope.backup_name("next")
-    backup = velero.backup(name, labels=scope.labels, includedNamespaces=[scope.name(alias)]).require()
-    assert _uploaders(velero, name) == [KOPIA.name]
+@then("the next backup is Completed and was made with kopia")
+def next_by_kopia(velero: Velero, next_backup: Operation, evidence: Evidence) -> None:
+    backup = next_backup.require()
+    assert _uploaders(velero, backup.name) == [KOPIA.name]
     evidence.measure("errors_reported", backup.errors, artefact=str(backup.status))
 
 

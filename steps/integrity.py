@@ -1,4 +1,4 @@
-"""Data compared with the manifest that is kept outside the cluster, and with what the oracle reads."""
+"""Data compared with the manifest that is kept outside the cluster, as restored and as the uploader alone reads it."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ def source_unchanged(standard: Standard, corpus: Corpus, evidence: Evidence) -> 
     evidence.measure("source_unchanged", difference.percent_equal, artefact=difference.table())
 
 
-@then(parsers.parse('the suite calls the data in "{alias}" different'))
-def called_different(scope: Scope, workloads: Workloads, corpus: Corpus, evidence: Evidence, alias: str) -> None:
+@then(parsers.parse('the suite reports the data in "{alias}" as different'))
+def difference_reported(scope: Scope, workloads: Workloads, corpus: Corpus, evidence: Evidence, alias: str) -> None:
     workload = workloads.in_namespace(scope.name(alias))
     workload.wait_ready()
     difference = corpus.manifest().compare(workload.manifest())
     evidence.expect_violation("files_equal", difference.percent_equal, artefact=difference.table())
 
 
-@then(parsers.parse('the file written after the backup is not in "{alias}"'))
+@then(parsers.parse('the file that was written after the backup is not in "{alias}"'))
 def late_file_absent(scope: Scope, workloads: Workloads, evidence: Evidence, alias: str) -> None:
     found = workloads.in_namespace(scope.name(alias)).manifest().entries
     evidence.measure("files_written_after_backup", sum(LATE_FILE in path for path in found))
 
 
 @when(
-    parsers.parse('the volume, the repository and the volume of "{alias}" are compared with the plan'),
+    parsers.parse('the volume, the repository and the restored volume in "{alias}" are compared with the manifest'),
     target_fixture="layers",
 )
-def compared(
+def compare_layers(
     scope: Scope,
     restore: Operation,
     application: Application,
@@ -67,7 +67,7 @@ def compared(
     tmp_path: Path,
     alias: str,
 ) -> Layers:
-    """Each is read on its own way, so that what is lost is lost by one of them."""
+    """Each is read independently, so that a loss can be attributed to one of them."""
     restore.require()
     copy, plan = workloads.in_namespace(scope.name(alias)), torture.manifest()
     copy.wait_ready()
@@ -88,20 +88,20 @@ def compared(
     return layers
 
 
-@then("every file of the restored volume is equal, bytes and metadata, but for what is documented")
+@then("every file of the restored volume is equal, bytes and metadata, except for documented deviations")
 def layers_equal(layers: Layers, evidence: Evidence) -> None:
     evidence.measure("files_equal", layers.restored.percent_equal, artefact=layers.restored.table())
 
 
-@then("the oracle finds every file in the repository, and every byte of the repository undamaged")
+@then("the uploader alone finds every file in the repository, and no damage")
 def repository_equal(layers: Layers, application: Application, oracle: Oracle, evidence: Evidence) -> None:
     damage = oracle.repository(application.workload.namespace).check()
     percent = 0.0 if damage else layers.repository.percent_equal
     evidence.measure("repository_files_equal", percent, artefact=f"{layers.repository.table()}\n{damage}")
 
 
-@when("a byte of its data in S3 is flipped")
-def byte_flipped(application: Application, bucket: Bucket, oracle: Oracle, evidence: Evidence) -> None:
+@when("a byte of the backup's data in S3 is flipped")
+def flip_byte(application: Application, bucket: Bucket, oracle: Oracle, evidence: Evidence) -> None:
     """In the largest pack, which holds file contents."""
     key = oracle.largest_pack(application, bucket)
     content = bytearray(bucket.get(key))
@@ -110,16 +110,15 @@ def byte_flipped(application: Application, bucket: Bucket, oracle: Oracle, evide
     evidence.observe("flipped a byte of", key)
 
 
-@when("the largest pack of its data in S3 is deleted")
-def pack_deleted(application: Application, bucket: Bucket, oracle: Oracle, evidence: Evidence) -> None:
+@when("the largest pack of the backup's data in S3 is deleted")
+def delete_pack(application: Application, bucket: Bucket, oracle: Oracle, evidence: Evidence) -> None:
     key = oracle.largest_pack(application, bucket)
     bucket.delete(key)
     evidence.observe("deleted", key)
 
 
-@then("the damage is seen: the restore fails, or the suite calls the data different")
-def damage_seen(
-    scope: Scope,
+@then("the suite detects the damage, by a failed restore or by different data")
+def damage_detected(
     restore: Operation,
     workloads: Workloads,
     corpus: Corpus,
@@ -127,13 +126,14 @@ def damage_seen(
     evidence: Evidence,
     velero_health: VeleroHealth,
 ) -> None:
-    """A restore that fails may leave its pod waiting for data for ever: then there is nothing to read."""
+    """A restore that fails may leave its pod waiting for data: then there is nothing to read."""
     velero_health.allow_errors(rf"PodVolumeRestore|data path|pod volume restore|{uploader.fault_words}")
     evidence.observe("phase of the restore", restore.phase)
-    workload = workloads.in_namespace(scope.name("target"))
+    (target,) = restore.item["spec"]["namespaceMapping"].values()
+    workload = workloads.in_namespace(target)
     try:
         if restore.phase == "Completed":
-            workload.wait_ready()  # Velero says so before the pod has its data, and that would look like damage
+            workload.wait_ready()  # Velero reports it before the pod has its data, which would look like damage
         found = workload.manifest()
     except AcceptanceError as error:
         percent, shown = 0.0, f"no data can be read: {error}"
@@ -145,7 +145,7 @@ def damage_seen(
     evidence.expect_violation("files_equal", percent, artefact=shown)
 
 
-@then("the oracle names the damage")
-def oracle_names_damage(application: Application, oracle: Oracle, evidence: Evidence) -> None:
+@then("the uploader alone reports the damage")
+def uploader_reports_damage(application: Application, oracle: Oracle, evidence: Evidence) -> None:
     problem = oracle.repository(application.workload.namespace).check()
     evidence.expect_violation("repository_files_equal", None if problem else 100.0, artefact=problem)

@@ -1,19 +1,20 @@
-"""Metrics, dashboard and alerts, as a Prometheus sees them."""
+"""Metrics, dashboard and alerts, judged by what Prometheus has."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_bdd import given, parsers, then
+from pytest_bdd import given, then, when
 
+from fixtures.environment.phrases import phrase
 from fixtures.environment.velero_health import VeleroHealth
-from fixtures.observability.alert_scenarios import AlertResults, AlertScenarios
+from fixtures.observability.alert_scenarios import ALERTS, AlertFault, AlertResults, AlertScenarios
 from fixtures.observability.rule_mutations import MISTAKES
 from velero_acceptance.checks import alerts, metrics
-from velero_acceptance.checks.metrics import MetricReading
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.kinds import Json
@@ -22,8 +23,8 @@ from velero_acceptance.drivers.promtool import judge, rules_of
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.evidence.recorder import Evidence
 
-TESTS = "alerts_test.yaml"
-# What becomes of the faults of the drill in Velero's log.
+RULES, TESTS = "app/alerts.yaml", "alerts_test.yaml"
+# What Velero logs about the faults of the alerts.
 EXPECTED = (
     r"connection (refused|reset)|EOF|[Aa]ccess ?[Dd]enied|unavailable|hook|backup store|storage location|"
     r"schedule not found|[Ee]rror (listing|getting|putting|uploading|backing up)"
@@ -34,18 +35,21 @@ OF_OTHER_VERSIONS = (
     "velero_backup_location_status_gauge",
     "velero_repo_maintenance_success_total",
 )
-METRICS = {"other versions of Velero export": OF_OTHER_VERSIONS, "the design needs": tuple(metrics.WANTED)}
+METRICS = {"other Velero versions": OF_OTHER_VERSIONS, "the design": tuple(metrics.WANTED)}
 STRANGE = {
     "a metric of Velero 1.9": "sum(rate(restic_pod_volume_backup_enqueue_count[5m]))",
-    "a metric that is not there, or nothing": "sum(velero_backup_size_bytes) or vector(0)",
-    "a schedule that is not there": 'velero_backup_items_total{schedule="no-such-schedule"}',
-    "no PromQL": "sum(velero_backup_total",
+    "a metric that is missing, or nothing": "sum(velero_backup_size_bytes) or vector(0)",
+    "a schedule that does not exist": 'velero_backup_items_total{schedule="no-such-schedule"}',
+    "invalid PromQL": "sum(velero_backup_total",
 }
+ADDITIONAL_PANEL = "additional panel"
+SCHEDULES = {"the schedule without a fault": False, "a schedule whose last backup failed": True}
+QUIET = {"the schedule without a fault": True, "the schedules with a fault": False}
 
 
-@given("a Prometheus that scrapes Velero and every node-agent")
+@then("Prometheus scrapes Velero and every node-agent")
 def scraped(prometheus: Prometheus, velero: Velero, evidence: Evidence, timeouts: Timeouts) -> None:
-    """By what it has of them: how it finds them is its owner's affair."""
+    """Judged by the series that it has: how it discovers its targets is not the suite's concern."""
     agents = {pod["spec"]["nodeName"] for pod in velero.agent_pods()}
     seen = prometheus.wait_series(
         "podVolume_pod_volume_backup_enqueue_count",
@@ -58,105 +62,109 @@ def scraped(prometheus: Prometheus, velero: Velero, evidence: Evidence, timeouts
     evidence.observe("targets that cannot be scraped", "; ".join(down) or "none")
 
 
-@given("a drill with a fault for every alert", target_fixture="drilled")
-def held(alert_scenarios: AlertScenarios, velero_health: VeleroHealth, evidence: Evidence) -> AlertResults:
+@when("the faults of all alerts are injected", target_fixture="alert_results")
+def inject_faults(alert_scenarios: AlertScenarios, velero_health: VeleroHealth, evidence: Evidence) -> AlertResults:
+    """Once a session."""
     velero_health.allow_errors(EXPECTED)
-    drilled = alert_scenarios.result()
     for shortcut in ("durations of the alerts", "Schedule.status.lastBackup", "Backup.status.completionTimestamp"):
         evidence.accelerate(shortcut)
-    return drilled
+    return alert_scenarios.result()
 
 
 @then("every metric that the design needs is in Prometheus")
-def all_there(prometheus: Prometheus, drilled: AlertResults, evidence: Evidence) -> None:
-    missing = metrics.missing(metrics.WANTED, prometheus.names(drilled.since))
+def metrics_present(prometheus: Prometheus, alert_results: AlertResults, evidence: Evidence) -> None:
+    missing = metrics.missing(metrics.WANTED, prometheus.names(alert_results.since))
     evidence.observe("metrics looked for", len(metrics.WANTED))
     evidence.measure("metrics_missing", len(missing), artefact="\n".join(missing) or "none is missing")
 
 
-@then("the metrics of every backup, restore and deletion are what the objects say")
-def all_true(alert_scenarios: AlertScenarios, drilled: AlertResults, evidence: Evidence) -> None:
-    readings = alert_scenarios.operations.readings(drilled.runs)
+@then("the metrics of every backup, restore and deletion match their objects")
+def metrics_correct(alert_scenarios: AlertScenarios, alert_results: AlertResults, evidence: Evidence) -> None:
+    readings = alert_scenarios.operations.readings(alert_results.runs)
     evidence.observe("readings compared", len(readings))
-    _untrue(readings, evidence)
+    evidence.measure("metrics_incorrect", len(metrics.incorrect(readings)), artefact="\n".join(map(str, readings)))
 
 
-@then(parsers.parse("the suite names what {whose} as missing"))
-def others_missing(prometheus: Prometheus, drilled: AlertResults, evidence: Evidence, whose: str) -> None:
-    asked = METRICS[whose]
-    missing = metrics.missing(asked, prometheus.names(drilled.since))
+@then(phrase("the suite reports the metrics of {asked:Source} as missing", Source=METRICS))
+def missing_metrics_reported(
+    prometheus: Prometheus, alert_results: AlertResults, evidence: Evidence, asked: tuple[str, ...]
+) -> None:
+    missing = metrics.missing(asked, prometheus.names(alert_results.since))
     assert missing == list(asked), missing
     evidence.expect_violation("metrics_missing", len(missing), artefact="\n".join(missing))
 
 
-@then(parsers.parse("velero_backup_last_status lies about {schedule}"))
-def status_lies(alert_scenarios: AlertScenarios, drilled: AlertResults, evidence: Evidence, schedule: str) -> None:
-    """Velero sets it back to 1 whenever it looks at its schedules (velero issue 9374)."""
-    failed = schedule == "a schedule whose last backup failed"
+@then(phrase("the suite reports velero_backup_last_status as wrong for {failed:Schedule}", Schedule=SCHEDULES))
+def wrong_status_reported(
+    alert_scenarios: AlertScenarios, alert_results: AlertResults, evidence: Evidence, failed: bool
+) -> None:
+    """Velero sets it back to 1 whenever it checks its schedules (velero issue 9374)."""
     reading = alert_scenarios.operations.status_of(
-        drilled.runs["failed"] if failed else alert_scenarios.operations.backup
+        alert_results.runs["failed"] if failed else alert_scenarios.operations.backup
     )
     evidence.expect_violation("metrics_incorrect", len(metrics.incorrect([reading])), artefact=str(reading))
 
 
-def _untrue(readings: list[MetricReading], evidence: Evidence) -> None:
-    evidence.measure("metrics_incorrect", len(metrics.incorrect(readings)), artefact="\n".join(map(str, readings)))
-
-
 @given("the dashboard", target_fixture="board")
-def board(monitoring: Path) -> Json:
-    return dict(json.loads((monitoring / "app/dashboard.json").read_text()))
+def dashboard(monitoring: Path) -> Json:
+    return _dashboard(monitoring)
 
 
-@given(parsers.parse("the dashboard, with one more panel that asks for {what}"), target_fixture="board")
-def strange_board(monitoring: Path, what: str) -> Json:
-    found = board(monitoring)
-    panel = {"title": what, "type": "stat", "targets": [{"expr": STRANGE[what]}]}
+@given(
+    phrase("the dashboard with an additional panel that queries {expression:Query}", Query=STRANGE),
+    target_fixture="board",
+)
+def dashboard_with_additional_panel(monitoring: Path, expression: str) -> Json:
+    found = _dashboard(monitoring)
+    panel = {"title": ADDITIONAL_PANEL, "type": "stat", "targets": [{"expr": expression}]}
     return {**found, "panels": [*found["panels"], panel]}
+
+
+def _dashboard(monitoring: Path) -> Json:
+    return dict(json.loads((monitoring / "app/dashboard.json").read_text()))
 
 
 @then("every panel has data")
 def panels_have_data(
-    board: Json, prometheus: Prometheus, drilled: AlertResults, environment: Environment, evidence: Evidence
+    board: Json, prometheus: Prometheus, alert_results: AlertResults, environment: Environment, evidence: Evidence
 ) -> None:
-    asked, found = _panel_faults(board, prometheus, drilled, environment)
+    asked, found = _panel_faults(board, prometheus, alert_results, environment)
     evidence.observe("queries of panels", asked)
     evidence.measure("panels_without_data", len(found), artefact="\n".join(found) or "every panel has data")
 
 
-@then("the suite names that panel")
-def panel_named(
-    board: Json, prometheus: Prometheus, drilled: AlertResults, environment: Environment, evidence: Evidence
+@then("the suite reports the additional panel")
+def additional_panel_reported(
+    board: Json, prometheus: Prometheus, alert_results: AlertResults, environment: Environment, evidence: Evidence
 ) -> None:
-    _, found = _panel_faults(board, prometheus, drilled, environment)
-    strange = board["panels"][-1]["title"]
-    assert [fault.partition(":")[0] for fault in found] == [strange], found
+    _, found = _panel_faults(board, prometheus, alert_results, environment)
+    assert [fault.partition(":")[0] for fault in found] == [ADDITIONAL_PANEL], found
     evidence.expect_violation("panels_without_data", len(found), artefact="\n".join(found))
 
 
 def _panel_faults(
-    board: Json, prometheus: Prometheus, drilled: AlertResults, environment: Environment
+    board: Json, prometheus: Prometheus, alert_results: AlertResults, environment: Environment
 ) -> tuple[int, list[str]]:
-    """How many queries there are, and what is wrong with which."""
+    """The number of queries, and a line for each that finds nothing."""
     values = {"namespace": environment.velero_namespace, "schedule": ".*", "__rate_interval": "1m"}
-    queries, known = metrics.queries(board, values), prometheus.names(drilled.since)
+    queries, known = metrics.queries(board, values), prometheus.names(alert_results.since)
     found: list[str] = []
     for query in queries:
         sound = metrics.is_promql(query.expression)
-        seen = prometheus.history(query.expression, drilled.since, datetime.now(UTC), step=2.0) if sound else []
+        seen = prometheus.history(query.expression, alert_results.since, datetime.now(UTC), step=2.0) if sound else []
         found += metrics.faults(query, known, seen)
     return len(queries), found
 
 
 @given("the alerts", target_fixture="rules")
-def rules(monitoring: Path) -> Json:
-    return rules_of(monitoring / "app/alerts.yaml")
+def alert_rules(monitoring: Path) -> Json:
+    return rules_of(monitoring / RULES)
 
 
-@given(parsers.parse("the alerts, changed so that they {mistake}"), target_fixture="rules")
-def mistaken_rules(monitoring: Path, mistake: str) -> Json:
-    found = rules(monitoring)
-    MISTAKES[mistake](found)
+@given(phrase("the alerts, changed so that they {mistake:Mistake}", Mistake=MISTAKES), target_fixture="rules")
+def mistaken_rules(monitoring: Path, mistake: Callable[[Json], None]) -> Json:
+    found = rules_of(monitoring / RULES)
+    mistake(found)
     return found
 
 
@@ -166,40 +174,40 @@ def rules_pass(rules: Json, promtool: Path, monitoring: Path, evidence: Evidence
     evidence.measure("rule_tests_failed", int(not judged.passed), artefact=judged.words)
 
 
-@then("they fail their unit tests")
-def rules_fail(rules: Json, promtool: Path, monitoring: Path, evidence: Evidence) -> None:
+@then("the suite reports that they fail their unit tests")
+def failing_rules_reported(rules: Json, promtool: Path, monitoring: Path, evidence: Evidence) -> None:
     judged = judge(promtool, rules, monitoring / TESTS)
     evidence.expect_violation("rule_tests_failed", int(not judged.passed), artefact=judged.words)
 
 
-@then(parsers.parse('"{alert}" fired when {fault}, and was resolved'))
-def fired_and_resolved(drilled: AlertResults, evidence: Evidence, alert: str, fault: str) -> None:
-    course = drilled.courses[fault]
+@then(phrase('"{alert:Alert}" fired when {fault:AlertFault}, and was resolved', Alert=ALERTS, AlertFault=AlertFault))
+def fired_and_resolved(alert_results: AlertResults, evidence: Evidence, alert: str, fault: AlertFault) -> None:
+    course = alert_results.courses[fault]
     assert course.alert == alert, course
     evidence.observe("course", str(course))
     evidence.measure("alerts_not_fired", len(alerts.not_fired([course])), artefact=str(course))
     evidence.measure("alerts_not_resolved", len(alerts.not_resolved([course])), artefact=str(course))
 
 
-@then("no alert fired at a time when its fault was not there")
-def none_unfounded(drilled: AlertResults, evidence: Evidence) -> None:
-    found = alerts.false_positives(drilled.own_history, list(drilled.courses.values()))
+@then("no alert fired while its fault was absent")
+def no_false_positive(alert_results: AlertResults, evidence: Evidence) -> None:
+    found = alerts.false_positives(alert_results.own_history, list(alert_results.courses.values()))
     evidence.measure("false_positive_alerts", len(found), artefact="\n".join(found) or "every alert had its fault")
 
 
-@then(parsers.parse("the suite sees no alert of {schedules}"))
-def calm(drilled: AlertResults, evidence: Evidence, schedules: str) -> None:
-    """Asked as for the other schedules: nothing fired, so the check must say that nothing did."""
-    asked = [drilled.courses[fault] for fault in drilled.of_schedules]
-    if schedules == "the schedule that nothing happened to":
-        asked = [replace(course, labels={"schedule": drilled.calm}) for course in asked]
-    seen = [alerts.as_seen(course, drilled.own_history) for course in asked]
+@then(phrase("the suite reports that no alert fired for {quiet:Schedules}", Schedules=QUIET))
+def no_alert_reported(alert_results: AlertResults, evidence: Evidence, quiet: bool) -> None:
+    """Queried as for the schedules with a fault: nothing fired, and the check must report that."""
+    asked = [alert_results.courses[fault] for fault in alert_results.of_schedules]
+    if quiet:
+        asked = [replace(course, labels={"schedule": alert_results.calm}) for course in asked]
+    seen = [alerts.as_seen(course, alert_results.own_history) for course in asked]
     missing = alerts.not_fired(seen)
     assert len(missing) == len(seen), "\n".join(map(str, seen))
     evidence.expect_violation("alerts_not_fired", len(missing), artefact="\n".join(map(str, seen)))
 
 
-@then("a firing alert whose fault it is not told of is called unfounded")
-def untold(drilled: AlertResults, evidence: Evidence) -> None:
-    found = alerts.false_positives(drilled.own_history, [])
+@then("the suite reports an alert whose fault it does not know as a false positive")
+def false_positive_reported(alert_results: AlertResults, evidence: Evidence) -> None:
+    found = alerts.false_positives(alert_results.own_history, [])
     evidence.expect_violation("false_positive_alerts", len(found), artefact="\n".join(found))

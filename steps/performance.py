@@ -1,9 +1,10 @@
-"""How long a volume of the register's size takes, measured or predicted."""
+"""How long backups and restores take, measured or predicted for the data size of the register, and their progress."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from pytest_bdd import given, parsers, then, when
 
@@ -11,6 +12,7 @@ from fixtures.applications.standard import Application
 from fixtures.applications.workload import Workload, Workloads
 from fixtures.backups.progress import ProgressTracker, SlowLink, VolumeProgress
 from fixtures.backups.timed import SlowLinkRun, TimedResult, TimedRun, Timing
+from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import backups, extrapolation, resources
 from velero_acceptance.checks.extrapolation import NoPrediction, Prediction
@@ -23,69 +25,66 @@ from velero_acceptance.evidence.recorder import Evidence
 
 @dataclass(frozen=True)
 class DatalessBackup:
-    """A backup or restore that left the data out, and the workload that came of it."""
+    """A backup or restore, maybe one that left the data out, and the restored workload."""
 
     operation: Operation
     workload: Workload
 
 
-@given("fresh data, backed up and restored with the clock running", target_fixture="result")
-def fresh_data(timed_run: TimedRun) -> TimedResult:
+# What is timed, with where the timed run keeps its timings, how the slow link is used, and the threshold.
+FULL_SPEED = {"backed up": attrgetter("backups"), "restored": attrgetter("restores")}
+TOO_SLOW = {"backed up": SlowLinkRun.backups, "restored": SlowLinkRun.restores}
+THRESHOLDS = {"backup": "backup_duration", "restore": "restore_duration"}
+VOLUMES = {"with its volume": True, "without its volume": False}
+PODS: dict[str, dict[str, object]] = {"with its pods": {}, "without its pods": {"excludedResources": ["pods"]}}
+
+
+@given("fresh data, backed up and restored", target_fixture="result")
+@when("fresh data is backed up and restored, and both are timed", target_fixture="result")
+def timed_result(timed_run: TimedRun) -> TimedResult:
+    """Backed up and restored once a session."""
     return timed_run.result()
 
 
-@given("fresh data, backed up over the link as it is", target_fixture="timings")
-def ordinary_backup(timed_run: TimedRun) -> list[Timing]:
-    return timed_run.result().backups
+@when(phrase("fresh data is {timings_of:Operation} at full link speed", Operation=FULL_SPEED), target_fixture="timings")
+def time_at_full_speed(timed_run: TimedRun, timings_of: Callable[[TimedResult], list[Timing]]) -> list[Timing]:
+    return timings_of(timed_run.result())
 
 
-@given("fresh data, restored over the link as it is", target_fixture="timings")
-def ordinary_restore(timed_run: TimedRun) -> list[Timing]:
-    return timed_run.result().restores
+@when(
+    phrase("small volumes are {operation:Operation} over a link that is far too slow", Operation=TOO_SLOW),
+    target_fixture="timings",
+)
+def time_over_slow_link(
+    slow_link_run: SlowLinkRun, toxiproxy: Toxiproxy, operation: Callable[[SlowLinkRun, Toxiproxy], list[Timing]]
+) -> list[Timing]:
+    return operation(slow_link_run, toxiproxy)
 
 
-@given("fresh data, backed up over a link that is far too slow", target_fixture="timings")
-def slow_backup(slow_link_run: SlowLinkRun, toxiproxy: Toxiproxy) -> list[Timing]:
-    return slow_link_run.backups(toxiproxy)
-
-
-@given("fresh data, restored over a link that is far too slow", target_fixture="timings")
-def slow_restore(slow_link_run: SlowLinkRun, toxiproxy: Toxiproxy) -> list[Timing]:
-    return slow_link_run.restores(toxiproxy)
-
-
-@when(parsers.parse('it is backed up again {how} its volume, and restored as "{alias}"'), target_fixture="hollow")
-def backed_up_hollow(
-    scope: Scope, velero: Velero, workloads: Workloads, result: TimedResult, how: str, alias: str
+@when(
+    phrase('it is backed up again {whole:Volume} and restored into "{alias}"', Volume=VOLUMES),
+    target_fixture="dataless",
+)
+def back_up_with_or_without_volume(
+    scope: Scope, velero: Velero, workloads: Workloads, result: TimedResult, whole: bool, alias: str
 ) -> DatalessBackup:
     namespace = result.volumes[0].workload.namespace
     backup = velero.backup(
-        scope.backup_name("hollow"),
+        scope.backup_name("dataless"),
         labels=scope.labels,
         includedNamespaces=[namespace],
-        defaultVolumesToFsBackup={"with": True, "without": False}[how],
+        defaultVolumesToFsBackup=whole,
     ).require()
     return DatalessBackup(backup, _restored(scope, velero, workloads, backup.name, namespace, alias)[1])
 
 
-@when(
-    parsers.parse('it is restored as "{alias}" without its pods, to which Velero would give the data'),
-    target_fixture="hollow",
-)
-def restored_hollow(
-    scope: Scope, velero: Velero, workloads: Workloads, result: TimedResult, alias: str
+@when(phrase('its backup is restored into "{alias}" {spec:Pods}', Pods=PODS), target_fixture="dataless")
+def restore_with_or_without_pods(
+    scope: Scope, velero: Velero, workloads: Workloads, result: TimedResult, spec: Mapping[str, object], alias: str
 ) -> DatalessBackup:
-    """The Deployment makes pods of its own, whose volume is new and empty."""
+    """Without its pods, the Deployment creates new ones whose volume is empty."""
     backup, namespace = result.backups[0].operation.name, result.volumes[0].workload.namespace
-    return DatalessBackup(*_restored(scope, velero, workloads, backup, namespace, alias, excludedResources=["pods"]))
-
-
-@when(parsers.parse('it is restored as "{alias}" with its pods'), target_fixture="hollow")
-def restored_whole(
-    scope: Scope, velero: Velero, workloads: Workloads, result: TimedResult, alias: str
-) -> DatalessBackup:
-    backup, namespace = result.backups[0].operation.name, result.volumes[0].workload.namespace
-    return DatalessBackup(*_restored(scope, velero, workloads, backup, namespace, alias))
+    return DatalessBackup(*_restored(scope, velero, workloads, backup, namespace, alias, **spec))
 
 
 def _restored(
@@ -100,7 +99,7 @@ def _restored(
     return restore.require(), workload
 
 
-@then("what moved the data ran with no more than the design's limits of node-agent")
+@then("the pods that moved the data had no more than the design's limits of node-agent")
 def within_limits(result: TimedResult, evidence: Evidence) -> None:
     try:
         cpu, memory = resources.highest(result.movers, "cpu"), resources.highest(result.movers, "memory")
@@ -111,7 +110,7 @@ def within_limits(result: TimedResult, evidence: Evidence) -> None:
     evidence.measure("agent_memory_limit", memory / resources.MEBIBYTE)
 
 
-@then("the backup was in time, or would be with as much data as the register asks for")
+@then("the backup was in time, or would be for the data size of the register")
 def backup_in_time(result: TimedResult, evidence: Evidence) -> None:
     change = result.after_change
     evidence.observe(
@@ -120,31 +119,27 @@ def backup_in_time(result: TimedResult, evidence: Evidence) -> None:
     _in_time("backup_duration", result.backups, evidence)
 
 
-@then("the restore was in time, or would be with as much data as the register asks for")
+@then("the restore was in time, or would be for the data size of the register")
 def restore_in_time(result: TimedResult, evidence: Evidence) -> None:
     _in_time("restore_duration", result.restores, evidence)
 
 
-@then("what came back is what was there")
-def equal(result: TimedResult, evidence: Evidence) -> None:
+@then("the restored data is equal to the original")
+def data_equal(result: TimedResult, evidence: Evidence) -> None:
     evidence.measure("files_equal", result.difference.percent_equal, artefact=result.difference.table())
 
 
-@then("with as much data as the register asks for the backup would come too late")
-def backup_too_late(timings: list[Timing], evidence: Evidence) -> None:
-    _too_late("backup_duration", timings, evidence)
+@then(phrase("the suite predicts a late {threshold:Operation} for the data size of the register", Operation=THRESHOLDS))
+def predicted_too_late(timings: list[Timing], evidence: Evidence, threshold: str) -> None:
+    prediction = _prediction(timings, evidence)
+    evidence.expect_violation(threshold, prediction.seconds, artefact=prediction.table())
 
 
-@then("with as much data as the register asks for the restore would come too late")
-def restore_too_late(timings: list[Timing], evidence: Evidence) -> None:
-    _too_late("restore_duration", timings, evidence)
-
-
-@then("that took no time, and is not called a success")
-def not_a_success(hollow: DatalessBackup, result: TimedResult, evidence: Evidence) -> None:
-    operation = hollow.operation
+@then("the suite reports the data as missing")
+def missing_data_reported(dataless: DatalessBackup, result: TimedResult, evidence: Evidence) -> None:
+    operation = dataless.operation
     evidence.observe("without its data it took", (operation.finished - operation.started).total_seconds(), "s")
-    difference = result.volumes[0].changes_to(hollow.workload)
+    difference = result.volumes[0].changes_to(dataless.workload)
     evidence.expect_violation("files_equal", difference.percent_equal, artefact=difference.table())
 
 
@@ -164,41 +159,36 @@ def _in_time(threshold: str, timings: Sequence[Timing], evidence: Evidence) -> N
     )
 
 
-def _too_late(threshold: str, timings: Sequence[Timing], evidence: Evidence) -> None:
-    prediction = _prediction(timings, evidence)
-    evidence.expect_violation(threshold, prediction.seconds, artefact=prediction.table())
-
-
 def _prediction(timings: Sequence[Timing], evidence: Evidence) -> Prediction:
     try:
         points = [timing.point for timing in timings]
         return extrapolation.predict(points, evidence.criterion.threshold("data_size").value)
     except NoPrediction as error:
-        raise Inconclusive(f"nothing can be said of as much data as the register asks for: {error}") from None
+        raise Inconclusive(f"nothing can be predicted for the data size of the register: {error}") from None
 
 
 # Progress of volumes while they are backed up and restored.
 
-
-@given("a volume of fresh data, backed up over a slow link", target_fixture="tracked")
-@when("fresh data is backed up over a slow link", target_fixture="tracked")
-def backed_up_slowly(slow_link: SlowLink, toxiproxy: Toxiproxy) -> VolumeProgress:
-    return slow_link.backup(toxiproxy)
+SLOWED = {"backed up": SlowLink.backup, "backed up and restored": SlowLink.restore}
+PACKS = {"held": "samples_with_more_packs_stored", "had served": "samples_with_more_packs_fetched"}
 
 
-@given("a volume of fresh data, backed up and restored over a slow link", target_fixture="tracked")
-@when("fresh data is restored over a slow link", target_fixture="tracked")
-def restored_slowly(slow_link: SlowLink, toxiproxy: Toxiproxy) -> VolumeProgress:
-    return slow_link.restore(toxiproxy)
+@when(phrase("fresh data is {operation:Operation} over a slow link", Operation=SLOWED), target_fixture="tracked")
+def track_over_slow_link(
+    slow_link: SlowLink, toxiproxy: Toxiproxy, operation: Callable[[SlowLink, Toxiproxy], VolumeProgress]
+) -> VolumeProgress:
+    return operation(slow_link, toxiproxy)
 
 
-@when("it is backed up again, with nothing new in it", target_fixture="tracked")
-def backed_up_again(scope: Scope, progress_tracker: ProgressTracker, application: Application) -> VolumeProgress:
+@when("the standard application is backed up again without changes", target_fixture="tracked")
+def back_up_without_changes(
+    scope: Scope, progress_tracker: ProgressTracker, application: Application
+) -> VolumeProgress:
     return progress_tracker.backup(scope, application.workload.namespace, "again")
 
 
-@when(parsers.parse('its small volume is restored as "{alias}"'), target_fixture="tracked")
-def small_restored(
+@when(parsers.parse('its small volume is restored into "{alias}"'), target_fixture="tracked")
+def restore_small_volume(
     scope: Scope, progress_tracker: ProgressTracker, application: Application, alias: str
 ) -> VolumeProgress:
     return progress_tracker.restore(scope, application.backup.name, application.workload.namespace, alias)
@@ -212,27 +202,21 @@ def phases_in_order(tracked: VolumeProgress, evidence: Evidence) -> None:
     evidence.measure("volumes_out_of_order", len(wrong), artefact=backups.table(tracked.samples))
 
 
-@then("the bytes done grew from sample to sample, before the end")
+@then("the bytes done grew from sample to sample before the end")
 def bytes_grew(tracked: VolumeProgress, evidence: Evidence) -> None:
     grown = backups.growing(tracked.samples)
     evidence.measure("growing_samples", len(grown), artefact=backups.table(tracked.samples))
 
 
-@then("at the same samples there were more and more packs in S3")
-def packs_stored(tracked: VolumeProgress, evidence: Evidence) -> None:
+@then(phrase("S3 {threshold:Direction} more packs from sample to sample", Direction=PACKS))
+def packs_grew(tracked: VolumeProgress, evidence: Evidence, threshold: str) -> None:
     more = backups.stored_more(backups.growing(tracked.samples))
-    evidence.measure("samples_with_more_packs_stored", more, artefact=backups.table(tracked.samples))
+    evidence.measure(threshold, more, artefact=backups.table(tracked.samples))
 
 
-@then("at the same samples S3 had been asked for more and more packs")
-def packs_fetched(tracked: VolumeProgress, evidence: Evidence) -> None:
-    more = backups.stored_more(backups.growing(tracked.samples))
-    evidence.measure("samples_with_more_packs_fetched", more, artefact=backups.table(tracked.samples))
-
-
-@then("its progress shows only the end, which the suite does not call progress")
+@then("the suite reports that no progress was visible before the end")
 def only_the_end(tracked: VolumeProgress, evidence: Evidence) -> None:
-    """Velero calls it Completed with all bytes done, as it does every backup and restore."""
+    """Velero reports all bytes as done at the end, as it does for every backup and restore."""
     assert tracked.samples[-1].done == tracked.samples[-1].total > 0, tracked.samples[-1]
     grown = backups.growing(tracked.samples)
     evidence.expect_violation("growing_samples", len(grown), artefact=backups.table(tracked.samples))

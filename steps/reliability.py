@@ -1,13 +1,15 @@
-"""How often the schedule's backups succeed: by the calendar, by an accelerated schedule, and for hours."""
+"""The success rate of scheduled backups: by the calendar, by an accelerated schedule, and in a soak."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
+from operator import attrgetter
 
 from pytest_bdd import given, then, when
 
 from fixtures.backups.expiry import EXPIRATION
+from fixtures.environment.phrases import phrase
 from fixtures.schedule.accelerated_schedule import AcceleratedSchedule
 from fixtures.schedule.runs import LAST_RUN
 from fixtures.schedule.soak import SoakRun
@@ -22,17 +24,12 @@ from velero_acceptance.suite.session import Run as Session
 MINUTELY = "schedule of one minute"
 
 
-@dataclass(frozen=True)
-class ReportedRate:
-    """A rate, and the names of the thresholds that it is shown against."""
-
-    rate: Rate
-    kind: str
+JUDGED = {"all the runs": attrgetter("all"), "the runs without a fault": attrgetter("undisturbed")}
 
 
-@given("the runs that the deployed schedule made by itself", target_fixture="shown")
-def made_by_itself(calendar_runs: Calendar) -> ReportedRate:
-    return ReportedRate(calendar_runs.rate, "calendar")
+@given("the runs of the deployed schedule that the suite did not cause")
+def known_runs(calendar_runs: Calendar) -> None:
+    """Blocked here when they cannot be read."""
 
 
 @then("no more of them failed than the design allows")
@@ -43,39 +40,38 @@ def within_allowance(calendar_runs: Calendar, evidence: Evidence) -> None:
     evidence.measure("observation", calendar_runs.observed / timedelta(days=1))
 
 
-@then("the report says what they prove, and what they do not")
-def said(shown: ReportedRate, evidence: Evidence) -> None:
-    """The bounds are reported and decide nothing: no run of the suite is long enough for the design's rate."""
-    percent = evidence.criterion.threshold(f"{shown.kind}_success_rate").value
-    if shown.rate.total and shown.kind == "calendar":
-        evidence.measure("calendar_success_rate", shown.rate.percent)
-    evidence.measure(f"{shown.kind}_lower_bound", shown.rate.lower_bound)
-    evidence.observe(f"{shown.kind} evidence", shown.rate.sentence(percent))
+@then("the report shows what the calendar proves and what it does not")
+def calendar_reported(calendar_runs: Calendar, evidence: Evidence) -> None:
+    if calendar_runs.rate.total:
+        evidence.measure("calendar_success_rate", calendar_runs.rate.percent)
+    _report(calendar_runs.rate, "calendar", evidence)
 
 
-@given("an accelerated schedule, some of whose runs have a fault", target_fixture="accelerated")
-def accelerated(accelerated_schedule: AcceleratedSchedule, evidence: Evidence) -> AcceleratedRuns:
+@when("a schedule of one minute runs, with faults in some of its runs", target_fixture="accelerated")
+def run_accelerated(accelerated_schedule: AcceleratedSchedule, evidence: Evidence) -> AcceleratedRuns:
+    """Once a session."""
     evidence.accelerate(MINUTELY)
     evidence.accelerate(LAST_RUN)
     return accelerated_schedule.outcome()
 
 
-@when("its runs without a fault are judged", target_fixture="judged")
-def undisturbed_judged(accelerated: AcceleratedRuns) -> list[Trial]:
-    return accelerated.undisturbed
-
-
-@when("all of its runs are judged", target_fixture="judged")
-def all_judged(accelerated: AcceleratedRuns) -> list[Trial]:
-    return accelerated.all
-
-
-@then("they succeeded", target_fixture="shown")
-def judged_succeeded(accelerated: AcceleratedRuns, judged: list[Trial], evidence: Evidence) -> ReportedRate:
-    rate, faults = Rate.of(judged), len(accelerated.plan.faults)
-    evidence.observe("runs in all, and those with a seeded fault", f"{len(accelerated.all)}, {faults}")
+@then("the runs without a fault succeeded")
+def undisturbed_succeeded(accelerated: AcceleratedRuns, evidence: Evidence) -> None:
+    evidence.observe("all runs, and those with a fault", f"{len(accelerated.all)}, {len(accelerated.plan.faults)}")
+    rate = Rate.of(accelerated.undisturbed)
     evidence.measure("accelerated_success_rate", rate.percent, artefact=accelerated.table())
-    return ReportedRate(rate, "accelerated")
+
+
+@then("the report shows what these runs prove and what they do not")
+def accelerated_reported(accelerated: AcceleratedRuns, evidence: Evidence) -> None:
+    _report(Rate.of(accelerated.undisturbed), "accelerated", evidence)
+
+
+def _report(rate: Rate, kind: str, evidence: Evidence) -> None:
+    """The bound is reported and decides nothing: no run of the suite is long enough for the rate of the design."""
+    percent = evidence.criterion.threshold(f"{kind}_success_rate").value
+    evidence.measure(f"{kind}_lower_bound", rate.lower_bound)
+    evidence.observe(f"{kind} evidence", rate.sentence(percent))
 
 
 @then("every run with a fault counts as a failure, and the next one succeeded")
@@ -85,32 +81,36 @@ def faults_counted(accelerated: AcceleratedRuns, evidence: Evidence) -> None:
     evidence.measure("runs_not_recovered", len(stuck), artefact="\n".join(stuck) or "every next run succeeded")
 
 
-@then("the suite calls the rate too low")
-def rate_too_low(judged: list[Trial], evidence: Evidence) -> None:
-    evidence.expect_violation("accelerated_success_rate", Rate.of(judged).percent, artefact=table(judged))
+@then(phrase("the suite reports the success rate of {judged:Runs} as too low", Runs=JUDGED))
+def low_rate_reported(
+    accelerated: AcceleratedRuns, evidence: Evidence, judged: Callable[[AcceleratedRuns], list[Trial]]
+) -> None:
+    runs = judged(accelerated)
+    evidence.expect_violation("accelerated_success_rate", Rate.of(runs).percent, artefact=table(runs))
 
 
-@then("had they been the calendar's, more failed than the design allows")
-def above_allowance(judged: list[Trial], evidence: Evidence) -> None:
-    """As the check would, had these runs been the deployed schedule's, one a day."""
-    percent = evidence.criterion.threshold("calendar_success_rate").value
-    found = Calendar("0 2 * * *", judged[0].due, judged[-1].due, judged)
+@then("the suite reports more failures than the design allows for as many days")
+def failures_above_allowance_reported(accelerated: AcceleratedRuns, evidence: Evidence) -> None:
+    """As the check would if these were the runs of the deployed schedule, one a day."""
+    percent, runs = evidence.criterion.threshold("calendar_success_rate").value, accelerated.all
+    found = Calendar("0 2 * * *", runs[0].due, runs[-1].due, runs)
     above = found.above_allowance(percent)
     evidence.expect_violation("calendar_failures_above_allowance", above, artefact=found.table(percent))
 
 
-@given("an application that is backed up every minute, and keeps few of its backups")
-def soak_begins(soak_run: SoakRun, evidence: Evidence) -> None:
+@given("an application that is backed up every minute and keeps few of its backups")
+def deploy_for_soak(soak_run: SoakRun, evidence: Evidence) -> None:
     evidence.accelerate(MINUTELY)
     evidence.accelerate(EXPIRATION)
+    soak_run.deploy()
 
 
-@when("this goes on for the hours of the soak")
-def soak_goes_on(soak_run: SoakRun, soak_state: Soak, environment: Environment, run: Session) -> None:
+@when("the soak runs for its hours")
+def run_soak(soak_run: SoakRun, soak_state: Soak, environment: Environment, run: Session) -> None:
     soak_run.work(soak_state, environment.soak, run.settings.hours)
 
 
-@then("every backup succeeded, every restore was equal, and what expired is gone")
+@then("every backup succeeded, every restore was equal, and every expired backup is gone")
 def soak_passed(soak_state: Soak, run: Session, evidence: Evidence) -> None:
     evidence.attach("soak.json", soak_state.model_dump_json(indent=1))
     evidence.observe("soak", soak_state.line(run.settings.hours))

@@ -1,4 +1,4 @@
-"""What node-agent uses, and what becomes of a backup when it may not have it."""
+"""The memory and the CPU that node-agent uses, and a backup for which its memory is too small."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pytest_bdd import given, then, when
 
 from fixtures.applications.workload import Workload
 from fixtures.environment.run_scope import Scope
-from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.outages import BackupFaults
 from fixtures.observability.agent_resources import AgentLoad, LoadResult, MemoryShortage, Overuse, OverusingPod
 from velero_acceptance.checks import resources
@@ -18,20 +17,19 @@ from velero_acceptance.drivers.kinds import name_of
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
-# What a process that the kernel ends leaves in Velero's log, and a node-agent that starts anew.
-KILLED = r"signal: killed|restic|pod volume|PodVolumeBackup|podvolumebackup|server starting|[Ee]rror backing up"
 MEGABYTE = 1e6
 
 
-@given("many small files and fresh data, backed up and restored with node-agent watched", target_fixture="load")
-def loaded(agent_load: AgentLoad) -> LoadResult:
+@when("many small files and fresh data are backed up and restored while node-agent is monitored", target_fixture="load")
+def carry_load(agent_load: AgentLoad) -> LoadResult:
+    """Once a session."""
     return agent_load.load()
 
 
-@given("many small files and fresh data, backed up while the kernel kills the uploader", target_fixture="load")
-def killed_load(agent_load: AgentLoad, memory_shortage: MemoryShortage, velero_health: VeleroHealth) -> LoadResult:
+@when("many small files and fresh data are backed up while the kernel kills the uploader", target_fixture="load")
+def carry_load_short_of_memory(agent_load: AgentLoad, memory_shortage: MemoryShortage) -> LoadResult:
     workload = agent_load.fill("short of memory")
-    scarce(memory_shortage, velero_health)
+    memory_shortage.start()
     backup = agent_load.back_up(workload, "short of memory")
     memory_shortage.end()
     return LoadResult(backup, backup, {}, {}, {})
@@ -48,8 +46,8 @@ def within_limits(load: LoadResult, evidence: Evidence) -> None:
     evidence.measure("cpu_peak", _cpus(load.samples), artefact=_table(load.samples))
 
 
-@then("Prometheus saw the same use")
-def same_use(load: LoadResult, evidence: Evidence) -> None:
+@then("Prometheus recorded the same usage")
+def same_usage(load: LoadResult, evidence: Evidence) -> None:
     faults, compared = [], 0
     for pod, samples in load.samples.items():
         faults += resources.memory_disagreeing(samples, load.memory[pod])
@@ -61,79 +59,84 @@ def same_use(load: LoadResult, evidence: Evidence) -> None:
     evidence.measure("samples_not_matching", len(faults), artefact="\n".join(faults) or "all agree")
 
 
-@then("every node-agent is of the quality of service that the design wants")
+@then("every node-agent is Burstable, as the design wants")
 def burstable(velero: Velero, evidence: Evidence) -> None:
     others = resources.not_burstable(velero.agent_pods())
-    evidence.measure("pods_not_burstable", len(others), artefact="\n".join(others) or "all are Burstable")
+    evidence.measure("pods_not_burstable", len(others), artefact="\n".join(others) or "every pod is Burstable")
 
 
 @given("node-agent has less memory than restic needs")
-def scarce(memory_shortage: MemoryShortage, velero_health: VeleroHealth) -> None:
-    velero_health.expect_restart()
-    velero_health.allow_errors(KILLED)
+def shorten_memory(memory_shortage: MemoryShortage) -> None:
+    memory_shortage.start()
 
 
-@given("many small files and fresh data, of which there is no backup yet", target_fixture="workload")
-def filled(agent_load: AgentLoad, evidence: Evidence) -> Iterator[Workload]:
+@given("many small files and fresh data without a backup", target_fixture="workload")
+def fill(agent_load: AgentLoad, evidence: Evidence) -> Iterator[Workload]:
     workload = agent_load.fill("more files")
     yield workload
     evidence.observe("locks that the killed uploader left", agent_load.unlock(workload))
 
 
 @when("they are backed up", target_fixture="backup")
-def backed_up(agent_load: AgentLoad, workload: Workload) -> Operation:
+def back_up(agent_load: AgentLoad, workload: Workload) -> Operation:
     return agent_load.back_up(workload, "with scarce memory")
 
 
 @then("the kernel killed the uploader, and the backup is not Completed")
 def killed(memory_shortage: MemoryShortage, backup: Operation, backup_faults: BackupFaults, evidence: Evidence) -> None:
     if not (kills := memory_shortage.kills()):
-        raise Inconclusive("the kernel killed nothing: the memory was not scarce enough")
+        raise Inconclusive("the kernel killed no process: node-agent still had enough memory")
     evidence.observe("processes killed", kills)
     words = backup_faults.words(backup)
-    told = resources.kill_reported(backup.phase, words)
-    evidence.measure("oom_kills_not_reported", int(not told), artefact="\n".join([backup.phase, *words]))
+    reported = resources.kill_reported(backup.phase, words)
+    evidence.measure("oom_kills_not_reported", int(not reported), artefact="\n".join([backup.phase, *words]))
 
 
-@then("the next backup of them is Completed once node-agent has its memory back")
-def next_works(
-    agent_load: AgentLoad, workload: Workload, memory_shortage: MemoryShortage, velero: Velero, evidence: Evidence
-) -> None:
+@when("node-agent has its memory back")
+def restore_memory(memory_shortage: MemoryShortage, velero: Velero) -> None:
     memory_shortage.end()
     velero.wait_healthy()
-    following = agent_load.back_up(workload, "with its memory back")
-    volumes = [volume["status"].get("phase") for volume in velero.volume_backups(following.name)]
-    whole = following.phase == "Completed" and volumes == ["Completed"]
-    evidence.measure("backups_failed_after_kill", int(not whole), artefact=f"{following.phase}, volumes {volumes}")
 
 
-@then("the suite does not call it a failure that was told")
-def not_told(load: LoadResult, backup_faults: BackupFaults, evidence: Evidence) -> None:
-    words = backup_faults.words(load.backup)
-    told = resources.kill_reported(load.backup.phase, words)
-    evidence.expect_violation("oom_kills_not_reported", int(not told), artefact="\n".join([load.backup.phase, *words]))
+@when("they are backed up again", target_fixture="next_backup")
+def back_up_again(agent_load: AgentLoad, workload: Workload) -> Operation:
+    return agent_load.back_up(workload, "with its memory back")
 
 
-@given("a pod that uses more than the design allows, watched likewise", target_fixture="strained")
-def strained(scope: Scope, overuse: Overuse) -> OverusingPod:
+@then("the next backup of them is Completed, with its volume")
+def next_completed(next_backup: Operation, velero: Velero, evidence: Evidence) -> None:
+    volumes = [volume["status"].get("phase") for volume in velero.volume_backups(next_backup.name)]
+    whole = next_backup.phase == "Completed" and volumes == ["Completed"]
+    evidence.measure("backups_failed_after_kill", int(not whole), artefact=f"{next_backup.phase}, volumes {volumes}")
+
+
+@then("the suite does not count it as a reported failure")
+def no_reported_failure(load: LoadResult, backup_faults: BackupFaults, evidence: Evidence) -> None:
+    phase, words = load.backup.phase, backup_faults.words(load.backup)
+    unreported = not resources.kill_reported(phase, words)
+    evidence.expect_violation("oom_kills_not_reported", int(unreported), artefact="\n".join([phase, *words]))
+
+
+@when("a pod that uses more than the design allows is monitored and judged", target_fixture="judged")
+def monitor_overuse(scope: Scope, overuse: Overuse) -> OverusingPod:
     return overuse.watch(scope.namespace("strain"))
 
 
-@given("one of them, as it was watched", target_fixture="strained")
-def watched_agent(load: LoadResult, velero: Velero) -> OverusingPod:
+@when("one of the monitored node-agents is judged", target_fixture="judged")
+def judge_agent(load: LoadResult, velero: Velero) -> OverusingPod:
     pod = velero.agent_pods()[0]
     return OverusingPod(pod, load.samples[name_of(pod)])
 
 
-@then("the suite calls its memory and its CPU too much")
-def too_much(strained: OverusingPod, evidence: Evidence) -> None:
-    samples = {"strain": strained.samples}
+@then("the suite reports its memory and its CPU as too high")
+def overuse_reported(judged: OverusingPod, evidence: Evidence) -> None:
+    samples = {name_of(judged.pod): judged.samples}
     evidence.expect_violation("memory_peak", _megabytes(samples), artefact=_table(samples))
     evidence.expect_violation("cpu_peak", _cpus(samples), artefact=_table(samples))
 
 
-@then("it does not take what Prometheus saw of one node-agent for another's")
-def another(load: LoadResult, evidence: Evidence) -> None:
+@then("the suite reports the readings of one node-agent as not matching another")
+def other_readings_reported(load: LoadResult, evidence: Evidence) -> None:
     ranked = sorted(load.samples, key=lambda pod: resources.highest_memory(load.samples[pod]))
     idlest, busiest = ranked[0], ranked[-1]
     faults = resources.cpu_disagreeing(load.samples[busiest], load.cpu[idlest])
@@ -142,9 +145,9 @@ def another(load: LoadResult, evidence: Evidence) -> None:
     )
 
 
-@then("it does not take that pod for one of the quality of service that the design wants")
-def not_burstable(strained: OverusingPod, evidence: Evidence) -> None:
-    others = resources.not_burstable([strained.pod])
+@then("the suite flags that pod as not Burstable")
+def not_burstable_reported(judged: OverusingPod, evidence: Evidence) -> None:
+    others = resources.not_burstable([judged.pod])
     evidence.expect_violation("pods_not_burstable", len(others), artefact="\n".join(others))
 
 

@@ -1,4 +1,4 @@
-"""Restores: made, followed, and what they gave back."""
+"""Restores: created, followed to their end, and checked for what they brought back."""
 
 from __future__ import annotations
 
@@ -17,30 +17,25 @@ from velero_acceptance.evidence.recorder import Evidence
 RESTORED_KINDS = (POD, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
 
 
-@when(parsers.parse('the backup of "{alias}" is restored'), target_fixture="restore")
-def restored(scope: Scope, restores: Restores, application: Application, alias: str) -> Operation:
-    """Restore to where it was. Completed is not yet evidence; the Then steps look at the data."""
-    return restores.run(scope, application, alias)
+@when("the backup is restored", target_fixture="restore")
+def restore_in_place(scope: Scope, restores: Restores, application: Application) -> Operation:
+    """Completed is not yet evidence; the Then steps look at the data."""
+    return restores.run(scope, application, "in place")
 
 
-@when(parsers.parse('the backup of "{alias}" is restored as "{target}"'), target_fixture="restore")
-def restored_as(scope: Scope, restores: Restores, application: Application, alias: str, target: str) -> Operation:
+@when(parsers.parse('the backup is restored into "{target}"'), target_fixture="restore")
+def restore_into(scope: Scope, restores: Restores, application: Application, target: str) -> Operation:
     return restores.mapped(scope, application, target)
 
 
-@when(parsers.parse('it is restored as "{target}"'), target_fixture="copy")
-def restored_with_trace(scope: Scope, restores: Restores, application: Application, target: str) -> RestoredCopy:
+@when(parsers.parse('the backup is restored into "{target}" while S3 requests are traced'), target_fixture="copy")
+def restore_traced(scope: Scope, restores: Restores, application: Application, target: str) -> RestoredCopy:
     return restores.traced(scope, application, target)
 
 
-@when(parsers.parse('it is restored as the existing "{target}"'), target_fixture="restore")
-def restored_onto(scope: Scope, restores: Restores, application: Application, target: str) -> Operation:
-    return restores.mapped(scope, application, target)
-
-
 @when("a backup that does not exist is restored", target_fixture="restore")
-def nothing_restored(scope: Scope, velero: Velero) -> Operation:
-    """The backup's name is of our own kind, so that Velero's lines about it are known to be ours."""
+def restore_nothing(scope: Scope, velero: Velero) -> Operation:
+    """The backup has a name of this run, so that error lines about it are attributed to this scenario."""
     return velero.restore(scope.restore_name("nothing"), labels=scope.labels, backup=scope.name("missing"))
 
 
@@ -49,16 +44,16 @@ def restore_started(copy: RestoredCopy, evidence: Evidence) -> None:
     evidence.measure("restore_started", copy.restore.seconds_to("InProgress"))
 
 
-@then("S3 was asked for the metadata of the backup in time")
+@then("S3 received the request for the backup's metadata in time")
 def metadata_fetched(copy: RestoredCopy, s3_trace: Tracer, evidence: Evidence) -> None:
-    """The API server's time stamps are whole seconds: the wait can be up to 1 s shorter than measured."""
+    """The API server's time stamps are whole seconds: the real wait can be up to 1 s shorter than this."""
     seen = copy.fetched
     assert seen is not None, "the restore was not traced"
     seconds = (seen.at - copy.restore.created).total_seconds()
     evidence.measure("metadata_fetched", seconds, artefact=f"{seen.at} {seen.method} {seen.path} → {seen.status}")
 
 
-@then("the restore never started, and Velero says why")
+@then("the suite reports that the restore never started, with the cause")
 def never_started(scope: Scope, restore: Operation, evidence: Evidence) -> None:
     assert restore.phase == "FailedValidation" and scope.name("missing") in restore.reason(), restore.status
     evidence.expect_violation("restore_started", None, artefact=restore.reason())
@@ -71,7 +66,7 @@ def completed(restore: Operation, evidence: Evidence) -> None:
     evidence.measure("errors_reported", restore.errors, artefact=str(restore.status))
 
 
-@then("Velero calls the restore Completed and warns that things exist")
+@then("Velero reports the restore as Completed and warns about existing objects")
 def completed_with_warnings(restore: Operation, evidence: Evidence) -> None:
     restore.require("Completed")
     evidence.observe("warnings of Velero", restore.warnings)
@@ -97,7 +92,7 @@ def own_volume(copy: RestoredCopy, standard: Standard, evidence: Evidence) -> No
 def nothing_in_source(
     copy: RestoredCopy, standard: Standard, kubernetes: Kubernetes, velero: Velero, evidence: Evidence
 ) -> None:
-    """Velero labels what it restores, and each volume it writes names the pod it writes for."""
+    """Velero labels the objects that it restores, and each PodVolumeRestore names its pod."""
     namespace, name = standard.application.workload.namespace, copy.restore.name
     written = [r for r in velero.volume_restores(name) if r["spec"]["pod"]["namespace"] == namespace]
     labelled = [
@@ -108,28 +103,28 @@ def nothing_in_source(
     evidence.measure("objects_in_source", len(written) + len(labelled))
 
 
-@when("the Backup object is deleted, while the bucket keeps its data", target_fixture="lost")
-def object_deleted(backup: Operation, backup_sync: BackupSync) -> SyncedBackup:
+@when("the Backup object is deleted while the bucket keeps its data", target_fixture="synced")
+def delete_object(backup: Operation, backup_sync: BackupSync) -> SyncedBackup:
     return backup_sync.delete_object(backup)
 
 
-@then("Velero makes the Backup object again from the bucket")
-def synced(lost: SyncedBackup, evidence: Evidence) -> None:
-    back = "was not seen again" if lost.seconds is None else f"was back after {lost.seconds:.1f} s"
-    evidence.measure("backups_not_synced", int(lost.seconds is None), artefact=f"{lost.backup.name} {back}")
+@then("Velero syncs the Backup object from the bucket")
+def object_synced(synced: SyncedBackup, evidence: Evidence) -> None:
+    back = "was not synced" if synced.seconds is None else f"was back after {synced.seconds:.1f} s"
+    evidence.measure("backups_not_synced", int(synced.seconds is None), artefact=f"{synced.backup.name} {back}")
 
 
-@then(parsers.parse('it can be restored as "{alias}"'))
-def restorable(scope: Scope, velero: Velero, kubernetes: Kubernetes, lost: SyncedBackup, alias: str) -> None:
-    (source,) = lost.backup.item["spec"]["includedNamespaces"]
+@then(parsers.parse('the synced backup can be restored into "{alias}"'))
+def restorable(scope: Scope, velero: Velero, kubernetes: Kubernetes, synced: SyncedBackup, alias: str) -> None:
+    (source,) = synced.backup.item["spec"]["includedNamespaces"]
     mapping = {source: scope.expect_namespace(alias)}
     name = scope.restore_name(alias)
-    velero.restore(name, labels=scope.labels, backup=lost.backup.name, namespaceMapping=mapping).require()
+    velero.restore(name, labels=scope.labels, backup=synced.backup.name, namespaceMapping=mapping).require()
     kubernetes.require(NAMESPACE, scope.name(alias))
 
 
-@when(parsers.parse('both are backed up together, and restored as "{third}" and "{fourth}"'))
-def both_restored(scope: Scope, pair: Pair, velero: Velero, workloads: Workloads, third: str, fourth: str) -> None:
+@when(parsers.parse('both are backed up together and restored into "{third}" and "{fourth}"'))
+def restore_both(scope: Scope, pair: Pair, velero: Velero, workloads: Workloads, third: str, fourth: str) -> None:
     sources = [workload.namespace for workload in pair]
     targets = [scope.expect_namespace(third), scope.expect_namespace(fourth)]
     backup = velero.backup(scope.backup_name("both"), labels=scope.labels, includedNamespaces=sources).require()
@@ -140,8 +135,8 @@ def both_restored(scope: Scope, pair: Pair, velero: Velero, workloads: Workloads
         workloads.in_namespace(target).wait_ready()
 
 
-@then(parsers.parse('what else was in "{first}" is in "{third}", and of "{second}" in "{fourth}"'))
-def nothing_mixed_up(
+@then(parsers.parse('the other objects of "{first}" are in "{third}", and those of "{second}" in "{fourth}"'))
+def objects_not_mixed_up(
     scope: Scope,
     kubernetes: Kubernetes,
     workloads: Workloads,
@@ -151,7 +146,7 @@ def nothing_mixed_up(
     second: str,
     fourth: str,
 ) -> None:
-    """Each ConfigMap names the namespace it was made in; a service goes with it."""
+    """Each ConfigMap names the namespace in which it was created; a Service comes with it."""
     missing = []
     for source, target in ((first, third), (second, fourth)):
         settings = kubernetes.get(CONFIG_MAP, SETTINGS, scope.name(target))

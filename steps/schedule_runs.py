@@ -1,4 +1,4 @@
-"""What the runs of a schedule hold, and what becomes of those that fail."""
+"""What the runs of a schedule hold, and what follows a run that fails."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from pytest_bdd import given, parsers, then, when
 
+from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.outages import EXPECTED_ERRORS, AccessDenial
@@ -39,22 +40,23 @@ from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
 DESIGN_NAMESPACES = ("database", "monitoring", "network")
+VOLUMES = {"all the": True, "all but one of the": False}
 
 
-@then("its list and its archive hold the design's namespaces, and no other")
-def holds_designed(scheduled_run: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    listed, archived = _listed(scheduled_run, bucket, environment), _archived(scheduled_run, bucket, environment)
+@then("the resource list and the archive of the run hold the design's namespaces and no others")
+def holds_designed(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    listed, archived = _listed(backup, bucket, environment), _archived(backup, bucket, environment)
     evidence.observe("namespaces in the run", ", ".join(sorted(listed)))
     foreign = check.unexpected(DESIGN_NAMESPACES, listed | archived)
     missing = check.missing(DESIGN_NAMESPACES, listed & archived)
-    evidence.measure("unexpected_namespaces", len(foreign), artefact="\n".join(foreign) or "no other")
+    evidence.measure("unexpected_namespaces", len(foreign), artefact="\n".join(foreign) or "no others")
     evidence.measure("missing_namespaces", len(missing), artefact="\n".join(missing) or "none is missing")
 
 
-@then("it has the data of their volumes, and of no other")
-def has_data(scheduled_run: Operation, velero: Velero, sizes: Sizes, evidence: Evidence) -> None:
-    """On the lab there is a volume with data in each of them, and others elsewhere; else those that there are."""
-    volumes = velero.volume_backups(scheduled_run.name)
+@then("the run holds the data of their volumes and of no others")
+def has_data(backup: Operation, velero: Velero, sizes: Sizes, evidence: Evidence) -> None:
+    """On the lab these and other namespaces have a volume with data; elsewhere the existing volumes count."""
+    volumes = velero.volume_backups(backup.name)
     table = "\n".join(map(_volume_line, volumes)) or "no PodVolumeBackup"
     saved = {volume["spec"]["pod"]["namespace"] for volume in volumes if volume["status"].get("snapshotID")}
     evidence.measure("unexpected_namespaces", len(check.unexpected(DESIGN_NAMESPACES, saved)), artefact=table)
@@ -63,62 +65,58 @@ def has_data(scheduled_run: Operation, velero: Velero, sizes: Sizes, evidence: E
     evidence.measure("namespaces_without_data", len(check.missing(wanted, saved)), artefact=table)
 
 
-@given("the sizes of the volumes that the deployed schedule backs up", target_fixture="estimate")
-def sizes_known(
-    deployed_schedule: Json, namespace_workloads: NamespaceWorkloads, sizes: Sizes, scope: Scope
+@given(
+    phrase("an estimate of {whole:Volumes} volumes that the deployed schedule backs up", Volumes=VOLUMES),
+    target_fixture="estimate",
+)
+def estimate_run(
+    deployed_schedule: Json, namespace_workloads: NamespaceWorkloads, sizes: Sizes, scope: Scope, whole: bool
 ) -> Estimate:
     namespace_workloads.deploy()
     namespaces = deployed_schedule["spec"]["template"].get("includedNamespaces") or []
-    return sizes.estimate(namespaces, walk=scope.labels)
-
-
-@given("the sizes of all but one of the volumes that the deployed schedule backs up", target_fixture="estimate")
-def sizes_incomplete(
-    deployed_schedule: Json, namespace_workloads: NamespaceWorkloads, sizes: Sizes, scope: Scope
-) -> Estimate:
-    known = sizes_known(deployed_schedule, namespace_workloads, sizes, scope).volumes
-    if not known:
+    estimate = sizes.estimate(namespaces, walk=scope.labels)
+    if whole:
+        return estimate
+    if not estimate.volumes:
         raise Blocked("the schedule backs up no volume: there is none that an estimate could miss")
-    largest = max(known, key=lambda expected: expected.bytes or 0)
-    return Estimate([expected for expected in known if expected is not largest])
+    largest = max(estimate.volumes, key=lambda expected: expected.bytes or 0)
+    return Estimate([expected for expected in estimate.volumes if expected is not largest])
 
 
-@then("it holds as much as was expected")
-def as_expected(scheduled_run: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
-    evidence.measure("estimate_error", _error(scheduled_run, estimate, sizes, evidence), artefact=estimate.table())
+@then("the run holds as much data as estimated")
+def as_expected(backup: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
+    evidence.measure("estimate_error", _error(backup, estimate, sizes, evidence), artefact=estimate.table())
 
 
-@then("it is seen to hold more than was expected")
-def more_than_expected(scheduled_run: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
-    evidence.expect_violation(
-        "estimate_error", _error(scheduled_run, estimate, sizes, evidence), artefact=estimate.table()
-    )
+@then("the suite reports that the run holds more data than estimated")
+def estimate_error_reported(backup: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
+    evidence.expect_violation("estimate_error", _error(backup, estimate, sizes, evidence), artefact=estimate.table())
 
 
 def _error(run: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> float:
-    """Percent that an estimate is off from what a run held."""
+    """By how many percent an estimate differs from what a run held."""
     held = sizes.report([run.item])[0].logical
     evidence.observe("expected, and held", f"{size(estimate.known)}, {size(held)}")
     return 100 * abs(held - estimate.known) / max(held, estimate.known, 1)
 
 
-@then("the report says what it added to S3")
-def added_reported(scheduled_run: Operation, sizes: Sizes, evidence: Evidence) -> None:
-    (cost,) = sizes.report([scheduled_run.item])
+@then("the report shows how much data the run added to S3")
+def added_reported(backup: Operation, sizes: Sizes, evidence: Evidence) -> None:
+    (cost,) = sizes.report([backup.item])
     evidence.observe("added to S3, of its volumes", cost.added, "bytes")
     evidence.observe("its own folder in S3", cost.metadata, "bytes")
     evidence.observe("bytes of volumes for each byte added", round(cost.ratio, 2) if cost.ratio else "none was added")
 
 
 @when(parsers.parse('"{alias}" and a namespace that does not exist are backed up'), target_fixture="backup")
-def backed_up_partly(scope: Scope, velero: Velero, velero_health: VeleroHealth, alias: str) -> Operation:
+def back_up_partly(scope: Scope, velero: Velero, velero_health: VeleroHealth, alias: str) -> Operation:
     names = [scope.name(alias), scope.name("absent")]
     velero_health.allow_errors(names[1])
     return velero.backup(scope.backup_name("partly"), labels=scope.labels, includedNamespaces=names)
 
 
-@then(parsers.parse('the suite names what is missing, and "{alias}" as none of the design\'s'))
-def missing_named(
+@then(parsers.parse('the suite reports the missing namespace, and "{alias}" as unexpected'))
+def namespaces_reported(
     scope: Scope, backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence, alias: str
 ) -> None:
     held = _listed(backup, bucket, environment)
@@ -129,21 +127,23 @@ def missing_named(
     assert (foreign, missing) == ([scope.name(alias)], [scope.name("absent")]), (foreign, missing)
 
 
-@then(parsers.parse('it is seen to have no data of "{alias}"'))
-def no_data(scope: Scope, backup: Operation, velero: Velero, evidence: Evidence, alias: str) -> None:
+@then(parsers.parse('the suite reports that the backup has no data of "{alias}"'))
+def missing_data_of_namespace_reported(
+    scope: Scope, backup: Operation, velero: Velero, evidence: Evidence, alias: str
+) -> None:
     saved = {volume["spec"]["pod"]["namespace"] for volume in velero.volume_backups(backup.name)}
     evidence.expect_violation("namespaces_without_data", len(check.missing({scope.name(alias)}, saved)))
 
 
-@given(parsers.parse('a namespace "{alias}" that is labelled as excluded from backups'))
+@given(parsers.parse('a namespace "{alias}" with the label that excludes it from backups'))
 def excluded_namespace(scope: Scope, kubernetes: Kubernetes, velero: Velero, timeouts: Timeouts, alias: str) -> None:
-    """Velero enters labelled namespaces into every backup as excluded: once it does, it has seen the label."""
-    name, count = scope.namespace(alias), itertools.count()
+    """Velero adds labelled namespaces to the excluded ones of every backup, which shows that it knows the label."""
+    name, other, count = scope.namespace(alias), scope.namespace("probe"), itertools.count()
     kubernetes.patch(NAMESPACE, name, None, {"metadata": {"labels": {EXCLUDED: "true"}}})
 
     def excluded() -> list[str]:
         probe = scope.backup_name(f"probe {next(count)}")
-        made = velero.backup(probe, labels=scope.labels, includedNamespaces=[scope.name("plain")])
+        made = velero.backup(probe, labels=scope.labels, includedNamespaces=[other])
         return list(made.item["spec"].get("excludedNamespaces") or [])
 
     poll(
@@ -155,13 +155,13 @@ def excluded_namespace(scope: Scope, kubernetes: Kubernetes, velero: Velero, tim
 
 
 @when(parsers.parse('"{first}" and "{second}" are backed up'), target_fixture="backup")
-def both_backed_up(scope: Scope, velero: Velero, first: str, second: str) -> Operation:
+def back_up_both(scope: Scope, velero: Velero, first: str, second: str) -> Operation:
     names = [scope.name(alias) for alias in (first, second)]
     return velero.backup(scope.backup_name("both"), labels=scope.labels, includedNamespaces=names)
 
 
-@then(parsers.parse('the suite names "{alias}" as missing, and says why'))
-def excluded_named(
+@then(parsers.parse('the suite reports "{alias}" as missing because of its label'))
+def exclusion_reported(
     scope: Scope,
     kubernetes: Kubernetes,
     backup: Operation,
@@ -170,7 +170,7 @@ def excluded_named(
     evidence: Evidence,
     alias: str,
 ) -> None:
-    """Velero 1.16 refuses the whole backup for it, though nobody asked to exclude anything."""
+    """Velero 1.16 rejects the whole backup for it, although the backup excludes nothing."""
     held = _listed(backup, bucket, environment) if backup.phase == "Completed" else set()
     missing = check.missing(backup.item["spec"]["includedNamespaces"], held)
     labels = labels_of(kubernetes.require(NAMESPACE, scope.name(alias)))
@@ -182,13 +182,13 @@ def excluded_named(
 
 @dataclass(frozen=True)
 class DueCopy:
-    """A run of a copy, and the failures that the metrics had counted of it before."""
+    """A run of a copy, and how many failures of the copy the metrics had counted before."""
 
     run: Operation
     counted: float
 
 
-@when("the copy is due", target_fixture="failed")
+@when("the copy is due", target_fixture="due_run")
 def copy_due(copy: ScheduleCopy, failure_counters: FailureCounters, evidence: Evidence) -> DueCopy:
     evidence.accelerate(LAST_RUN)
     evidence.accelerate(EDIT)
@@ -196,35 +196,35 @@ def copy_due(copy: ScheduleCopy, failure_counters: FailureCounters, evidence: Ev
     return DueCopy(copy.follow(copy.make_due())[0], before)
 
 
-@given("S3 is cut off")
-def cut_off(velero: Velero, toxiproxy: Toxiproxy, velero_health: VeleroHealth) -> None:
-    """Right after a validation: what Velero knows of the location is then old enough to be wrong for seconds."""
+@given("S3 becomes unreachable right after a validation of the location")
+def cut_after_validation(velero: Velero, toxiproxy: Toxiproxy, velero_health: VeleroHealth) -> None:
+    """So that Velero still takes the location for Available when the run starts."""
     velero_health.allow_errors(EXPECTED_ERRORS)
     velero.wait_location("Available", validated_after=datetime.now(UTC))
     toxiproxy.cut()
 
 
-@then("its run is a failure, logged and counted, and the copy stays enabled")
+@then("its run fails, the failure is logged and counted, and the copy stays enabled")
 def run_failed(
-    failed: DueCopy,
+    due_run: DueCopy,
     copy: ScheduleCopy,
     failure_counters: FailureCounters,
     velero: Velero,
     velero_health: VeleroHealth,
     evidence: Evidence,
 ) -> None:
-    run = failed.run
+    run = due_run.run
     evidence.observe("the run ended", f"{run.phase}: {run.reason()[:200]}")
     assert run.phase in backups.FAILURES, f"the run is {run.phase}, as if nothing had failed"
     lines = _logged(velero_health, run.name)
     evidence.measure("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
-    counted = failure_counters.failures(copy.name) - failed.counted
+    counted = failure_counters.failures(copy.name) - due_run.counted
     evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
     evidence.measure("schedules_stopped", int(phase_of(velero.schedule(copy.name)) != "Enabled"))
 
 
 def _logged(velero_health: VeleroHealth, run: str) -> list[str]:
-    """The error lines that name the run; they are followed, so they come a moment after what they tell of."""
+    """The error lines that name the run. The logs are followed, so a line comes a moment after its event."""
     with suppress(WaitTimedOut):
         return poll(
             lambda: backups.logged(velero_health.error_lines(), run),
@@ -236,16 +236,13 @@ def _logged(velero_health: VeleroHealth, run: str) -> list[str]:
     return []
 
 
-@when("S3 takes it again and the copy is due again", target_fixture="next_run")
-def due_after_denial(copy: ScheduleCopy, access_denial: AccessDenial) -> Operation:
+@when("S3 grants Velero write access again")
+def lift_denial(access_denial: AccessDenial) -> None:
     access_denial.lift()
-    return copy.follow(copy.make_due())[0]
 
 
-@when("S3 can be reached again and the copy is due again", target_fixture="next_run")
-def due_after_cut(copy: ScheduleCopy, toxiproxy: Toxiproxy, velero: Velero) -> Operation:
-    toxiproxy.heal()
-    velero.wait_location("Available", validated_after=datetime.now(UTC))
+@when("the copy is due again", target_fixture="next_run")
+def copy_due_again(copy: ScheduleCopy) -> Operation:
     return copy.follow(copy.make_due())[0]
 
 
@@ -260,14 +257,14 @@ def recovered(next_run: Operation, copy: ScheduleCopy, evidence: Evidence) -> No
 
 @dataclass(frozen=True)
 class OverlappingRun:
-    """The runs of a schedule that was due again while one was at work, and a schedule whose run waited meanwhile."""
+    """The runs of a schedule that was due again during a run, and a schedule whose run waited meanwhile."""
 
-    at_work: list[str]
+    running: list[str]
     queued: ScheduleCopy
 
 
-@when("the copy is due again while its run is at work", target_fixture="overlap")
-def due_meanwhile(
+@when("the copy is due again while its run is in progress", target_fixture="overlap")
+def due_during_run(
     scope: Scope,
     velero: Velero,
     copy: ScheduleCopy,
@@ -275,17 +272,17 @@ def due_meanwhile(
     timeouts: Timeouts,
     evidence: Evidence,
 ) -> OverlappingRun:
-    """A second copy is due meanwhile, and due again while its own run waits for the first one's end."""
+    """A second copy is due meanwhile too, and due again while its own run waits for the end of the first one's."""
     evidence.accelerate(LAST_RUN)
     evidence.accelerate(EDIT)
     name = copy.wait_made(copy.make_due())
     velero.wait_started(name)
-    queued = schedule_copies.make("queued", last=LONG_AGO, namespace=scope.name("source"))
+    queued = schedule_copies.make("queued", last=LONG_AGO, namespace=copy.namespace)
     queued.wait_made(set())
     wait_until(datetime.now(UTC) + timedelta(seconds=1), timeouts)  # two runs of one second would have one name
     for one in (copy, queued):
         one.make_due()
-    schedule_copies.wait_looked(scope.name("source"))
+    schedule_copies.wait_looked(copy.namespace)
     for one in (copy, queued):
         one.edit(ago(JUST_NOW))
     if phase_of(velero.find_backup(name)) != "InProgress":
@@ -293,41 +290,41 @@ def due_meanwhile(
     return OverlappingRun([name_of(run) for run in copy.runs()], queued)
 
 
-@then("no other run of it was begun")
-def none_begun(overlap: OverlappingRun, evidence: Evidence) -> None:
-    evidence.measure("overlapping_runs", len(overlap.at_work) - 1, artefact="\n".join(overlap.at_work))
+@then("the copy started no other run")
+def no_other_run(overlap: OverlappingRun, evidence: Evidence) -> None:
+    evidence.measure("overlapping_runs", len(overlap.running) - 1, artefact="\n".join(overlap.running))
 
 
-@then("the report says what becomes of runs that wait in the queue")
+@then("the report shows what happens to runs that wait in the queue")
 def queue_reported(overlap: OverlappingRun, velero: Velero, evidence: Evidence) -> None:
-    """Velero 1.16 takes a run that has no phase yet for none (issue 9277): each time that is due adds one."""
+    """Velero 1.16 ignores a run that has no phase yet (issue 9277): each due time adds another one."""
     waiting = [name_of(run) for run in overlap.queued.runs()]
     evidence.observe("runs of a schedule that was due twice while its run waited", len(waiting))
-    for name in (*overlap.at_work, *waiting):
+    for name in (*overlap.running, *waiting):
         velero.follow_backup(name)
 
 
-@then("the suite does not call it a recovery")
-def no_recovery(backup: Operation, evidence: Evidence) -> None:
+@then("the suite reports that the schedule has not recovered")
+def missing_recovery_reported(backup: Operation, evidence: Evidence) -> None:
     evidence.expect_violation("runs_not_recovered", int(backup.phase != "Completed"), artefact=backup.reason())
 
 
-@when("a run of it is Completed", target_fixture="single")
-def run_completed(copy: ScheduleCopy, evidence: Evidence) -> Operation:
+@when("a run of the copy is Completed", target_fixture="single")
+def complete_run(copy: ScheduleCopy, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     evidence.accelerate(EDIT)
     return copy.follow(copy.make_due())[0].require()
 
 
-@when("a run of it is refused for want of a location", target_fixture="single")
-def run_refused(copy: ScheduleCopy, evidence: Evidence) -> Operation:
+@when("a run of the copy is rejected because its location does not exist", target_fixture="single")
+def reject_run(copy: ScheduleCopy, evidence: Evidence) -> Operation:
     evidence.accelerate(LAST_RUN)
     evidence.accelerate(EDIT)
     copy.edit(template={"storageLocation": "nowhere"})
     return copy.follow(copy.make_due())[0].require("FailedValidation")
 
 
-@then("it is found as a failure among the metrics, and as none in the log")
+@then("the suite finds the failure in the metrics and reports it as missing from the log")
 def counted_and_not_logged(
     copy: ScheduleCopy,
     single: Operation,
@@ -335,7 +332,7 @@ def counted_and_not_logged(
     velero_health: VeleroHealth,
     evidence: Evidence,
 ) -> None:
-    """Velero logs what it refuses at debug level only; the run itself says why."""
+    """Velero logs what it rejects at debug level only; the status of the run names the cause."""
     evidence.observe("the run says", single.reason())
     counted = failure_counters.failures(copy.name)
     evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
@@ -345,8 +342,8 @@ def counted_and_not_logged(
     )
 
 
-@then("the suite does not find a failure of it among the metrics")
-def nothing_counted(copy: ScheduleCopy, failure_counters: FailureCounters, evidence: Evidence) -> None:
+@then("the suite reports that the metrics count no failure of the copy")
+def missing_count_reported(copy: ScheduleCopy, failure_counters: FailureCounters, evidence: Evidence) -> None:
     counted = failure_counters.failures(copy.name)
     evidence.expect_violation(
         "failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted"

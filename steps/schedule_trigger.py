@@ -1,13 +1,13 @@
-"""The deployed schedule and copies of it, made due by moving their last run."""
+"""When the deployed schedule and copies of it run; they become due because their last run is moved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pytest_bdd import given, parsers, then, when
 
+from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.schedule.cron_timing import CronRun, CronTiming
@@ -23,24 +23,31 @@ from velero_acceptance.evidence.recorder import Evidence
 
 DESIGN_HOUR = 2
 DESIGN_RUNS = 5
+TIMED_COPIES = {
+    "a correctly timed copy of the deployed schedule": 0,
+    "a copy of the deployed schedule that is timed too early": 1,
+}
+DUE = {", all due": True, ": one due, one due but paused, and one not due": False}
+# How long ago the last run was.
+MISSED = {"its time": LONG_AGO, "nothing": JUST_NOW}
 
 
-@given("the deployed schedule is enabled and its clock is UTC", target_fixture="schedule")
+@given("the deployed schedule is enabled and Velero runs in UTC", target_fixture="schedule")
 def enabled_in_utc(velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Json:
-    """Cron runs in the server's time zone: UTC unless a TZ is set, and Velero's log says which."""
+    """Cron follows the time zone of the server, which its log shows: UTC unless TZ is set."""
     zone = velero.time_zone()
     assert zone == "UTC", f"the server's clock is {zone}"
     evidence.observe("time zone of the server", zone)
     return deployed_schedule
 
 
-@when("its last run is moved to two days ago", target_fixture="known_runs")
-def made_due(schedule: Json, schedule_runs: ScheduleRuns, evidence: Evidence) -> set[str]:
+@when("the last run of the schedule is moved to two days ago", target_fixture="known_runs")
+def make_due(schedule: Json, schedule_runs: ScheduleRuns, evidence: Evidence) -> set[str]:
     evidence.accelerate(LAST_RUN)
     return schedule_runs.make_due()
 
 
-@then("it makes a backup in time, with its name and label")
+@then("it creates a backup in time, with the schedule's name and label")
 def fires(schedule: Json, schedule_runs: ScheduleRuns, known_runs: set[str], evidence: Evidence) -> None:
     run, seconds = schedule_runs.follow(known_runs)
     assert is_run_of(run.item, name_of(schedule)), run.item["metadata"]
@@ -48,7 +55,7 @@ def fires(schedule: Json, schedule_runs: ScheduleRuns, known_runs: set[str], evi
     evidence.observe("the run ended", run.phase)
 
 
-@then("its next due times are those of the design")
+@then("its next due times match the design")
 def due_as_designed(schedule: Json, evidence: Evidence) -> None:
     now = datetime.now(UTC)
     deployed, designed = (
@@ -59,87 +66,73 @@ def due_as_designed(schedule: Json, evidence: Evidence) -> None:
     evidence.measure("next_runs_matching", same, artefact="\n".join(map(str, deployed)))
 
 
-@when("the one that is set right has run", target_fixture="punctual")
-def right_has_run(cron_timing: CronTiming) -> CronRun:
-    return cron_timing.result()[0]
+@when(phrase("{index:Copy} has run", Copy=TIMED_COPIES), target_fixture="cron_run")
+def timed_copy_has_run(cron_timing: CronTiming, index: int) -> CronRun:
+    """Both copies run once a session."""
+    return cron_timing.result()[index]
 
 
-@when("the one that is set too early has run", target_fixture="punctual")
-def wrong_has_run(cron_timing: CronTiming) -> CronRun:
-    return cron_timing.result()[1]
+@then("it ran in time and not before its minute, although Velero had checked the schedule before")
+def ran_in_time(cron_run: CronRun, evidence: Evidence) -> None:
+    """Nothing is moved here: the delay is the time from a real minute to Velero's own check of its schedules."""
+    evidence.observe("checked before its minute", (cron_run.due - cron_run.checked_at).total_seconds(), "s")
+    evidence.measure("runs_not_due", len(cron_run.premature), artefact=cron_run.table())
+    delay = (cron_run.created[0] - cron_run.due).total_seconds()
+    evidence.measure("trigger_delay", delay, artefact=cron_run.table())
 
 
-@then("it ran in time, and not before its minute, though Velero had looked at it")
-def ran_in_time(punctual: CronRun, evidence: Evidence) -> None:
-    """Nothing is moved here: this is the time between a real minute and Velero's own look."""
-    evidence.observe("looked at before its minute", (punctual.due - punctual.checked_at).total_seconds(), "s")
-    evidence.measure("runs_not_due", len(punctual.premature), artefact=punctual.table())
-    delay = (punctual.created[0] - punctual.due).total_seconds()
-    evidence.measure("trigger_delay", delay, artefact=punctual.table())
+@then("the suite reports the run as premature")
+def premature_reported(cron_run: CronRun, evidence: Evidence) -> None:
+    evidence.expect_violation("runs_not_due", len(cron_run.premature), artefact=cron_run.table())
 
 
-@then("the suite calls it early")
-def called_early(punctual: CronRun, evidence: Evidence) -> None:
-    evidence.expect_violation("runs_not_due", len(punctual.premature), artefact=punctual.table())
-
-
-@dataclass(frozen=True)
-class ThreeCopies:
-    """Three copies of the deployed schedule."""
-
-    due: ScheduleCopy
-    paused: ScheduleCopy
-    premature: ScheduleCopy
-
-
-@given(parsers.parse("three copies of the deployed schedule{which}"), target_fixture="three")
-def three_copies(scope: Scope, schedule_copies: ScheduleCopies, evidence: Evidence, which: str) -> ThreeCopies:
-    """Due, due but paused, and not due; or all of them due.
-
-    Paused and early first: had they wanted to run, they would have before the due one did.
-    """
+@when(phrase("three copies of the deployed schedule are created{all_due:Due}", Due=DUE), target_fixture="three_copies")
+def create_three_copies(
+    scope: Scope, schedule_copies: ScheduleCopies, evidence: Evidence, all_due: bool
+) -> tuple[ScheduleCopy, list[ScheduleCopy]]:
+    """The due copy, and the others. Those come first: if Velero ran them, it would do so before the due one."""
     evidence.accelerate(LAST_RUN)
-    namespace, all_due = scope.namespace("source"), "all of them" in which
+    namespace = scope.namespace("source")
     paused = schedule_copies.make("paused", last=LONG_AGO, namespace=namespace, paused=not all_due)
     early = schedule_copies.make("early", last=LONG_AGO if all_due else JUST_NOW, namespace=namespace)
-    return ThreeCopies(schedule_copies.make("due", last=LONG_AGO, namespace=namespace), paused, early)
+    return schedule_copies.make("due", last=LONG_AGO, namespace=namespace), [paused, early]
 
 
-@then("only the one that is due makes a backup")
-def only_due_fires(three: ThreeCopies, evidence: Evidence) -> None:
-    run, seconds = three.due.follow(set())
+@then("only the copy that is due creates a backup")
+def only_due_fires(three_copies: tuple[ScheduleCopy, list[ScheduleCopy]], evidence: Evidence) -> None:
+    due, others = three_copies
+    run, seconds = due.follow(set())
     evidence.measure("trigger_delay", seconds)
-    others = [*three.paused.runs(), *three.premature.runs()]
-    evidence.measure("runs_not_due", len(others), artefact=f"{run.name} ran; {len(others)} others")
-    evidence.expect_violation(
-        "trigger_delay", None, artefact=f"{three.paused.name} and {three.premature.name} made no backup"
-    )
+    runs = [name_of(item) for copy in others for item in copy.runs()]
+    evidence.measure("runs_not_due", len(runs), artefact=f"{run.name} ran; {len(runs)} others")
+    names = " and ".join(copy.name for copy in others)
+    evidence.expect_violation("trigger_delay", None, artefact=f"{names} created no backup")
 
 
 @given(parsers.parse('a copy of the deployed schedule for "{alias}"'), target_fixture="copy")
 def copy_for(scope: Scope, schedule_copies: ScheduleCopies, alias: str) -> ScheduleCopy:
-    """Not due yet."""
     return schedule_copies.make("copy", last=JUST_NOW, namespace=scope.name(alias))
 
 
-@given(parsers.parse('a paused copy of the deployed schedule for "{alias}" that missed {what}'), target_fixture="copy")
+@given(
+    phrase('a paused copy of the deployed schedule for "{alias}" that missed {last:Missed}', Missed=MISSED),
+    target_fixture="copy",
+)
 def paused_copy(
-    scope: Scope, schedule_copies: ScheduleCopies, evidence: Evidence, alias: str, what: str
+    scope: Scope, schedule_copies: ScheduleCopies, evidence: Evidence, alias: str, last: timedelta
 ) -> ScheduleCopy:
-    """*what*: its time, or nothing."""
     evidence.accelerate(LAST_RUN)
-    last = LONG_AGO if what == "its time" else JUST_NOW
     return schedule_copies.make("copy", last=last, namespace=scope.name(alias), paused=True)
 
 
-@when("the copy is unpaused", target_fixture="changed")
-def unpaused(copy: ScheduleCopy) -> datetime:
+@when("the copy is unpaused", target_fixture="changed_at")
+def unpause(copy: ScheduleCopy) -> datetime:
     copy.edit(paused=False)
     return datetime.now(UTC)
 
 
-@when("the copy is edited to a time that has passed since its last run", target_fixture="changed")
-def edited(copy: ScheduleCopy, evidence: Evidence) -> datetime:
+@when("the copy is edited to a time that has passed since its last run", target_fixture="changed_at")
+def edit_time(copy: ScheduleCopy, evidence: Evidence) -> datetime:
     """Its last run was an hour ago, and a minute ago it would have been due again."""
     evidence.accelerate(LAST_RUN)
     changed = datetime.now(UTC)
@@ -148,8 +141,8 @@ def edited(copy: ScheduleCopy, evidence: Evidence) -> datetime:
     return changed
 
 
-@when("Velero is away while the copy is due three times", target_fixture="changed")
-def away(
+@when("Velero is down while the copy is due three times", target_fixture="changed_at")
+def stop_velero(
     scope: Scope, velero: Velero, copy: ScheduleCopy, velero_health: VeleroHealth, evidence: Evidence
 ) -> Iterator[datetime]:
     evidence.accelerate(LAST_RUN)
@@ -165,37 +158,37 @@ def away(
     velero.start()
 
 
-@then("it makes up for what it missed at once, by one backup")
-def made_up_once(
-    scope: Scope, copy: ScheduleCopy, changed: datetime, schedule_copies: ScheduleCopies, evidence: Evidence
+@then("exactly one catch-up backup starts immediately")
+def caught_up_once(
+    copy: ScheduleCopy, changed_at: datetime, schedule_copies: ScheduleCopies, evidence: Evidence
 ) -> None:
-    """Looked at once more when that is done, it makes no other."""
+    """Velero checks the schedule once more after that backup, and creates no other."""
     run, _ = copy.follow(set())
-    seconds = (run.created - changed.replace(microsecond=0)).total_seconds()
+    seconds = (run.created - changed_at.replace(microsecond=0)).total_seconds()
     evidence.observe("from the change to the backup", seconds, "s")
     copy.edit()
-    schedule_copies.wait_looked(scope.name("source"))
+    schedule_copies.wait_looked(copy.namespace)
     made = copy.runs()
     evidence.measure("catch_up_runs", len(made), artefact="\n".join(map(name_of, made)))
 
 
-@then("the suite sees that it made no backup")
-def made_nothing(scope: Scope, copy: ScheduleCopy, schedule_copies: ScheduleCopies, evidence: Evidence) -> None:
-    schedule_copies.wait_looked(scope.name("source"))
+@then("the suite reports that no catch-up backup started")
+def no_catch_up_reported(copy: ScheduleCopy, schedule_copies: ScheduleCopies, evidence: Evidence) -> None:
+    schedule_copies.wait_looked(copy.namespace)
     made = copy.runs()
     evidence.expect_violation("catch_up_runs", len(made), artefact="\n".join(map(name_of, made)) or "no backup")
 
 
-@when("Velero makes a run of the deployed schedule", target_fixture="backup")
-@given("a run of the deployed schedule", target_fixture="scheduled_run")
-def scheduled_run(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
+@when("the deployed schedule runs", target_fixture="backup")
+def run_schedule(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
+    """One run a session serves every scenario that only looks."""
     evidence.accelerate(LAST_RUN)
     return schedule_runs.run
 
 
-@given("the newest run of the deployed schedule", target_fixture="scheduled_run")
+@given("the newest run of the deployed schedule", target_fixture="backup")
 def newest_run(velero: Velero, deployed_schedule: Json) -> Operation:
-    """One that came about without the suite."""
+    """One that the suite did not cause."""
     name = name_of(deployed_schedule)
     found = velero.newest_completed(f"{SCHEDULE_LABEL}={name},!{RUN_LABEL}")
     if found is None:
@@ -203,29 +196,28 @@ def newest_run(velero: Velero, deployed_schedule: Json) -> Operation:
     return found
 
 
-@then("the API server saw Velero's own account make it, and nobody else")
-def made_by_velero(scheduled_run: Operation, audit: AuditLog, velero: Velero, evidence: Evidence) -> None:
-    requests = audit.creations(BACKUP, velero.namespace, scheduled_run.name)
-    evidence.observe("made by", ", ".join(f"{request.user} ({request.agent})" for request in requests))
-    evidence.measure("runs_not_by_velero", _by_others(requests, velero), artefact=f"{scheduled_run.name}: {requests}")
+@then("Velero's own service account created the run, by the audit log of the API server")
+def created_by_velero(backup: Operation, audit: AuditLog, velero: Velero, evidence: Evidence) -> None:
+    requests = audit.creations(BACKUP, velero.namespace, backup.name)
+    evidence.observe("created by", ", ".join(f"{request.user} ({request.agent})" for request in requests))
+    evidence.measure("runs_not_by_velero", _by_others(requests, velero), artefact=f"{backup.name}: {requests}")
 
 
 @when(
-    parsers.parse('somebody makes a backup of "{alias}" that calls itself a run of the schedule'),
-    target_fixture="backup",
+    parsers.parse('"{alias}" is backed up manually, with the label of the deployed schedule'), target_fixture="backup"
 )
-def forged(scope: Scope, velero: Velero, environment: Environment, alias: str) -> Operation:
+def back_up_with_label(scope: Scope, velero: Velero, environment: Environment, alias: str) -> Operation:
     labels = {**scope.labels, SCHEDULE_LABEL: environment.schedule}
-    return velero.backup(scope.backup_name("forged"), labels=labels, includedNamespaces=[scope.name(alias)])
+    return velero.backup(scope.backup_name("manual"), labels=labels, includedNamespaces=[scope.name(alias)])
 
 
-@then("it is seen not to be Velero's")
-def forgery_seen(backup: Operation, audit: AuditLog, velero: Velero, evidence: Evidence) -> None:
+@then("the suite reports that Velero did not create the backup")
+def other_creator_reported(backup: Operation, audit: AuditLog, velero: Velero, evidence: Evidence) -> None:
     requests = audit.creations(BACKUP, velero.namespace, backup.name)
     evidence.expect_violation("runs_not_by_velero", _by_others(requests, velero), artefact=f"{backup.name}: {requests}")
 
 
 def _by_others(requests: list[Request], velero: Velero) -> int:
-    """1 unless the object was made once, by a service account of Velero's namespace."""
+    """1 unless the object was created once, by a service account of Velero's namespace."""
     own = f"system:serviceaccount:{velero.namespace}:"
     return int(len(requests) != 1 or not requests[0].user.startswith(own))

@@ -1,12 +1,14 @@
-"""Secrets in Git: encrypted in every file and commit, and what Flux makes of them."""
+"""Secrets in Git: encrypted in every file and commit, and decrypted by Flux in the cluster."""
 
 from __future__ import annotations
 
 import secrets as random
 from pathlib import Path
 
-from pytest_bdd import given, parsers, then, when
+from pytest_bdd import given, then, when
 
+from fixtures.environment.phrases import phrase
+from fixtures.gitops import secrets as planting
 from fixtures.gitops.secrets import S3_SECRET, PlantedSecret, PreCommitHook, SecretsRepository, damage, plant
 from velero_acceptance.checks import git_secrets
 from velero_acceptance.core.errors import AcceptanceError, Blocked
@@ -15,6 +17,8 @@ from velero_acceptance.drivers.git import Checkout
 from velero_acceptance.drivers.kinds import Json
 from velero_acceptance.drivers.sops import MacMismatch, Sops
 from velero_acceptance.evidence.recorder import Evidence
+
+CONTENTS, DAMAGES = tuple(planting.CONTENTS), (*planting.DAMAGES, planting.UNDAMAGED)
 
 
 @given("the repository that Flux deploys from", target_fixture="repository")
@@ -36,36 +40,38 @@ def every_value_encrypted(repository: SecretsRepository, evidence: Evidence) -> 
     evidence.measure("plaintext_values", len(found), artefact="\n".join(found or map(str, repository.secrets)))
 
 
-# -- AC-007-02 -----------------------------------------------------------------------------
+# -- decrypted, and compared with the cluster ----------------------------------------------
 
 
-@then("every encrypted file opens with the age key, its MAC intact")
-def every_file_opens(repository: SecretsRepository, sops: Sops, evidence: Evidence) -> None:
+@then("every encrypted file can be decrypted with the age key, and its MAC is valid")
+def every_file_decrypts(repository: SecretsRepository, sops: Sops, evidence: Evidence) -> None:
     files = repository.encrypted_files()
     closed = [problem for file in files if (problem := _problem(sops, file, repository.texts[file]))]
     evidence.measure("mac_failures", len(closed), artefact="\n".join(closed or files))
 
 
-@when(parsers.parse("each of its encrypted files has {how}"), target_fixture="damaged")
-def each_damaged(repository: SecretsRepository, how: str) -> dict[str, str]:
+@when(phrase("each encrypted file has {how:Damage}", Damage=DAMAGES), target_fixture="damaged")
+def damage_files(repository: SecretsRepository, how: str) -> dict[str, str]:
     """The damaged files by path; those in the repository stay as they are."""
     return {file: damage(how, repository.texts[file]) for file in repository.encrypted_files()}
 
 
-@then("not one of them opens")
-def none_opens(damaged: dict[str, str], sops: Sops, evidence: Evidence) -> None:
-    """A key that does not fit would prove nothing: that error is not caught."""
+@then("the suite reports that none of them can be decrypted")
+def damage_reported(damaged: dict[str, str], sops: Sops, evidence: Evidence) -> None:
+    """Only a wrong MAC counts: a key that does not fit would prove nothing, and is an error."""
     found = {}
     for file, text in damaged.items():
         try:
             sops.decrypt(file, text)
         except MacMismatch as error:
             found[file] = str(error)
-    assert damaged and found.keys() == damaged.keys(), f"opened though damaged: {sorted(damaged.keys() - found.keys())}"
+    assert damaged and found.keys() == damaged.keys(), (
+        f"decrypted although damaged: {sorted(damaged.keys() - found.keys())}"
+    )
     evidence.expect_violation("mac_failures", len(found), artefact="\n".join(found.values()))
 
 
-@then("Velero's Secrets in the cluster are what the repository's decrypt to")
+@then("Velero's Secrets in the cluster are equal to the decrypted ones")
 def cluster_equal(
     repository: SecretsRepository,
     sops: Sops,
@@ -92,17 +98,17 @@ def applied_decrypted(
     evidence.measure("secrets_without_decryption", _wrong(found), artefact=_table(found))
 
 
-@when("somebody changes Velero's S3 key in it", target_fixture="repository")
-def s3_key_changed(repository: SecretsRepository, sops: Sops, environment: Environment) -> SecretsRepository:
-    """With the age key, so that the file opens as before."""
+@when("Velero's S3 key is changed in the copy", target_fixture="repository")
+def change_s3_key(repository: SecretsRepository, sops: Sops, environment: Environment) -> SecretsRepository:
+    """Encrypted with the age key, so that the file can be decrypted as before."""
     secret = repository.velero_secrets(environment.velero_namespace)[S3_SECRET]
     part, _, key = secret.sealed[0].partition(".")
     sops.change(repository.checkout.folder / secret.file, (part, key), random.token_hex(20))
     return SecretsRepository.of(repository.checkout)
 
 
-@then("the suite calls Velero's Secrets in the cluster different")
-def cluster_different(
+@then("the suite reports Velero's Secrets in the cluster as different")
+def difference_reported(
     repository: SecretsRepository,
     sops: Sops,
     live_secrets: dict[str, Json],
@@ -113,17 +119,17 @@ def cluster_different(
     evidence.expect_violation("secrets_differing", _wrong(found), artefact=_table(found))
 
 
-# -- NFR-SEC-001 ---------------------------------------------------------------------------
+# -- the pre-commit hook and the history ---------------------------------------------------
 
 
-@then("the pre-commit hook lets every file of it pass")
-def hook_passes(repository: SecretsRepository, pre_commit_hook: PreCommitHook, evidence: Evidence) -> None:
+@then("the pre-commit hook accepts every file of it")
+def hook_accepts(repository: SecretsRepository, pre_commit_hook: PreCommitHook, evidence: Evidence) -> None:
     lines = pre_commit_hook.refused(repository.checkout.folder, sorted(repository.texts))
     artefact = "\n".join(lines) or f"{len(repository.texts)} files passed"
     evidence.measure("files_refused", _files(lines), artefact=artefact)
 
 
-@then("no commit of its history holds a key of Velero in the clear")
+@then("no commit of its history contains a plaintext key of Velero")
 def history_clean(repository: SecretsRepository, live_secrets: dict[str, Json], evidence: Evidence) -> None:
     if S3_SECRET not in live_secrets:
         raise Blocked(f"the Secret {S3_SECRET} is not in the cluster, so there is no key to look for")
@@ -135,13 +141,13 @@ def history_clean(repository: SecretsRepository, live_secrets: dict[str, Json], 
     evidence.measure("plaintext_in_history", len(found), artefact=artefact)
 
 
-@given(parsers.parse("a new file with {what}"), target_fixture="planted")
+@given(phrase("a new file with {what:Content}", Content=CONTENTS), target_fixture="planted")
 def new_file(tmp_path: Path, what: str) -> PlantedSecret:
     return plant(tmp_path, what)
 
 
-@then("the pre-commit hook refuses it and shows no value of it")
-def hook_refuses(planted: PlantedSecret, pre_commit_hook: PreCommitHook, evidence: Evidence) -> None:
+@then("the pre-commit hook rejects it and shows none of its values")
+def hook_rejects(planted: PlantedSecret, pre_commit_hook: PreCommitHook, evidence: Evidence) -> None:
     lines = pre_commit_hook.refused(planted.path.parent, [planted.path.name])
     shown = git_secrets.found_in("\n".join(lines), planted.keys)
     assert not shown, f"the hook shows what it is to hide: {shown}"
@@ -150,16 +156,16 @@ def hook_refuses(planted: PlantedSecret, pre_commit_hook: PreCommitHook, evidenc
     evidence.expect_violation("plaintext_values", len(found), artefact="\n".join(found))
 
 
-@when(parsers.parse("somebody commits {what} there, and takes it out again"), target_fixture="planted")
-def committed_and_removed(repository: SecretsRepository, tmp_path: Path, what: str) -> PlantedSecret:
+@when(phrase("{what:Content} is committed to the copy and removed again", Content=CONTENTS), target_fixture="planted")
+def commit_and_remove(repository: SecretsRepository, tmp_path: Path, what: str) -> PlantedSecret:
     planted = plant(tmp_path, what)
     checkout = repository.checkout
-    checkout.change({planted.path.name: planted.path.read_text()}, "A Secret in the clear")
+    checkout.change({planted.path.name: planted.path.read_text()}, "A plaintext Secret")
     checkout.take_back()
     return planted
 
 
-@then("the suite finds its keys in the history, though no file holds them")
+@then("the suite finds its keys in the history, although no file contains them")
 def found_in_history(repository: SecretsRepository, planted: PlantedSecret, evidence: Evidence) -> None:
     now = SecretsRepository.of(repository.checkout)
     assert planted.path.name not in now.texts
@@ -168,7 +174,7 @@ def found_in_history(repository: SecretsRepository, planted: PlantedSecret, evid
 
 
 def _problem(sops: Sops, file: str, text: str) -> str:
-    """Why a file does not open; empty when it does."""
+    """Why a file cannot be decrypted; empty when it can."""
     try:
         sops.decrypt(file, text)
     except AcceptanceError as error:

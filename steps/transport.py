@@ -1,28 +1,36 @@
-"""HTTPS to S3: what the packets show, what is configured, and what is refused."""
+"""HTTPS to S3: what packet captures show, what is configured, and what is rejected."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from pytest_bdd import given, then, when
+from pytest_bdd import then, when
 
 from fixtures.applications.packet_capture import PacketCaptures
 from fixtures.applications.standard import Standard
+from fixtures.environment.phrases import phrase
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.storage.locations import Locations, foreign_authority
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.corpus.uploaders import Uploader
-from velero_acceptance.drivers.kinds import phase_of
+from velero_acceptance.drivers.kinds import Json, phase_of
 from velero_acceptance.drivers.s3 import Bucket, plain_status
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.evidence.recorder import Evidence
 
 UNTRUSTED = ("x509", "certificate signed by unknown authority")
+PROTOCOLS = {"plain HTTP": True, "HTTPS": False}
+# What a location has in its objectStorage to trust one.
+AUTHORITIES: dict[str, Callable[[], Json]] = {
+    "the CA of S3": dict,
+    "another CA": lambda: {"caCert": foreign_authority()},
+}
 
 
-@then("every connection to S3 began with a TLS handshake")
+@then("every connection to S3 started with a TLS handshake")
 def all_tls(packet_captures: PacketCaptures, capture_command: list[str], evidence: Evidence) -> None:
     seen = packet_captures.transport()
     evidence.measure("tls_streams", len(seen.tls), artefact=seen.table())
@@ -32,11 +40,11 @@ def all_tls(packet_captures: PacketCaptures, capture_command: list[str], evidenc
 
 @then("no S3 request was readable on any connection")
 def nothing_readable(packet_captures: PacketCaptures, capture_command: list[str], evidence: Evidence) -> None:
-    """On no port: S3 in the clear would show its signature wherever it went."""
+    """On any port: a plaintext S3 request shows its signature wherever it goes."""
     evidence.measure("plaintext_bytes", packet_captures.transport().plaintext_bytes)
 
 
-@then("the location and the repository ask for HTTPS with verification")
+@then("the location and the repository are configured for verified HTTPS")
 def https_configured(velero: Velero, standard: Standard, uploader: Uploader, evidence: Evidence) -> None:
     config = velero.location()["spec"].get("config", {})
     repositories = velero.repositories(standard.application.workload.namespace)
@@ -48,16 +56,16 @@ def https_configured(velero: Velero, standard: Standard, uploader: Uploader, evi
     evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or f"{config}\n{addresses}")
 
 
-@then("the location asks for HTTPS with verification")
+@then("the location is configured for verified HTTPS")
 def location_https(velero: Velero, evidence: Evidence) -> None:
     location = velero.location()
     wrong = _insecure(location["spec"].get("config", {}))
     evidence.measure("plugin_connects", int(phase_of(location) == "Available"))
-    evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or "all of them ask for HTTPS")
+    evidence.measure("insecure_settings", len(wrong), artefact="\n".join(wrong) or "every setting asks for HTTPS")
 
 
 def _insecure(config: dict[str, str]) -> list[str]:
-    """The settings of a location that let S3 be reached without TLS, or without its verification."""
+    """The settings of a location that allow S3 without TLS or without verifying its certificate."""
     wrong = [f"{name} is {config[name]}" for name in ("s3Url", "publicUrl") if not _https(config.get(name))]
     return [*wrong, *(["insecureSkipTLSVerify is set"] if config.get("insecureSkipTLSVerify") == "true" else [])]
 
@@ -68,57 +76,56 @@ def plain_refused(environment: Environment, timeouts: Timeouts, evidence: Eviden
     evidence.measure("plain_requests_answered", int(status is not None and status < 400), artefact=f"status {status}")
 
 
-@when("somebody asks S3 over HTTPS while packets are kept", target_fixture="plain_capture")
-def ask_over_https(packet_captures: PacketCaptures, bucket: Bucket) -> Path:
-    with packet_captures.capture("https") as capture:
-        bucket.state()
-    return capture.file
-
-
-@when("somebody asks S3 in plain HTTP while packets are kept", target_fixture="plain_capture")
-def ask_plainly(
-    packet_captures: PacketCaptures, capture_command: list[str], environment: Environment, timeouts: Timeouts
+@when(
+    phrase("a request is sent to S3 over {plain:Protocol} during a packet capture", Protocol=PROTOCOLS),
+    target_fixture="captured",
+)
+def send_request(
+    packet_captures: PacketCaptures,
+    capture_command: list[str],
+    bucket: Bucket,
+    environment: Environment,
+    timeouts: Timeouts,
+    plain: bool,
 ) -> Path:
-    with packet_captures.capture("plain") as capture:
-        plain_status(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
+    with packet_captures.capture("request") as capture:
+        if plain:
+            plain_status(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
+        else:
+            bucket.state()
     return capture.file
 
 
-@then("the plain connection is seen")
-def plain_seen(packet_captures: PacketCaptures, plain_capture: Path, evidence: Evidence) -> None:
-    seen = packet_captures.transport(plain_capture)
+@then("the suite detects the plaintext connection")
+def plaintext_detected(packet_captures: PacketCaptures, captured: Path, evidence: Evidence) -> None:
+    seen = packet_captures.transport(captured)
     evidence.expect_violation("plaintext_streams", len(seen.plaintext), artefact=seen.table())
 
 
-@then("the request is seen to be readable")
-def readable_seen(packet_captures: PacketCaptures, plain_capture: Path, evidence: Evidence) -> None:
-    evidence.expect_violation("plaintext_bytes", packet_captures.transport(plain_capture).plaintext_bytes)
+@then("the suite reports the request as readable")
+def readable_reported(packet_captures: PacketCaptures, captured: Path, evidence: Evidence) -> None:
+    evidence.expect_violation("plaintext_bytes", packet_captures.transport(captured).plaintext_bytes)
 
 
-@given("a location that trusts another authority", target_fixture="distrusting")
-def distrusting_location(locations: Locations, velero_health: VeleroHealth) -> str:
+@when(phrase("a location is created that trusts {storage:Authority}", Authority=AUTHORITIES), target_fixture="location")
+def create_location(locations: Locations, velero_health: VeleroHealth, storage: Callable[[], Json]) -> str:
     velero_health.allow_errors(r"x509|unknown authority|available/unavailable/unknown|is in unavailable state")
-    return locations.make("distrusting", storage={"caCert": foreign_authority()})
+    return locations.make("location", storage=storage())
 
 
-@given("a location that trusts the authority of S3", target_fixture="distrusting")
-def trusting_location(locations: Locations) -> str:
-    return locations.make("trusting")
+@then("the plugin rejects the certificate of S3")
+def plugin_rejects(locations: Locations, location: str, evidence: Evidence) -> None:
+    item = locations.wait_validated(location)
+    _rejected("plugin", item, accepted=phase_of(item) == "Available", evidence=evidence)
 
 
-@then("the plugin refuses the certificate of S3")
-def plugin_refuses(locations: Locations, distrusting: str, evidence: Evidence) -> None:
-    location = locations.wait_validated(distrusting)
-    _refuse("plugin", location, accepted=phase_of(location) == "Available", evidence=evidence)
+@then("the uploader rejects the certificate of S3")
+def uploader_rejects(locations: Locations, location: str, evidence: Evidence) -> None:
+    repository = locations.open_repository(location)
+    _rejected("uploader", repository, accepted=phase_of(repository) == "Ready", evidence=evidence)
 
 
-@then("the uploader refuses the certificate of S3")
-def uploader_refuses(locations: Locations, distrusting: str, evidence: Evidence) -> None:
-    repository = locations.open_repository(distrusting)
-    _refuse("uploader", repository, accepted=phase_of(repository) == "Ready", evidence=evidence)
-
-
-def _refuse(who: str, item: dict[str, object], *, accepted: bool, evidence: Evidence) -> None:
+def _rejected(who: str, item: Json, *, accepted: bool, evidence: Evidence) -> None:
     status = str(item["status"])
     evidence.expect_violation(f"{who}_connects", int(accepted), artefact=status)
     if not any(text in status for text in UNTRUSTED):

@@ -17,9 +17,8 @@ import yaml
 from fixtures.gitops import layout_mutations
 from lab import gitops, registry
 from lab.tests import test_errata as on_programs
-from steps.gitops import findings
 from tests import gitops_tree, original
-from velero_acceptance.checks import bucket
+from velero_acceptance.checks import bucket, gitops_layout
 from velero_acceptance.corpus.uploaders import RESTIC
 from velero_acceptance.criteria.load import load
 from velero_acceptance.gherkin.documents import read_all
@@ -55,7 +54,7 @@ def layout_says(folder: Path) -> str:
     tree = gitops_tree.copy(folder)
     layout_mutations.in_values(tree)
     layout_mutations.beside_release(tree)
-    found = findings(tree)
+    found = gitops_layout.findings(tree)
     return "; ".join([f"{len(found['schedules'])} schedules", *found["order_faults"]])
 
 

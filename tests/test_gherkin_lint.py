@@ -7,8 +7,9 @@ import pytest
 from pytest_bdd import parsers
 
 from velero_acceptance.criteria.load import Register, load
-from velero_acceptance.gherkin.documents import FeatureText, MalformedFeature, read
+from velero_acceptance.gherkin.documents import FEATURES, FeatureText, MalformedFeature, read
 from velero_acceptance.gherkin.lint import Definition, lint_feature, lint_suite
+from velero_acceptance.preconditions import runnable
 
 GOOD = """@AC-003-01
 Feature: A backup starts
@@ -21,7 +22,7 @@ MARK = "    # without the fault: a namespace\n"
 NEGATIVE = GOOD.replace("  Scenario:", "  @negative\n  Scenario:").replace(
     "    Given a namespace", f"{MARK}    Given a trap"
 )
-Writer = Callable[[str], FeatureText]
+Writer = Callable[..., FeatureText]
 
 
 def definition(kind: str, text: str, where: str = "steps.here") -> Definition:
@@ -135,6 +136,53 @@ def test_a_planned_criterion_with_a_feature_is_named(write: Writer) -> None:
 
 def test_two_features_of_one_criterion_are_named(write: Writer) -> None:
     assert any("AC-003-01 has 2 features" in p for p in lint_suite([write(GOOD), write(GOOD)], load(), STEPS))
+
+
+@pytest.mark.parametrize("text", ["S3 {fault}", 'S3 "{fault}', "an account that {rights} here"])
+def test_a_parameter_of_any_text_is_named(write: Writer, text: str) -> None:
+    found = list(lint_suite([write(GOOD)], load(), [*STEPS, definition("when", text)]))
+    assert any("takes any text for {" in problem for problem in found)
+
+
+@pytest.mark.parametrize("text", ['"{alias}" is backed up', "{seconds:d} seconds", "S3 {fault:Fault}"])
+def test_names_in_quotes_and_words_of_a_type_are_fine(write: Writer, text: str) -> None:
+    found = list(lint_suite([write(GOOD)], load(), [*STEPS, Definition("when", text, text.__eq__, "steps.here")]))
+    assert not any("takes any text" in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "word", "typo"),
+    [
+        ("AC-003-05", "| resets connections      | upload", "| reset connections       | upload"),
+        ("AC-003-05", "| upload of its metadata     |", "| upload of the metadata     |"),
+        ("AC-003-05", "| PartiallyFailed |", "| PartialyFailed  |"),
+        ("AC-003-03", "excluded by annotation", "excluded by anotation"),
+        ("AC-004-04", "are restored over a link", "are resotred over a link"),
+        ("AC-005-01", "that missed its time", "that missed it's time"),
+        ("AC-005-01", "are created: one due", "are created; one due"),
+        ("AC-005-03", "estimate of all but one of the", "estimate of all but one"),
+        ("AC-007-02", "| a value added         |", "| a value addad         |"),
+        ("AC-007-04", "| a second schedule            |", "| a second Schedule            |"),
+        ("AC-007-04", "| an object is named twice  ", "| an object is named thrice "),
+        ("CLI-create-backup", "that may create backups and restores", "that may create backup and restores"),
+        ("CLI-create-backup", "with no mistake", "without a mistake"),
+        ("CLI-schedule-backup", "with an impossible time", "with an imposible time"),
+        ("NFR-OBSERVABILITY-001", "| a hook of a backup fails ", "| a hook of a backup failed"),
+        ("NFR-OBSERVABILITY-001", "wait for a first success", "wait for the first success"),
+        ("NFR-OBSERVABILITY-001", "of other Velero versions", "of other versions"),
+        ("NFR-RELIABILITY-001", "of all the runs", "of all runs"),
+        ("NFR-RELIABILITY-002", "the unquiesced file", "the unqiesced file"),
+        ("NFR-SEC-001", "| a base64-encoded Secret  ", "| a base64 encoded Secret  "),
+    ],
+)  # fmt: skip
+def test_a_typo_in_a_word_of_the_suites_own_phrases_is_refused(
+    write: Writer, criterion: str, word: str, typo: str
+) -> None:
+    path = next(path for path in FEATURES.rglob("*.feature") if path.name.startswith(f"{criterion}-"))
+    steps, text = runnable.suite_needs().steps, path.read_text()
+    assert word in text and list(lint_feature(read(path), load(), steps)) == []
+    found = problems(write(text.replace(word, typo), path.name), list(steps))
+    assert any("no step definition fits" in problem for problem in found)
 
 
 def test_an_unused_step_definition_is_named(write: Writer) -> None:

@@ -10,7 +10,6 @@ import yaml
 from fixtures.gitops import layout_mutations
 from fixtures.gitops.layout_mutations import FAULTS
 from lab import gitops
-from steps.gitops import findings
 from tests import gitops_tree
 from velero_acceptance.checks import gitops_layout
 from velero_acceptance.checks.gitops_layout import APPS, KS, LAYOUT, VELERO
@@ -28,7 +27,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def counts(tree: Path) -> dict[str, int]:
-    return {name: len(found) for name, found in findings(tree).items()}
+    return {name: len(found) for name, found in gitops_layout.findings(tree).items()}
 
 
 def test_our_own_tree_is_as_designed(tree: Path) -> None:
@@ -38,11 +37,11 @@ def test_our_own_tree_is_as_designed(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "change"),
     [
-        ("the schedule stands beside the release", {"paths_missing": 2, "order_faults": 1}),
+        ("the schedule is in the folder of the release", {"paths_missing": 2, "order_faults": 1}),
         ("the release has a schedule in its values", {"schedules": 2}),
         # Without the release, whether unbuilt or unnamed, the schedule waits for nothing.
-        ("a file that is named is gone", {"paths_missing": 1, "builds_failed": 1, "order_faults": 1}),
-        ("a file is there that nothing names", {"orphan_files": 1, "order_faults": 1}),
+        ("a file that is named is missing", {"paths_missing": 1, "builds_failed": 1, "order_faults": 1}),
+        ("a file exists that nothing names", {"orphan_files": 1, "order_faults": 1}),
         ("an object is named twice", {"builds_failed": 1, "order_faults": 1}),
         ("the schedule waits for nothing", {"order_faults": 1}),
     ],

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pytest_bdd.steps import step_function_context_registry
 
 from velero_acceptance.core.errors import AcceptanceError, Blocked
 from velero_acceptance.core.installation import modules
@@ -292,17 +293,17 @@ def test_needs_are_followed_through_fixtures() -> None:
 @pytest.mark.parametrize(
     ("criterion", "scenario", "wanted"),
     [
-        ("AC-007-01", "Velero comes up in an empty namespace", {"flux", "changes", "checkout", "clocks_agree"}),
-        ("AC-001-04", "An outage is noticed, and healing needs no restart", {"toxiproxy"}),
-        ("AC-002-02", "The keys in use are those of the secret", {"s3_trace", "foreign_bucket"}),
-        ("AC-003-01", "Velero at rest starts a backup at once", {"clocks_agree"}),
+        ("AC-007-01", "Flux deploys Velero into an empty namespace", {"flux", "changes", "checkout", "clocks_agree"}),
+        ("AC-001-04", "The suite reports an outage, and Velero recovers without a restart", {"toxiproxy"}),
+        ("AC-002-02", "Velero signs its requests with the keys of its Secret", {"s3_trace", "foreign_bucket"}),
+        ("AC-003-01", "An idle Velero starts a backup immediately", {"clocks_agree"}),
         (
             "AC-004-01",
-            "The S3 server sees the request in time",
+            "S3 receives the request for the metadata in time",
             {"clocks_agree", "corpus_program", "s3_trace", "workloads"},
         ),
-        ("AC-005-02", "Velero's own account makes the run", {"audit", "deployed_schedule"}),
-        ("AC-006-02", "Of two backups only the expired one is to be deleted", {"collector"}),
+        ("AC-005-02", "Velero's own service account creates the run", {"audit", "deployed_schedule"}),
+        ("AC-006-02", "Only the expired one of two backups is to be deleted", {"collector"}),
         ("CLI-list-backups", "A backup that does not exist is an error", {"clocks_agree", "velero_command"}),
     ],
 )
@@ -311,6 +312,25 @@ def test_needs_of_the_suites_own_scenarios(criterion: str, scenario: str, wanted
     feature = next(feature for feature in read_all() if criterion in feature.tag_line)
     (found,) = (entry for entry in feature.scenarios if entry.name == scenario)
     assert set(graph.of(found, load().criteria[criterion])) == wanted
+
+
+def test_every_step_gets_the_fixtures_that_it_asks_for() -> None:
+    """From a fixture, from its text, or from a step before it; a scenario without its fault ends at its first Then."""
+    contexts = {id(context): context for context in step_function_context_registry.values()}.values()
+    known = needs.fixtures().keys() | {"evidence", "run", "request", "tmp_path", "pytestconfig"}
+    assert runnable.suite_needs().steps
+    outcomes = [scenario.steps for feature in read_all() for scenario in feature.scenarios]
+    for scenario in (scenario for feature in read_all() for scenario in feature.control_scenarios if scenario.negative):
+        first = next(number for number, step in enumerate(scenario.steps) if step.kind == "then")
+        outcomes.append(scenario.steps[: first + 1])
+    for steps in outcomes:
+        there = set(known)
+        for step in steps:
+            (context,) = (c for c in contexts if c.type in (None, step.kind) and c.parser.is_matching(step.text))
+            values = (context.parser.parse_arguments(step.text) or {}).keys()
+            asked = inspect.signature(context.step_func).parameters.keys()
+            assert asked - there <= values <= asked, step.text
+            there.add(context.target_fixture or "")
 
 
 def test_no_need_is_idle() -> None:

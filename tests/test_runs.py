@@ -318,7 +318,10 @@ def test_the_real_features_are_collected_quickly_and_without_a_cluster() -> None
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "AC-004-05-namespace-mapping.feature::test_the_target_stands_on_its_own" in done.stdout
+    assert (
+        "AC-004-05-namespace-mapping.feature::test_the_restored_application_does_not_depend_on_its_source"
+        in done.stdout
+    )
     assert spent() - before < 5  # of processor time, which other work does not stretch much; 2 s when idle
 
 

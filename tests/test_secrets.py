@@ -327,7 +327,7 @@ def checkout(tmp_path: Path, encrypted: str) -> Checkout:
 
 def test_a_key_that_was_taken_out_again_is_found_in_the_copy_alone(checkout: Checkout, tmp_path: Path) -> None:
     copy = checkout.clone(tmp_path / "origin.git", bare=True).clone(tmp_path / "copy")
-    planted = plant(tmp_path, "a Secret in base64")
+    planted = plant(tmp_path, "a base64-encoded Secret")
     assert git_secrets.found_in(copy.history(), planted.keys) == []
     copy.change({"planted.yaml": planted.path.read_text()}, "plaintext")
     assert found(SecretsRepository.of(copy).texts["planted.yaml"])

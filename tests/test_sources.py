@@ -31,6 +31,19 @@ def test_fixtures_assert_nothing_about_the_system_under_test() -> None:
         assert all("is not None" in ast.unparse(node) for node in found), path.name
 
 
+@pytest.mark.parametrize("path", SOURCES["steps"], ids=lambda p: p.name)
+def test_no_step_calls_a_step(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    steps = {found.name for found in functions if re.search(r"^(given|when|then)\(", _decorators(found), re.M)}
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert steps & called == set()
+
+
+def _decorators(function: ast.FunctionDef) -> str:
+    return "\n".join(map(ast.unparse, function.decorator_list))
+
+
 @pytest.mark.parametrize("path", EVERY, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_no_file_is_too_long(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400

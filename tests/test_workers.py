@@ -57,7 +57,7 @@ def test_any_other_feature_is_one_share_and_its_exclusive_scenarios_another() ->
 
 def test_the_examples_of_an_exclusive_outline_are_exclusive() -> None:
     path = feature_of("AC-003-05")
-    outline = next(name for name in read(path).declared if name.startswith("S3 denies access"))
+    outline = next(name for name in read(path).declared if name.startswith("S3 denies"))
     assert share_of(path, f"test_{make_python_name(outline)}[metadata]") == f"{path} alone"
 
 

@@ -1,57 +1,56 @@
 @CLI-delete-backup
-Feature: velero backup delete removes a backup everywhere
+Feature: velero backup delete removes a backup from the cluster and from S3
 
-  The command only asks for the deletion, and its exit code is that of the asking: it is 0 also for a
-  location that is read-only, and for a backup that it could not find or read. So the object and its keys
-  decide.
+  The command only requests the deletion, and its exit code only says whether it could: it is 0 for a read-only location,
+  and for a backup that the command could not find or read. So the suite looks for the object and the keys.
 
   @exclusive
-  Scenario: Every call is answered, and its backup goes from the cluster and from S3
+  Scenario: Every call removes its backup from the cluster and from S3 in time
     Given an empty namespace "source"
     And small backups of "source", one for each call
-    And an account that may do everything with Velero
-    And Velero is at rest
-    When the account deletes them with velero, one after the other
-    Then each call says so, and its backup is gone in time, object and keys
+    And an account that has full access to Velero
+    And Velero is idle
+    When the account deletes each of them with velero
+    Then every call succeeds in time, with the right output and effect
 
   @exclusive @disrupt @negative
-  Scenario: A backup that Velero cannot delete is not called deleted
+  Scenario: The suite reports a backup that Velero cannot delete
     Given an empty namespace "source"
-    And a completed small backup of "source"
-    And an account that may do everything with Velero
+    And a small backup of "source"
+    And an account that has full access to Velero
     # without the fault: nothing
     And the location is read-only
     When the account deletes the small backup with velero
-    Then the small backup is still there, and Velero says why
+    Then the suite reports the small backup as not deleted, with the cause that Velero names
 
   @negative
-  Scenario: Without a confirmation nothing is deleted
+  Scenario: Nothing is deleted without a confirmation
     Given an empty namespace "source"
-    And a completed small backup of "source"
-    And an account that may do everything with Velero
+    And a small backup of "source"
+    And an account that has full access to Velero
     # without the fault: the account deletes the small backup with velero
-    When the account deletes the small backup with velero, and confirms nothing
-    Then the output is seen to be no deletion
-    And the small backup is still there, and nobody wants it deleted
+    When the account deletes the small backup with velero, without confirming it
+    Then the suite reports that the output confirms no deletion
+    And the small backup is unchanged, and its deletion was not requested
 
   @negative
-  Scenario: The deletion of a backup that does not exist does not pass for one
+  Scenario: The suite reports the deletion of a backup that does not exist
     Given an empty namespace "source"
-    And a completed small backup of "source"
-    And an account that may do everything with Velero
+    And a small backup of "source"
+    And an account that has full access to Velero
     # without the fault: the account deletes the small backup with velero
     When the account deletes a backup that does not exist with velero
-    Then the output is seen to be no deletion
+    Then the suite reports that the output confirms no deletion
 
   @negative
-  Scenario Outline: An account without the right is refused
+  Scenario Outline: An account that <rights> is refused
     Given an empty namespace "source"
-    And a completed small backup of "source"
-    # without the fault: an account that may do everything with Velero
+    And a small backup of "source"
+    # without the fault: an account that has full access to Velero
     And an account that <rights>
     When the account deletes the small backup with velero
-    Then the account is refused
-    And the small backup is still there, and nobody wants it deleted
+    Then the API server refuses the account
+    And the small backup is unchanged, and its deletion was not requested
 
     Examples:
       | rights                          |
@@ -59,11 +58,11 @@ Feature: velero backup delete removes a backup everywhere
       | may only read                   |
 
   @negative
-  Scenario: An account that may not even look deletes nothing
+  Scenario: An account that cannot even read backups deletes nothing
     Given an empty namespace "source"
-    And a completed small backup of "source"
-    # without the fault: an account that may do everything with Velero
-    And an account that may do nothing
+    And a small backup of "source"
+    # without the fault: an account that has full access to Velero
+    And an account that has no rights
     When the account deletes the small backup with velero
-    Then the output is seen to be no deletion
-    And the small backup is still there, and nobody wants it deleted
+    Then the suite reports that the output confirms no deletion
+    And the small backup is unchanged, and its deletion was not requested

@@ -1,36 +1,36 @@
 @CLI-list-backups
 Feature: velero backup get lists every backup
 
-  Velero makes an object in the cluster of each backup in S3, and the command lists these objects. So
-  the list is compared with both.
+  The command lists the Backup objects in the cluster, which Velero syncs from S3. So the suite compares the list with
+  both.
 
   @exclusive
-  Scenario: The list is what the cluster and S3 hold
-    Given the standard application, backed up
+  Scenario: Every list holds all backups of the cluster and of S3, with their status, in time
+    Given a backup of the standard application
     And an account that may only read
-    When the account lists the backups with velero, again and again
-    Then each list holds every backup of the cluster and of S3, with its status, in time
+    When the account repeatedly lists the backups with velero
+    Then every call succeeds in time, with the right output and effect
 
   @negative
-  Scenario: A backup that S3 holds and the list lacks is noticed
+  Scenario: The suite reports a backup that is in S3 and not in the list
     Given an empty namespace "source"
-    And a completed small backup of "source"
+    And a small backup of "source"
     And an account that may only read
     # without the fault: nothing
-    And the object of the small backup is lost
+    And the object of the small backup is missing
     When the account lists the backups with velero
-    Then the list is seen to lack the small backup
+    Then the suite reports that the list lacks the small backup
 
   @negative
   Scenario: A backup that does not exist is an error
     Given an account that may only read
     # without the fault: the account lists the backups with velero
-    When the account asks velero to list a backup that does not exist
-    Then the command fails and says "not found"
+    When the account lists a backup that does not exist with velero
+    Then the command fails with "not found"
 
   @negative
-  Scenario: An account without rights is refused
+  Scenario: An account that has no rights is refused
     # without the fault: an account that may only read
-    Given an account that may do nothing
+    Given an account that has no rights
     When the account lists the backups with velero
-    Then the account is refused
+    Then the API server refuses the account

@@ -1,35 +1,35 @@
 @CLI-schedule-backup
-Feature: kubectl apply makes a schedule that is active
+Feature: kubectl apply creates an active schedule
 
-  Scenario: Every call is answered, and its schedule becomes active
-    Given an account that may do everything with Velero
-    When the account applies schedules with kubectl, again and again
-    Then each call says so, and its schedule is active in time
+  Scenario: Every call creates a schedule that becomes Enabled in time
+    Given an account that has full access to Velero
+    When the account repeatedly applies a schedule with kubectl
+    Then every call succeeds in time, with the right output and effect
 
   @negative
-  Scenario: A schedule whose time is impossible is applied, and never active
-    Given an account that may do everything with Velero
+  Scenario: A schedule with an impossible time is applied and rejected by Velero
+    Given an account that has full access to Velero
     # without the fault: the account applies a schedule with kubectl
-    When the account applies a schedule whose time is impossible with kubectl
-    Then Velero refuses the schedule and says why
+    When the account applies a schedule with an impossible time with kubectl
+    Then the suite reports that Velero rejected the schedule, with the cause
 
   @negative
-  Scenario: A misspelt field is an error at once
-    Given an account that may do everything with Velero
+  Scenario: A misspelt field fails immediately
+    Given an account that has full access to Velero
     # without the fault: the account applies a schedule with kubectl
     When the account applies a schedule with a misspelt field with kubectl
-    Then the command fails and says "unknown field"
-    And nothing was made by it
+    Then the command fails with "unknown field"
+    And the command created nothing
 
   @negative
-  Scenario Outline: An account without the right is refused
-    # without the fault: an account that may do everything with Velero
+  Scenario Outline: An account that <rights> is refused
+    # without the fault: an account that has full access to Velero
     Given an account that <rights>
     When the account applies a schedule with kubectl
-    Then the account is refused
-    And nothing was made by it
+    Then the API server refuses the account
+    And the command created nothing
 
     Examples:
       | rights                          |
       | may create backups and restores |
-      | may do nothing                  |
+      | has no rights                   |

@@ -1,50 +1,51 @@
 @NFR-OBSERVABILITY-001
-Feature: What becomes of backups can be seen, and somebody is told when they go wrong
+Feature: Metrics show what happens to backups, and alerts fire when they go wrong
 
-  The drill holds all faults at once: most of its time is waiting for Velero, which looks at its backups once a minute.
+  The faults of all alerts are injected at once and shared by the scenarios: most of the time is waiting, because Velero
+  checks its backups once a minute.
 
   Rule: Metrics
 
     @exclusive
-    Scenario: Every operation is in Prometheus as it was
-      Given a Prometheus that scrapes Velero and every node-agent
-      And a drill with a fault for every alert
-      Then every metric that the design needs is in Prometheus
-      And the metrics of every backup, restore and deletion are what the objects say
+    Scenario: Prometheus shows every operation as it was
+      When the faults of all alerts are injected
+      Then Prometheus scrapes Velero and every node-agent
+      And every metric that the design needs is in Prometheus
+      And the metrics of every backup, restore and deletion match their objects
 
     @exclusive @negative
-    Scenario: A metric that is not there is named
-      Given a drill with a fault for every alert
-      # without the fault: the suite names what the design needs as missing
-      Then the suite names what other versions of Velero export as missing
+    Scenario: The suite reports missing metrics
+      When the faults of all alerts are injected
+      # without the fault: the suite reports the metrics of the design as missing
+      Then the suite reports the metrics of other Velero versions as missing
 
     @exclusive @negative
-    Scenario: A metric that is not true is found out
-      Given a drill with a fault for every alert
-      # without the fault: velero_backup_last_status lies about the schedule that nothing happened to
-      Then velero_backup_last_status lies about a schedule whose last backup failed
+    Scenario: The suite reports a metric with a wrong value
+      When the faults of all alerts are injected
+      # without the fault: the suite reports velero_backup_last_status as wrong for the schedule without a fault
+      Then the suite reports velero_backup_last_status as wrong for a schedule whose last backup failed
 
   Rule: Dashboard
 
     @exclusive
-    Scenario: Every panel of the dashboard shows something
-      Given a drill with a fault for every alert
-      And the dashboard
+    Scenario: Every panel of the dashboard has data
+      Given the dashboard
+      When the faults of all alerts are injected
       Then every panel has data
 
     @exclusive @negative
-    Scenario Outline: A panel that asks for <what> is named
-      Given a drill with a fault for every alert
+    Scenario Outline: The suite reports a panel that queries <query>
       # without the fault: the dashboard
-      And the dashboard, with one more panel that asks for <what>
-      Then the suite names that panel
+      Given the dashboard with an additional panel that queries <query>
+      When the faults of all alerts are injected
+      Then the suite reports the additional panel
 
       Examples:
-        | what                                   |
-        | a metric of Velero 1.9                 |
-        | a metric that is not there, or nothing |
-        | a schedule that is not there           |
-        | no PromQL                              |
+        | query                                |
+        | a metric of Velero 1.9               |
+        | a metric that is missing, or nothing |
+        | a schedule that does not exist       |
+        | invalid PromQL                       |
 
   Rule: Alerts
 
@@ -53,41 +54,41 @@ Feature: What becomes of backups can be seen, and somebody is told when they go 
       Then they pass their unit tests
 
     @negative
-    Scenario Outline: Alerts that <mistake> fail them
+    Scenario Outline: The unit tests detect alerts that <mistake>
       # without the fault: the alerts
       Given the alerts, changed so that they <mistake>
-      Then they fail their unit tests
+      Then the suite reports that they fail their unit tests
 
       Examples:
-        | mistake                                     |
-        | trust velero_backup_last_status             |
-        | wait for a first success                    |
-        | take no reading for a good one              |
+        | mistake                         |
+        | trust velero_backup_last_status |
+        | wait for a first success        |
+        | accept a missing validation     |
 
     @exclusive
     Scenario Outline: <alert> fires when <fault>
-      Given a drill with a fault for every alert
+      When the faults of all alerts are injected
       Then "<alert>" fired when <fault>, and was resolved
 
       Examples:
-        | alert                       | fault                                               |
-        | VeleroBackupFailed          | S3 refuses the metadata of a backup                 |
-        | VeleroBackupFailed          | a backup is to go to no location                    |
-        | VeleroBackupPartiallyFailed | a hook of a backup fails                            |
-        | VeleroBackupMissed          | the last success is of the day before yesterday     |
-        | VeleroBackupMissed          | a schedule never had a success                      |
-        | VeleroLocationUnavailable   | S3 refuses connections                              |
-        | VeleroLocationStale         | the location is not validated                       |
-        | VeleroS3AlmostFull          | the bucket's quota is almost used up                |
+        | alert                       | fault                                          |
+        | VeleroBackupFailed          | S3 denies the metadata of a backup             |
+        | VeleroBackupFailed          | the location of a backup does not exist        |
+        | VeleroBackupPartiallyFailed | a hook of a backup fails                       |
+        | VeleroBackupMissed          | the last success of a schedule is too long ago |
+        | VeleroBackupMissed          | a schedule never succeeded                     |
+        | VeleroLocationUnavailable   | S3 refuses connections                         |
+        | VeleroLocationStale         | the location is not validated                  |
+        | VeleroS3AlmostFull          | the quota of the bucket is almost used up      |
 
     @exclusive
     Scenario: No alert fires without its fault
-      Given a drill with a fault for every alert
-      Then no alert fired at a time when its fault was not there
+      When the faults of all alerts are injected
+      Then no alert fired while its fault was absent
 
     @exclusive @negative
-    Scenario: Where nothing went wrong no alert is seen
-      Given a drill with a fault for every alert
-      # without the fault: the suite sees no alert of the schedules that faults happened to
-      Then the suite sees no alert of the schedule that nothing happened to
-      And a firing alert whose fault it is not told of is called unfounded
+    Scenario: The suite reports an alert that did not fire, and one that fired without a fault
+      When the faults of all alerts are injected
+      # without the fault: the suite reports that no alert fired for the schedules with a fault
+      Then the suite reports that no alert fired for the schedule without a fault
+      And the suite reports an alert whose fault it does not know as a false positive

@@ -1,45 +1,45 @@
 @NFR-RELIABILITY-002
 Feature: Restored data is the data that was backed up
 
-  The oracle is the uploader's own command: it reads the repository without Velero.
+  Velero is checked by the uploader's own command (restic or kopia), which reads the repository without Velero.
 
-  Scenario: Velero gives every file back, and so does its uploader without Velero
+  Scenario: Velero restores every file, and the uploader alone finds every file
     Given a namespace "source" whose volume holds the torture corpus
     And a completed backup of "source"
-    When the backup of "source" is restored as "copy"
-    And the volume, the repository and the volume of "copy" are compared with the plan
-    Then every file of the restored volume is equal, bytes and metadata, but for what is documented
-    And the oracle finds every file in the repository, and every byte of the repository undamaged
+    When the backup is restored into "copy"
+    And the volume, the repository and the restored volume in "copy" are compared with the manifest
+    Then every file of the restored volume is equal, bytes and metadata, except for documented deviations
+    And the uploader alone finds every file in the repository, and no damage
 
   @disrupt @negative
-  Scenario: A damaged repository never passes for a good restore
+  Scenario: The suite detects a flipped byte in the repository
     Given a namespace "source" whose volume holds the standard corpus
     And a completed backup of "source"
     # without the fault: nothing
-    When a byte of its data in S3 is flipped
-    And the backup of "source" is restored as "target"
-    Then the damage is seen: the restore fails, or the suite calls the data different
-    And the oracle names the damage
+    When a byte of the backup's data in S3 is flipped
+    And the backup is restored into "target"
+    Then the suite detects the damage, by a failed restore or by different data
+    And the uploader alone reports the damage
 
   @disrupt @soak @negative
-  Scenario: A repository that lost a pack never passes for a good restore
+  Scenario: The suite detects a missing pack in the repository
     Given a namespace "source" whose volume holds the standard corpus
     And a completed backup of "source"
     # without the fault: nothing
-    When the largest pack of its data in S3 is deleted
-    And the backup of "source" is restored as "target"
-    Then the damage is seen: the restore fails, or the suite calls the data different
-    And the oracle names the damage
+    When the largest pack of the backup's data in S3 is deleted
+    And the backup is restored into "target"
+    Then the suite detects the damage, by a failed restore or by different data
+    And the uploader alone reports the damage
 
-  Scenario: What is written during the backup is there up to its start, and consistent where hooks quiesce it
-    Given an application that writes while it is backed up, some of its files quiesced by hooks, restored as a copy
+  Scenario: Writes up to the start of the backup are restored, and consistent where hooks quiesce the writer
+    When a writing application is backed up, some of its files quiesced by hooks, and restored into another namespace
     Then Velero ran the hooks
-    And the quiesced file and database and the journal are consistent in the copy
+    And the quiesced file, the quiesced database and the append-only log are consistent in the copy
     And every write from before the backup is in the copy
 
   @negative
-  Scenario: A file that nothing quiesces is called inconsistent, and later writes are called lost
-    Given an application that writes while it is backed up, some of its files quiesced by hooks, restored as a copy
-    # without the fault: the suite calls the file that hooks quiesce inconsistent
-    Then the suite calls the file that no hook quiesces inconsistent
-    And the suite counts the writes from after the backup as lost
+  Scenario: The suite reports an inconsistent file where nothing quiesces it, and the loss of later writes
+    When a writing application is backed up, some of its files quiesced by hooks, and restored into another namespace
+    # without the fault: the suite reports the quiesced file as inconsistent
+    Then the suite reports the unquiesced file as inconsistent
+    And the suite reports the writes from after the backup as lost

@@ -1,35 +1,37 @@
 @NFR-RESOURCE-001
 Feature: node-agent stays within the memory and the CPU that the design gives it
 
-  Memory is the working set, as kubelet counts it: what the kernel could take back at once, file cache that was not
-  used lately, is no use of node-agent, and fills its group up to the limit whenever it has room.
+  Memory is the working set, as kubelet counts it. The file cache that was not used lately does not belong to it: the
+  kernel reclaims it at once, and it fills the cgroup up to the limit whenever there is room.
 
   @exclusive
-  Scenario: Many small files and fresh data are carried within the limits
-    Given many small files and fresh data, backed up and restored with node-agent watched
+  Scenario: node-agent handles many small files and fresh data within its limits
+    When many small files and fresh data are backed up and restored while node-agent is monitored
     Then no node-agent used more memory or CPU than the design allows
-    And Prometheus saw the same use
-    And every node-agent is of the quality of service that the design wants
+    And Prometheus recorded the same usage
+    And every node-agent is Burstable, as the design wants
 
   @exclusive @disrupt
-  Scenario: A backup whose uploader is killed for want of memory is called failed, and the next one works
-    Given many small files and fresh data, of which there is no backup yet
+  Scenario: A backup whose uploader is OOM-killed is reported as failed, and the next one works
+    Given many small files and fresh data without a backup
     And node-agent has less memory than restic needs
     When they are backed up
     Then the kernel killed the uploader, and the backup is not Completed
-    And the next backup of them is Completed once node-agent has its memory back
+    When node-agent has its memory back
+    And they are backed up again
+    Then the next backup of them is Completed, with its volume
 
   @exclusive @negative
-  Scenario: More than the design allows is seen, and so is a Prometheus that saw something else
-    Given many small files and fresh data, backed up and restored with node-agent watched
-    # without the fault: one of them, as it was watched
-    And a pod that uses more than the design allows, watched likewise
-    Then the suite calls its memory and its CPU too much
-    And it does not take what Prometheus saw of one node-agent for another's
-    And it does not take that pod for one of the quality of service that the design wants
+  Scenario: The suite reports excessive usage, and Prometheus readings that do not match
+    When many small files and fresh data are backed up and restored while node-agent is monitored
+    # without the fault: one of the monitored node-agents is judged
+    And a pod that uses more than the design allows is monitored and judged
+    Then the suite reports its memory and its CPU as too high
+    And the suite reports the readings of one node-agent as not matching another
+    And the suite flags that pod as not Burstable
 
   @exclusive @negative
-  Scenario: A backup that was Completed is not taken for one whose uploader was killed
-    # without the fault: many small files and fresh data, backed up while the kernel kills the uploader
-    Given many small files and fresh data, backed up and restored with node-agent watched
-    Then the suite does not call it a failure that was told
+  Scenario: A Completed backup does not count as a reported OOM kill
+    # without the fault: many small files and fresh data are backed up while the kernel kills the uploader
+    When many small files and fresh data are backed up and restored while node-agent is monitored
+    Then the suite does not count it as a reported failure

@@ -1,14 +1,14 @@
 @NFR-SEC-002
-Feature: Nothing of S3 crosses the network in the clear
+Feature: No S3 traffic crosses the network unencrypted
 
-  Scenario: A backup and a restore send nothing that could be read
-    Given the standard application, backed up and restored as a copy
-    Then every connection to S3 began with a TLS handshake
+  Scenario: A backup and a restore send nothing readable
+    When the standard application is backed up and restored into another namespace
+    Then every connection to S3 started with a TLS handshake
     And no S3 request was readable on any connection
 
   @negative
-  Scenario: A request in the clear is seen
-    # without the fault: somebody asks S3 over HTTPS while packets are kept
-    When somebody asks S3 in plain HTTP while packets are kept
-    Then the plain connection is seen
-    And the request is seen to be readable
+  Scenario: The suite detects an unencrypted request
+    # without the fault: a request is sent to S3 over HTTPS during a packet capture
+    When a request is sent to S3 over plain HTTP during a packet capture
+    Then the suite detects the plaintext connection
+    And the suite reports the request as readable

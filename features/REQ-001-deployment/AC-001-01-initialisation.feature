@@ -1,20 +1,25 @@
 @AC-001-01
-Feature: A started controller reaches S3
+Feature: Velero reaches S3 after a restart
 
-  A location can still say Available from before the restart, and Available proves no right to
-  write. So the validation has to be new, and a backup has to arrive.
+  A location can still be Available from before the restart, and Available does not prove write access. So Velero has
+  to validate it again, and a backup has to arrive in S3.
 
   @exclusive @disrupt
-  Scenario: The location is validated anew after a restart
+  Scenario: Velero validates the location again after a restart
+    Given an empty namespace "source"
     When Velero is restarted
-    Then the location was validated anew in time
-    And a small backup arrives in S3
+    Then Velero validates the location in time
+    When "source" is backed up
+    Then the backup is stored in S3
 
   @exclusive @disrupt @negative
-  Scenario: An Available from before the restart does not count
+  Scenario: A location that is Available from before the restart does not count
+    Given an empty namespace "source"
     # without the fault: nothing
-    Given S3 refuses connections
+    And S3 refuses connections
     When Velero is restarted
-    Then no new validation calls the location available
-    And a small backup does not arrive in S3
-    And the location is available again once S3 answers
+    Then the suite reports that Velero has not validated the location as Available
+    When "source" is backed up
+    Then the suite reports that the backup is not stored in S3
+    When S3 accepts connections again
+    Then the location becomes Available again

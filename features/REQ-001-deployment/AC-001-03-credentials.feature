@@ -1,22 +1,23 @@
 @AC-001-03
-Feature: Nobody but Velero can see the S3 credentials
+Feature: Only Velero and node-agent can read the S3 credentials
 
   @observe
-  Scenario: The credentials are where they belong and nowhere else
+  Scenario: The credentials are mounted by Velero and node-agent and appear nowhere else
     Then Velero and node-agent read the credentials from a file
-    And no other pod of the cluster takes the secret
-    And no argument, variable, log, event or object of the cluster holds the keys
+    And no other pod in the cluster uses the Secret
+    And no argument, variable, log, event or object in the cluster contains the keys
 
-  Scenario: A service account of another namespace cannot read them
+  Scenario: A service account of another namespace cannot read the Secret
     Given an empty namespace "elsewhere"
-    Then a service account in "elsewhere" is refused the secret
+    When a service account in "elsewhere" tries to read the Secret
+    Then the API server refuses to show the Secret
 
   @negative
-  Scenario: A pod that takes the secret, and a copy of a key, are found
+  Scenario: The suite reports a pod that uses the Secret, and a ConfigMap that contains a key
     Given an empty namespace "elsewhere"
     # without the fault: nothing
-    When somebody gives the secret to a pod of their own
+    When another pod uses the Secret
     # without the fault: nothing
-    And somebody keeps one of the keys in a ConfigMap in "elsewhere"
-    Then the pod is seen to take the secret
-    And the ConfigMap is seen to hold a key
+    And a ConfigMap in "elsewhere" contains one of the keys
+    Then the suite reports the pod as a foreign user of the Secret
+    And the suite reports the key in the ConfigMap

@@ -1,24 +1,27 @@
 @AC-001-04
-Feature: S3 stays within reach while Velero runs
+Feature: S3 stays reachable while Velero runs
 
-  Velero keeps no connection open; what can be observed is that it validates the location in every
-  period, and finds it available.
+  Velero keeps no connection open. What can be observed is that it validates the location in every period of its
+  validation frequency, and finds it Available.
 
   @long
-  Scenario: The location is validated and available in every period
-    Given the location is watched
-    Then the location is available in every period
+  Scenario: Velero validates the location in every period
+    Given the suite watches the location
+    When several validation periods have passed
+    Then Velero validated the location in every period and found it Available
 
   @passive
-  Scenario: Nothing else going on, the location is available in every period
-    Given the location is watched
-    Then the location is available in every period
+  Scenario: Velero validates the location in every period while nothing else runs
+    Given the suite watches the location
+    When several validation periods have passed
+    Then Velero validated the location in every period and found it Available
 
   @exclusive @disrupt @negative
-  Scenario: An outage is noticed, and healing needs no restart
-    Given the location is watched
+  Scenario: The suite reports an outage, and Velero recovers without a restart
+    Given the suite watches the location
     # without the fault: nothing
-    And S3 refuses connections
-    Then Velero calls the location unavailable and says why
-    And the outage is seen among the periods
-    And the location is available again once S3 answers
+    When S3 refuses connections
+    Then Velero reports the location as Unavailable, with the cause
+    And the suite reports the outage as a missed validation
+    When S3 accepts connections again
+    Then the location becomes Available again

@@ -1,24 +1,24 @@
 @AC-002-02
-Feature: Velero uses the credentials of its secret, and they open one bucket
+Feature: Velero uses the credentials of its Secret, and they give access to one bucket only
 
-  Scenario: The keys in use are those of the secret
-    Then S3 sees Velero sign with the key of its secret
-    And that key may use no other bucket
-
-  @negative
-  Scenario: A wrong key is refused, with the reason
-    # without the fault: a location with the right key
-    Given a location with a wrong key
-    Then Velero calls that location unavailable for its key
+  Scenario: Velero signs its requests with the keys of its Secret
+    Then Velero signs its S3 requests with the key of its Secret
+    And that key has no access to another bucket
 
   @negative
-  Scenario: A key with too many rights is noticed
-    # without the fault: the key of Velero's secret
-    Given a key that opens every bucket
-    Then it is seen to open another bucket
+  Scenario: Velero reports a wrong key
+    # without the fault: a location is created with the right key
+    When a location is created with a wrong key
+    Then Velero reports that location as Unavailable because of its key
+
+  @negative
+  Scenario: The suite reports a key with too many permissions
+    # without the fault: the key of Velero's Secret
+    Given a key with access to every bucket
+    Then the suite reports that this key has access to another bucket
 
   @exclusive @disrupt
-  Scenario: New keys committed to Git are used without a restart
+  Scenario: Velero uses new keys from Git without a restart
     When new keys are committed to Git
-    Then S3 sees Velero sign with the new key
-    And the location is available by the new key
+    Then Velero signs its S3 requests with the new key
+    And Velero validates the location with the new key

@@ -1,19 +1,20 @@
 @shares-slow-link
 @AC-003-02
-Feature: A backup tells how far it is while it uploads
+Feature: A backup reports its progress while it uploads
 
-  Velero looks at its uploader every ten seconds; the link is slowed down, so that there is something to see.
+  Velero reads the progress of its uploader every ten seconds. The link to S3 is slowed down, so that there is progress
+  to read.
 
   @exclusive @disrupt
-  Scenario: Bytes done and packs in S3 grow side by side
-    Given a volume of fresh data, backed up over a slow link
+  Scenario: The bytes done and the packs in S3 grow together
+    When fresh data is backed up over a slow link
     Then its volume went through its phases in order
-    And the bytes done grew from sample to sample, before the end
-    And at the same samples there were more and more packs in S3
+    And the bytes done grew from sample to sample before the end
+    And S3 held more packs from sample to sample
 
   @negative
-  Scenario: A backup that shows only its end is not called tracked
-    Given the standard application, backed up
+  Scenario: The suite reports a backup that shows only its end
+    Given a backup of the standard application
     # without the fault: fresh data is backed up over a slow link
-    When it is backed up again, with nothing new in it
-    Then its progress shows only the end, which the suite does not call progress
+    When the standard application is backed up again without changes
+    Then the suite reports that no progress was visible before the end

@@ -2,17 +2,17 @@
 @AC-003-04
 Feature: A large volume is backed up in time
 
-  With less data than the register asks for (--data-size) this is a prediction, shown with its interval.
+  With less data than the register asks for (--data-size) the result is a prediction with its interval.
 
   @exclusive @long
-  Scenario: Fresh data goes to S3 in time and comes back whole
-    Given fresh data, backed up and restored with the clock running
-    Then what moved the data ran with no more than the design's limits of node-agent
-    And the backup was in time, or would be with as much data as the register asks for
-    And what came back is what was there
+  Scenario: Fresh data is backed up in time and restored intact
+    When fresh data is backed up and restored, and both are timed
+    Then the pods that moved the data had no more than the design's limits of node-agent
+    And the backup was in time, or would be for the data size of the register
+    And the restored data is equal to the original
 
   @exclusive @long @disrupt @negative
-  Scenario: A slow link is known by small volumes already
-    # without the fault: fresh data, backed up over the link as it is
-    Given fresh data, backed up over a link that is far too slow
-    Then with as much data as the register asks for the backup would come too late
+  Scenario: Small volumes over a slow link already show that the backup would be late
+    # without the fault: fresh data is backed up at full link speed
+    When small volumes are backed up over a link that is far too slow
+    Then the suite predicts a late backup for the data size of the register

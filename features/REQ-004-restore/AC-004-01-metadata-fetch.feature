@@ -1,23 +1,23 @@
 @AC-004-01
-Feature: A restore fetches its metadata soon after it is asked for
+Feature: A restore fetches its metadata soon after it is created
 
-  Scenario: The S3 server sees the request in time
-    Given the standard application, backed up
-    When it is restored as "copy"
+  Scenario: S3 receives the request for the metadata in time
+    Given a backup of the standard application
+    When the backup is restored into "copy" while S3 requests are traced
     Then the restore started in time
-    And S3 was asked for the metadata of the backup in time
+    And S3 received the request for the backup's metadata in time
 
   @long
-  Scenario: A backup that the cluster has forgotten is found in the bucket, and restored
+  Scenario: A backup whose Backup object was deleted is synced from the bucket and can be restored
     Given an empty namespace "source"
-    And a completed small backup of "source"
-    When the Backup object is deleted, while the bucket keeps its data
-    Then Velero makes the Backup object again from the bucket
-    And it can be restored as "copy"
+    And a small backup of "source"
+    When the Backup object is deleted while the bucket keeps its data
+    Then Velero syncs the Backup object from the bucket
+    And the synced backup can be restored into "copy"
 
   @negative
-  Scenario: A restore of nothing fetches nothing
-    Given the standard application, backed up
-    # without the fault: the backup of "standard" is restored as "copy"
+  Scenario: The suite reports a restore of a backup that does not exist
+    Given a backup of the standard application
+    # without the fault: the backup is restored into "copy"
     When a backup that does not exist is restored
-    Then the restore never started, and Velero says why
+    Then the suite reports that the restore never started, with the cause

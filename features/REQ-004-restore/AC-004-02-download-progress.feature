@@ -1,19 +1,20 @@
 @shares-slow-link
 @AC-004-02
-Feature: A restore downloads its data from S3, and tells how far it is
+Feature: A restore downloads its data from S3 and reports its progress
 
-  Velero looks at its uploader every ten seconds; the link is slowed down, so that there is something to see.
+  Velero reads the progress of its uploader every ten seconds. The link to S3 is slowed down, so that there is progress
+  to read.
 
   @exclusive @disrupt
-  Scenario: Bytes done and packs asked of S3 grow side by side
-    Given a volume of fresh data, backed up and restored over a slow link
+  Scenario: The bytes done and the packs requested from S3 grow together
+    When fresh data is backed up and restored over a slow link
     Then its volume went through its phases in order
-    And the bytes done grew from sample to sample, before the end
-    And at the same samples S3 had been asked for more and more packs
+    And the bytes done grew from sample to sample before the end
+    And S3 had served more packs from sample to sample
 
   @negative
-  Scenario: A restore that shows only its end is not called tracked
-    Given the standard application, backed up
-    # without the fault: fresh data is restored over a slow link
-    When its small volume is restored as "copy"
-    Then its progress shows only the end, which the suite does not call progress
+  Scenario: The suite reports a restore that shows only its end
+    Given a backup of the standard application
+    # without the fault: fresh data is backed up and restored over a slow link
+    When its small volume is restored into "copy"
+    Then the suite reports that no progress was visible before the end

@@ -2,17 +2,17 @@
 @AC-004-04
 Feature: A large volume is restored in time
 
-  With less data than the register asks for (--data-size) this is a prediction, shown with its interval.
+  With less data than the register asks for (--data-size) the result is a prediction with its interval.
 
   @exclusive @long
-  Scenario: Data comes back from S3 in time and whole
-    Given fresh data, backed up and restored with the clock running
-    Then what moved the data ran with no more than the design's limits of node-agent
-    And the restore was in time, or would be with as much data as the register asks for
-    And what came back is what was there
+  Scenario: Fresh data is restored from S3 in time and intact
+    When fresh data is backed up and restored, and both are timed
+    Then the pods that moved the data had no more than the design's limits of node-agent
+    And the restore was in time, or would be for the data size of the register
+    And the restored data is equal to the original
 
   @exclusive @long @disrupt @negative
-  Scenario: A slow link is known by small volumes already
-    # without the fault: fresh data, restored over the link as it is
-    Given fresh data, restored over a link that is far too slow
-    Then with as much data as the register asks for the restore would come too late
+  Scenario: Small volumes over a slow link already show that the restore would be late
+    # without the fault: fresh data is restored at full link speed
+    When small volumes are restored over a link that is far too slow
+    Then the suite predicts a late restore for the data size of the register

@@ -4,56 +4,56 @@ Feature: The daily backup starts by itself
 
   @disrupt
   Scenario: The deployed schedule fires when it is due
-    Given the deployed schedule is enabled and its clock is UTC
-    When its last run is moved to two days ago
-    Then it makes a backup in time, with its name and label
-    And its next due times are those of the design
+    Given the deployed schedule is enabled and Velero runs in UTC
+    When the last run of the schedule is moved to two days ago
+    Then it creates a backup in time, with the schedule's name and label
+    And its next due times match the design
 
   @passive
-  Scenario: The deployed schedule is due when the design says
-    Given the deployed schedule is enabled and its clock is UTC
-    Then its next due times are those of the design
+  Scenario: The deployed schedule is due at the times of the design
+    Given the deployed schedule is enabled and Velero runs in UTC
+    Then its next due times match the design
 
   @long
-  Scenario: A run comes in its minute, and not before
-    When the one that is set right has run
-    Then it ran in time, and not before its minute, though Velero had looked at it
+  Scenario: A run starts within its minute and not before
+    When a correctly timed copy of the deployed schedule has run
+    Then it ran in time and not before its minute, although Velero had checked the schedule before
 
   @negative
-  Scenario: A run before its minute is seen
-    # without the fault: the one that is set right has run
-    When the one that is set too early has run
-    Then the suite calls it early
+  Scenario: The suite reports a run before its minute
+    # without the fault: a correctly timed copy of the deployed schedule has run
+    When a copy of the deployed schedule that is timed too early has run
+    Then the suite reports the run as premature
 
   @negative
-  Scenario: A paused schedule, and one that is not due, make nothing
-    # without the fault: three copies of the deployed schedule, all of them due
-    Given three copies of the deployed schedule: due, due but paused, and not due
-    Then only the one that is due makes a backup
+  Scenario: A paused schedule and one that is not due create no backup
+    # without the fault: three copies of the deployed schedule are created, all due
+    When three copies of the deployed schedule are created: one due, one due but paused, and one not due
+    Then only the copy that is due creates a backup
 
-  Scenario: Unpaused, a schedule makes up for what it missed, once
+  Scenario: A schedule that missed its time catches up once when it is unpaused
     Given an empty namespace "source"
     And a paused copy of the deployed schedule for "source" that missed its time
     When the copy is unpaused
-    Then it makes up for what it missed at once, by one backup
+    Then exactly one catch-up backup starts immediately
 
-  Scenario: A schedule that is edited to a time that has passed runs at once
+  Scenario: A schedule that is edited to a time that has passed runs immediately
     Given an empty namespace "source"
     And a copy of the deployed schedule for "source"
     When the copy is edited to a time that has passed since its last run
-    Then it makes up for what it missed at once, by one backup
+    Then exactly one catch-up backup starts immediately
 
   @negative
-  Scenario: Unpaused, a schedule that missed nothing makes nothing
+  Scenario: A schedule that missed nothing does not catch up when it is unpaused
     Given an empty namespace "source"
     # without the fault: a paused copy of the deployed schedule for "source" that missed its time
     And a paused copy of the deployed schedule for "source" that missed nothing
     When the copy is unpaused
-    Then the suite sees that it made no backup
+    Then the suite reports that no catch-up backup started
 
   @exclusive @disrupt
-  Scenario: Away when it was due three times, Velero makes up for it once
+  Scenario: Velero catches up once after it was down for three due times
     Given an empty namespace "source"
     And a copy of the deployed schedule for "source"
-    When Velero is away while the copy is due three times
-    Then it makes up for what it missed at once, by one backup
+    When Velero is down while the copy is due three times
+    Then exactly one catch-up backup starts immediately

@@ -2,52 +2,55 @@
 Feature: A failed run does not stop the next one
 
   @exclusive
-  Scenario: The next run is Completed once S3 takes its metadata again
+  Scenario: The next run is Completed once S3 accepts its metadata again
     Given an empty namespace "source"
     And a copy of the deployed schedule for "source"
-    And S3 denies Velero the metadata of "source"
+    And S3 denies Velero write access to the metadata of "source"
     When the copy is due
-    Then its run is a failure, logged and counted, and the copy stays enabled
-    When S3 takes it again and the copy is due again
+    Then its run fails, the failure is logged and counted, and the copy stays enabled
+    When S3 grants Velero write access again
+    And the copy is due again
     Then its next run is Completed, and there were no other runs
 
   @exclusive
-  Scenario: The next run is Completed once S3 can be reached again
+  Scenario: The next run is Completed once S3 is reachable again
     Given an empty namespace "source"
     And a copy of the deployed schedule for "source"
-    And S3 is cut off
+    And S3 becomes unreachable right after a validation of the location
     When the copy is due
-    Then its run is a failure, logged and counted, and the copy stays enabled
-    When S3 can be reached again and the copy is due again
+    Then its run fails, the failure is logged and counted, and the copy stays enabled
+    When S3 accepts connections again
+    Then the location becomes Available again
+    When the copy is due again
     Then its next run is Completed, and there were no other runs
 
-  Scenario: While a run is at work no other is begun
+  Scenario: No other run starts while a run is in progress
     Given a namespace "source" with an empty volume
     And a copy of the deployed schedule for "source"
-    When the copy is due again while its run is at work
-    Then no other run of it was begun
-    And the report says what becomes of runs that wait in the queue
+    When the copy is due again while its run is in progress
+    Then the copy started no other run
+    And the report shows what happens to runs that wait in the queue
 
   @negative
-  Scenario: A run that is refused is counted, and seen not to be logged
+  Scenario: The suite reports a rejected run as counted but not logged
     Given an empty namespace "source"
     And a copy of the deployed schedule for "source"
-    # without the fault: a run of it is Completed
-    When a run of it is refused for want of a location
-    Then it is found as a failure among the metrics, and as none in the log
+    # without the fault: a run of the copy is Completed
+    When a run of the copy is rejected because its location does not exist
+    Then the suite finds the failure in the metrics and reports it as missing from the log
 
   @exclusive @negative
-  Scenario: A run that fails is not taken for a recovery
+  Scenario: A failed run does not count as a recovery
     Given an empty namespace "source"
     # without the fault: nothing
-    And S3 denies Velero the metadata of "source"
-    When somebody makes a backup of "source" that calls itself a run of the schedule
-    Then the suite does not call it a recovery
+    And S3 denies Velero write access to the metadata of "source"
+    When "source" is backed up manually, with the label of the deployed schedule
+    Then the suite reports that the schedule has not recovered
 
   @negative
-  Scenario: A failure that is not counted is seen
+  Scenario: The suite reports a failure that is missing from the metrics
     Given an empty namespace "source"
     And a copy of the deployed schedule for "source"
-    # without the fault: a run of it is refused for want of a location
-    When a run of it is Completed
-    Then the suite does not find a failure of it among the metrics
+    # without the fault: a run of the copy is rejected because its location does not exist
+    When a run of the copy is Completed
+    Then the suite reports that the metrics count no failure of the copy

@@ -1,17 +1,17 @@
 @AC-006-02
-Feature: The collector finds what has expired, and nothing else
+Feature: Garbage collection finds expired backups and nothing else
 
-  Scenario: Of two backups only the expired one is to be deleted
+  Scenario: Only the expired one of two backups is to be deleted
     Given an empty namespace "source"
     And two small backups of "source", "old" and "kept"
     When the small backup "old" expires
-    Then the collector calls "old" expired and asks for its deletion
+    Then the garbage collector reports "old" as expired and requests its deletion
     And it does neither for "kept"
 
   @negative
-  Scenario: A backup that the collector passes over is noticed
+  Scenario: The suite reports a backup that garbage collection skips
     Given an empty namespace "source"
     And two small backups of "source", "old" and "kept"
-    # without the fault: the small backups "old" and "kept" expire
+    # without the fault: both small backups expire
     When the small backup "old" expires
-    Then the suite sees that the collector passed over "kept"
+    Then the suite reports that the garbage collector took "old" and skipped "kept"

@@ -2,12 +2,12 @@
 Feature: A commit becomes a working Velero in time
 
   @exclusive @disrupt
-  Scenario: Velero comes up in an empty namespace
+  Scenario: Flux deploys Velero into an empty namespace
     When Velero is committed to Git for a new namespace
-    Then the release is Ready there for what was committed, and pods and location with it, in time
+    Then Flux reports the committed release there as Ready, and its pods and location are ready, all in time
 
   @exclusive @disrupt @negative
-  Scenario: A release that cannot be rendered is not taken for deployed
+  Scenario: The suite reports a release that cannot be rendered
     # without the fault: Velero is committed to Git for a new namespace
     When Velero is committed to Git for a new namespace, with the value deployRestic of the design
-    Then the release there fails, and Flux says why
+    Then the suite reports the release there as not deployed, with the cause that Flux names

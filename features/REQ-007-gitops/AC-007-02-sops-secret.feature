@@ -1,23 +1,23 @@
 @AC-007-02
 Feature: Velero has the keys that Git holds encrypted
 
-  A file called .sops.yaml proves nothing: an encrypted_regex can leave a value open, and a Secret
-  in the cluster can have come from anywhere. So every value is looked at, every file has to open,
-  and what Velero has must be what they hold, put there by Flux.
+  A file called .sops.yaml proves nothing: an encrypted_regex can miss a value, and a Secret in the cluster can have
+  another origin. So the suite checks every value, decrypts every file, and compares the result with Velero's Secrets,
+  which Flux must have applied.
 
-  Scenario: Flux decrypts the repository's Secrets, and Velero has exactly those
+  Scenario: Flux decrypts the Secrets of the repository, and Velero has exactly those
     Given the repository that Flux deploys from
     Then every value of every Secret in it is encrypted
-    And every encrypted file opens with the age key, its MAC intact
-    And Velero's Secrets in the cluster are what the repository's decrypt to
+    And every encrypted file can be decrypted with the age key, and its MAC is valid
+    And Velero's Secrets in the cluster are equal to the decrypted ones
     And a Kustomization that decrypts with SOPS applied them, in the cluster and in Git
 
   @negative
-  Scenario Outline: A damaged file does not open
+  Scenario Outline: The suite reports files with <damage>
     Given the repository that Flux deploys from
-    # without the fault: each of its encrypted files has no damage
-    When each of its encrypted files has <damage>
-    Then not one of them opens
+    # without the fault: each encrypted file has no damage
+    When each encrypted file has <damage>
+    Then the suite reports that none of them can be decrypted
 
     Examples:
       | damage                |
@@ -26,8 +26,8 @@ Feature: Velero has the keys that Git holds encrypted
       | a value removed       |
 
   @negative
-  Scenario: A key that was changed in Git alone is noticed
+  Scenario: The suite reports a key that was changed in Git only
     Given a copy of the repository that Flux deploys from
     # without the fault: nothing
-    When somebody changes Velero's S3 key in it
-    Then the suite calls Velero's Secrets in the cluster different
+    When Velero's S3 key is changed in the copy
+    Then the suite reports Velero's Secrets in the cluster as different

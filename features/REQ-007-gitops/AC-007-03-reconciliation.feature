@@ -1,21 +1,21 @@
 @AC-007-03
-Feature: The cluster follows Git, and goes back to it
+Feature: The cluster follows Git
 
   @exclusive @disrupt
-  Scenario: A value changed in Git reaches the live object
+  Scenario: A value that changes in Git reaches the live object
     When another validation frequency is committed to Git
     Then the live location has that frequency
 
   @exclusive @disrupt
-  Scenario: What is edited or deleted by hand comes back
-    Given somebody edits the location and the schedule, and deletes Velero's service
-    When Flux looks at its objects again
-    Then all of them are again as Git says
+  Scenario: Flux reverts manual edits and deletions
+    Given the location and the schedule were edited and Velero's Service was deleted
+    When Flux reconciles
+    Then every object is as in Git again
 
   @exclusive @disrupt @negative
-  Scenario: A suspended release does not come back
+  Scenario: The suite reports drift that a suspended release keeps
     # without the fault: nothing
     Given Velero's release is suspended
-    And somebody deletes Velero's service
-    When Flux is asked to look at the release again
-    Then the service is still missing
+    And Velero's Service was deleted
+    When Flux is asked to reconcile the release
+    Then the suite reports the Service as missing

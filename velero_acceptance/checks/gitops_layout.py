@@ -9,11 +9,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.drivers import kustomize
 from velero_acceptance.drivers.kinds import HELM_RELEASE, KUSTOMIZATION, SCHEDULE, Json, name_of
 
 APPS = "kubernetes/apps"
@@ -154,3 +156,17 @@ def _is_velero(item: Json) -> bool:
 
 def _is_schedule(item: Json) -> bool:
     return _is_velero(item) and item["kind"] == SCHEDULE.kind
+
+
+def findings(tree: Path) -> dict[str, list[str]]:
+    """Everything that is wrong with a tree, by threshold; under *schedules* every Schedule."""
+    files = kustomize.texts(tree)
+    built = {folder: kustomize.build(tree / folder) for folder in folders(files)}
+    rendered = {folder: result.items for folder, result in built.items()}
+    return {
+        "paths_missing": paths_missing(files),
+        "orphan_files": orphan_files(files),
+        "builds_failed": [f"{folder}: {result.error}" for folder, result in built.items() if result.error],
+        "schedules": schedules(rendered),
+        "order_faults": order_faults(files, rendered),
+    }

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import Deadline, WaitTimedOut
@@ -27,9 +26,6 @@ from velero_acceptance.drivers.kinds import (
     time_of,
 )
 from velero_acceptance.drivers.velero_server import VeleroServer
-
-if TYPE_CHECKING:
-    pass
 
 # Canceled is a volume's, from Velero 1.17 on.
 FINISHED = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation", "Canceled"})

@@ -24,6 +24,8 @@ KNOWN_TAGS = frozenset(
     {"negative", "exclusive", "long", "own-velero", "passive", "observe", "exercise", "disrupt", "soak", "upgrade"}
     | {"shares-slow-link", "shares-timed-run", "shares-schedule-run"}
 )
+# A parameter of any text. In quotes it is a name that a feature chooses; elsewhere a typo would change the meaning.
+FREE = re.compile(r'(?<!")\{\w*\}|\{\w*\}(?!")')
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def lint_suite(features: Iterable[FeatureText], register: Register, steps: Seque
     scenarios = [s for feature in features for s in (*feature.scenarios, *feature.control_scenarios)]
     used = [step for scenario in scenarios for step in scenario.steps]
     for definition in steps:
+        for parameter in FREE.findall(definition.text):
+            yield f"the step definition {definition.where} takes any text for {parameter}: quote it, or list its words"
         if not any(definition.fits(step) for step in used):
             yield f"the step definition {definition.where} ({definition.text!r}) is used by no feature"
 

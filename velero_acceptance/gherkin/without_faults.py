@@ -3,7 +3,7 @@
 A scenario tagged ``@negative`` seeds a fault and wants it seen. What would it do if the fault were not there?
 A comment on the line above a step says how the scenario reads without the fault::
 
-    # without the fault: the account that may do everything
+    # without the fault: an account that has full access to Velero
     And an account that may only read
 
 ``nothing`` takes the step out; a table below it goes either way. ``pytest features --without-faults`` runs the negative
