@@ -16,15 +16,21 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from fixtures.environment.cluster import TargetClients
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.settings import Environment, S3Access, Target
+from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import Deadline
+from velero_acceptance.corpus.uploaders import UPLOADERS
 from velero_acceptance.drivers.kinds import Json, Kind, labels_of, name_of
 from velero_acceptance.drivers.kubernetes import ApiError, ExecResult, Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import Velero
 
 # The path of one object; that of a collection ends earlier.
 OBJECT = re.compile(r"/(api/[^/]+|apis/[^/]+/[^/]+)(/namespaces/[^/]+)?/[^/]+/[^/]+")
 SELECTOR = re.compile(r"(?P<no>!?)(?P<key>[^ =!,]+)(?: in \((?P<values>[^)]*)\)|=(?P<value>[^,]*))?(?:,|$)")
+NOWHERE = Path("/nowhere")
 Hook = Callable[[str, str, Json], None]
 Reaction = Callable[[Json], None]
 
@@ -165,7 +171,7 @@ class FakeCluster(Kubernetes):
 
     # -- the driver ---------------------------------------------------------------------------
 
-    def _json(
+    def _json(  # type: ignore[override]  # not retried
         self,
         method: str,
         path: str,
@@ -214,7 +220,7 @@ class FakeCluster(Kubernetes):
     def token(self, account: str, namespace: str) -> SecretStr:
         return SecretStr(f"token of {account} in {namespace}")
 
-    def server_time(self) -> datetime:
+    def server_time(self) -> datetime:  # type: ignore[override]  # not retried
         return datetime.now(UTC).replace(microsecond=0)
 
     def execute(self, pod: str, namespace: str, container: str, *command: str, timeout: float) -> ExecResult:
@@ -253,3 +259,22 @@ class FakeBucket(Bucket):
 def ready(item: Json, *, is_so: bool = True) -> Json:
     """*item* with the condition Ready."""
     return merged(item, {"status": {"conditions": [{"type": "Ready", "status": str(is_so)}]}})
+
+
+def environment(**changes: Any) -> Environment:
+    """Settings of a target that does not exist."""
+    access = S3Access(endpoint="https://127.0.0.1:9000", access_key=SecretStr("a"), secret_key=SecretStr("b"))
+    paths = dict.fromkeys(("kubeconfig", "corpus", "ledger", "soak"), NOWHERE)
+    return Environment(**{"target": Target.CURRENT, "s3": access, "corpus_image": "image", **paths, **changes})
+
+
+def make_target(
+    cluster: FakeCluster | None = None,
+    bucket: FakeBucket | None = None,
+    timeouts: Timeouts | None = None,
+    **settings: Any,
+) -> TargetClients:
+    """The clients of a target in memory."""
+    place, kubernetes, table = environment(**settings), cluster or FakeCluster(), timeouts or Timeouts()
+    velero = Velero(kubernetes, place.velero_namespace, place.location, table)
+    return TargetClients(place, kubernetes, velero, bucket or FakeBucket(), UPLOADERS[place.uploader], table)
