@@ -23,7 +23,7 @@ from velero_acceptance.evidence.recorder import Evidence
 # In kB/s: the upload of the standard corpus takes about half a minute.
 SLOW = 200
 # How long a backup waits for its volumes instead; shorter than that.
-SHORT_TIMEOUT = "5s"
+SHORT_TIMEOUT = "12s"
 FAILURES = sorted(backups.FAILURES)
 RESTARTS = {"node-agent is killed": BackupFaults.end_agent, "Velero is restarted": BackupFaults.restart_server}
 
