@@ -96,7 +96,7 @@ def failure_reported(
 ) -> None:
     words = backup_faults.messages(backup)
     if not uploader.reports_cause:
-        words += velero_health.error_lines_of([name_of(volume) for volume in velero.volume_backups(backup.name)])
+        words += velero_health.error_lines([name_of(volume) for volume in velero.volume_backups(backup.name)])
     missing = backups.unreported(backup.phase, phase, cause, words)
     evidence.observe("from the backup's creation to its end", round(backup.transitions[-1].seconds, 1), "s")
     evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))

@@ -107,8 +107,8 @@ def test_calls_cut_short_by_an_announced_restart_are_fine(velero_health: VeleroH
 
 def test_what_a_pod_said_is_told_from_what_others_did(velero_health: VeleroHealth, lines: Lines) -> None:
     lines.add("level=error Access Denied")
-    assert velero_health.error_lines_of(["velero-1"]) == ["level=error Access Denied"]
-    assert velero_health.error_lines_of(["another"]) == []
+    assert velero_health.error_lines(["velero-1"]) == ["level=error Access Denied"]
+    assert velero_health.error_lines(["another"]) == []
 
 
 def test_only_own_and_unnamed_errors_count(velero_health: VeleroHealth, lines: Lines) -> None:
