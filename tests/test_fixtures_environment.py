@@ -20,25 +20,21 @@ from fixtures.environment.status_line import status_line
 from fixtures.environment.velero_health import REPOSITORY_SECRET, VeleroHealth
 from tests.fake_cluster import FakeBucket, FakeCluster, make_target
 from tests.fake_velero import FakeVelero, velero_objects
+from tests.fixture_functions import ScenarioFailed, fail, fixture, fixture_of, set_up
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import RUN_LABEL, belongs_to_run
 from velero_acceptance.core.redaction import Redactor
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import WaitEnded, WaitTimedOut
 from velero_acceptance.drivers.kinds import BACKUP, NAMESPACE, NETWORK_POLICY, SCHEDULE, SECRET, phase_of
+from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.evidence.failure_bundle import LogStreams
 from velero_acceptance.gherkin.selection import EXCLUSIVE, OWN_VELERO
-from velero_acceptance.preconditions import needs
 from velero_acceptance.suite.session import RUN as RUN_KEY
 from velero_acceptance.suite.session import Run
 from velero_acceptance.target.created_resources import CreatedResources, ResourceCleaner
 
 RUN = "20261123-1200-abcd"
-
-
-def fixture_of(module: Any, name: str) -> Any:
-    """The function behind a fixture."""
-    return needs._function_of(vars(module)[name])
 
 
 @pytest.fixture
@@ -102,35 +98,31 @@ def test_an_error_of_the_removal_leaves_the_names_to_the_end_of_the_session(clus
 
 
 def cleaner_of(cluster: FakeCluster) -> ResourceCleaner:
-    cleaner: ResourceCleaner = fixture_of(run_scope, "cleaner")(make_target(cluster, FakeBucket()))
+    cleaner: ResourceCleaner = set_up(run_scope, "cleaner", target=make_target(cluster, FakeBucket()))
     return cleaner
 
 
 def test_what_stays_at_the_end_of_the_session_is_a_leak() -> None:
     run = cast(Run, SimpleNamespace(leaks=[]))
     cleaner = cast(ResourceCleaner, SimpleNamespace(finish=lambda made: sorted(made.names)))
-    session: Iterator[CreatedResources] = fixture_of(run_scope, "created_by_session")(cleaner, run)
-    next(session).namespaces.add("left")
-    assert next(session, None) is None and run.leaks == ["left"]
+    with fixture(run_scope, "created_by_session", cleaner=cleaner, run=run) as created:
+        created.namespaces.add("left")
+    assert run.leaks == ["left"]
 
 
-@pytest.mark.parametrize("fixture", ["scope", "session_scope"])
-def test_a_scope_asks_for_the_removal_when_its_user_ends(fixture: str, cluster: FakeCluster) -> None:
-    settings = SimpleNamespace(run_id=RUN, data_size=10**9)
-    given = {
+@pytest.mark.parametrize(("name", "owner"), [("scope", "a-scenario-1-"), ("session_scope", "session")])
+def test_a_scope_asks_for_the_removal_also_when_its_scenario_fails(name: str, owner: str, cluster: FakeCluster) -> None:
+    values = {
         "request": SimpleNamespace(node=SimpleNamespace(name="test_a scenario [1]")),
         "kubernetes": cluster,
         "cleaner": cleaner_of(cluster),
         "created_by_session": CreatedResources(),
-        "run": SimpleNamespace(settings=settings),
+        "run": SimpleNamespace(settings=SimpleNamespace(run_id=RUN, data_size=10**9)),
     }
-    function = fixture_of(run_scope, fixture)
-    scopes = function(**{name: given[name] for name in needs.fixtures()[fixture]})
-    found = next(scopes)
-    found.namespace("source")
-    assert next(scopes, None) is None
-    assert cluster.list_all(NAMESPACE) == [] and cast(CreatedResources, given["created_by_session"]).namespaces
-    assert found.owner in ("session", "a-scenario-1-")
+    with pytest.raises(ScenarioFailed), fixture(run_scope, name, **values) as scope:
+        fail(scope.namespace("source"))
+    assert cluster.list_all(NAMESPACE) == [] and cast(CreatedResources, values["created_by_session"]).namespaces
+    assert scope.owner == owner
 
 
 # -- the bundle -------------------------------------------------------------------------------
@@ -170,7 +162,7 @@ def test_the_fixtures_of_the_target_are_of_one_run(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(cluster_fixtures, "Bucket", lambda *_, **__: made.bucket)
     values: dict[str, Any] = {"request": SimpleNamespace(config=SimpleNamespace(stash={RUN_KEY: run}))}
     for name in ("run", "environment", "uploader", "timeouts", "kubernetes", "velero", "bucket", "probe", "target"):
-        values[name] = fixture_of(cluster_fixtures, name)(**{n: values[n] for n in needs.fixtures()[name]})
+        values[name] = set_up(cluster_fixtures, name, **values)
     assert replace(values["target"], velero=made.velero, timeouts=made.timeouts) == made
     assert values["probe"].clocks == "clocks" and values["velero"].namespace == made.namespace
 
@@ -301,7 +293,7 @@ def test_a_scenario_is_guarded_and_an_exclusive_one_leaves_velero_healthy(
     markers: tuple[str, ...], cluster: FakeCluster, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[object] = []
-    monkeypatch.setattr("velero_acceptance.drivers.velero.Velero.wait_healthy", lambda self: waited.append(self))
+    monkeypatch.setattr(Velero, "wait_healthy", lambda _: waited.append("healthy"))
     item = node(*markers)
     guarded = guard(item, cluster, scope)
     assert isinstance(next(guarded), VeleroHealth) and item.stash[velero_health.BUNDLE][0] is scope
@@ -321,8 +313,7 @@ def test_the_redactor_knows_velero_s_secrets_before_its_logs_are_followed(
     monkeypatch.setattr(LogStreams, "start", lambda _: events.append("start"))
     monkeypatch.setattr(LogStreams, "stop", lambda _: events.append("stop"))
     run = cast(Run, SimpleNamespace(folder=tmp_path, redactor=Redactor()))
-    streams = fixture_of(velero_health, "log_streams")(make_target(cluster), run)
-    next(streams)
-    shown = run.redactor.text("very-secret-key and very-secret-password")
-    assert "very" not in shown and events == ["start"]
-    assert next(streams, None) is None and events == ["start", "stop"]
+    with fixture(velero_health, "log_streams", target=make_target(cluster), run=run):
+        shown = run.redactor.text("very-secret-key and very-secret-password")
+        assert "very" not in shown and events == ["start"]
+    assert events == ["start", "stop"]
