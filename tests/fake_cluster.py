@@ -31,6 +31,7 @@ from velero_acceptance.drivers.velero import Velero
 OBJECT = re.compile(r"/(api/[^/]+|apis/[^/]+/[^/]+)(/namespaces/[^/]+)?/[^/]+/[^/]+")
 SELECTOR = re.compile(r"(?P<no>!?)(?P<key>[^ =!,]+)(?: in \((?P<values>[^)]*)\)|=(?P<value>[^,]*))?(?:,|$)")
 NOWHERE = Path("/nowhere")
+RUN_ID = "20261123-1200-abcd"
 Hook = Callable[[str, str, Json], None]
 Reaction = Callable[[Json], None]
 

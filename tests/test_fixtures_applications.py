@@ -23,8 +23,8 @@ from fixtures.applications.workload import APP, Workload, Workloads
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import REPOSITORY_SECRET
-from tests.fake_cluster import FakeBucket, FakeCluster, make_target
-from tests.fake_velero import FakeVelero, velero_objects
+from tests.fake_cluster import RUN_ID, FakeBucket, FakeCluster, make_target
+from tests.fake_velero import FakeVelero
 from tests.fixture_functions import set_up
 from velero_acceptance.checks import transport
 from velero_acceptance.core.errors import AcceptanceError, Blocked
@@ -35,28 +35,7 @@ from velero_acceptance.drivers.minio_trace import S3Trace, TracedRequest
 from velero_acceptance.drivers.velero import Operation
 from velero_acceptance.preconditions.probes import TargetProbe
 
-RUN = "20261123-1200-abcd"
 EMPTY_MANIFEST = json.dumps({"root": {"path": ".", "type": "directory", "mode": 493, "uid": 0, "gid": 0, "mtime": 0}})
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster(velero_objects())
-
-
-@pytest.fixture
-def velero(cluster: FakeCluster) -> FakeVelero:
-    return FakeVelero(cluster)
-
-
-@pytest.fixture
-def target(velero: FakeVelero) -> TargetClients:
-    return make_target(velero.cluster, storage_class="local")
-
-
-@pytest.fixture
-def scope(cluster: FakeCluster) -> Scope:
-    return Scope(RUN, "scenario", cluster)
 
 
 def pod(name: str, phase: str = "Running", **metadata: object) -> Json:
@@ -126,10 +105,12 @@ def test_a_claim_without_a_volume_is_an_error(target: TargetClients, cluster: Fa
 
 
 def test_the_corpus_is_of_this_run_and_the_torture_corpus_has_more(target: TargetClients) -> None:
-    run = SimpleNamespace(settings=SimpleNamespace(run_id=RUN, sparse_bytes=4096))
+    run = SimpleNamespace(settings=SimpleNamespace(run_id=RUN_ID, sparse_bytes=4096))
     values = {"corpus_program": Path("/corpus"), "uploader": target.uploader, "run": run}
     corpus, torture = (set_up(workload, name, **values) for name in ("corpus", "torture"))
-    assert corpus.seed == torture.seed == RUN and "-sparse=4096" in torture.recipe and "-torture" not in corpus.recipe
+    assert (
+        corpus.seed == torture.seed == RUN_ID and "-sparse=4096" in torture.recipe and "-torture" not in corpus.recipe
+    )
 
 
 # -- claims that Velero excludes --------------------------------------------------------------
@@ -168,7 +149,7 @@ def test_an_ordinary_claim_is_not_empty(target: TargetClients, scope: Scope) -> 
 @pytest.fixture
 def applications(target: TargetClients, cluster: FakeCluster) -> Applications:
     cluster.outputs = lambda _: b"{}"
-    return Applications(Workloads(target), Corpus(Path("/corpus"), RUN))
+    return Applications(Workloads(target), Corpus(Path("/corpus"), RUN_ID))
 
 
 @pytest.fixture
@@ -233,7 +214,7 @@ def test_a_backup_that_fails_makes_no_application(applications: Applications, ve
 
 def test_the_layout_leaves_out_what_a_second_velero_stores(applications: Applications, scope: Scope) -> None:
     application = applications.back_up(scope, applications.deploy(scope, "s"), "s")
-    other = f"acc-{RUN}-0123abcd"
+    other = f"acc-{RUN_ID}-0123abcd"
     bucket = FakeBucket({f"{other}/backups/x": b"", "velero/unknown": b""})
     target = make_target(bucket=bucket, prefix="velero")
     shared = SimpleNamespace(application=application, copy=SimpleNamespace(restore=SimpleNamespace(name="r")))
@@ -262,7 +243,7 @@ def test_the_live_application_stops_its_writers_once_it_is_backed_up(
         applications=applications,
         restores=restores,
         workloads=Workloads(target),
-        corpus=Corpus(Path("/corpus"), RUN),
+        corpus=Corpus(Path("/corpus"), RUN_ID),
     )
     assert isinstance(live, LiveApplication)
     assert live.backed_up.ledger_blocks == 4 and live.backed_up.before.last == 1

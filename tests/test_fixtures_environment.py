@@ -18,8 +18,8 @@ from fixtures.environment.memoize import memoized
 from fixtures.environment.run_scope import Scope, request_removal
 from fixtures.environment.status_line import status_line
 from fixtures.environment.velero_health import REPOSITORY_SECRET, VeleroHealth
-from tests.fake_cluster import FakeBucket, FakeCluster, make_target
-from tests.fake_velero import FakeVelero, velero_objects
+from tests.fake_cluster import RUN_ID, FakeBucket, FakeCluster, make_target
+from tests.fake_velero import FakeVelero
 from tests.fixture_functions import ScenarioFailed, fail, fixture, fixture_of, set_up
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import RUN_LABEL, belongs_to_run
@@ -34,28 +34,13 @@ from velero_acceptance.suite.session import RUN as RUN_KEY
 from velero_acceptance.suite.session import Run
 from velero_acceptance.target.created_resources import CreatedResources, ResourceCleaner
 
-RUN = "20261123-1200-abcd"
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    cluster = FakeCluster(velero_objects())
-    FakeVelero(cluster)
-    return cluster
-
-
-@pytest.fixture
-def scope(cluster: FakeCluster) -> Scope:
-    return Scope(RUN, "scenario", cluster)
-
-
 # -- names and their removal ------------------------------------------------------------------
 
 
 def test_an_alias_has_one_name_throughout_the_scenario(scope: Scope) -> None:
     assert scope.name("source") == scope.name("source") != scope.name("target")
     assert scope.backup_name("x") == scope.backup_name("x") != scope.restore_name("x")
-    assert belongs_to_run(scope.name("source"), RUN)
+    assert belongs_to_run(scope.name("source"), RUN_ID)
 
 
 def test_what_gets_a_name_is_removed(scope: Scope) -> None:
@@ -73,7 +58,7 @@ def test_what_gets_a_name_is_removed(scope: Scope) -> None:
 def test_a_namespace_is_labelled_and_isolated_before_it_is_used(scope: Scope, cluster: FakeCluster) -> None:
     name = scope.namespace("source")
     (namespace,) = cluster.list_all(NAMESPACE)
-    assert namespace["metadata"]["labels"][RUN_LABEL] == RUN and scope.created.namespaces == {name}
+    assert namespace["metadata"]["labels"][RUN_LABEL] == RUN_ID and scope.created.namespaces == {name}
     assert cluster.list_all(NETWORK_POLICY, name)
 
 
@@ -111,13 +96,14 @@ def test_what_stays_at_the_end_of_the_session_is_a_leak() -> None:
 
 
 @pytest.mark.parametrize(("name", "owner"), [("scope", "a-scenario-1-"), ("session_scope", "session")])
-def test_a_scope_asks_for_the_removal_also_when_its_scenario_fails(name: str, owner: str, cluster: FakeCluster) -> None:
+def test_a_scope_asks_for_the_removal_also_when_its_scenario_fails(name: str, owner: str, velero: FakeVelero) -> None:
+    cluster = velero.cluster
     values = {
         "request": SimpleNamespace(node=SimpleNamespace(name="test_a scenario [1]")),
         "kubernetes": cluster,
         "cleaner": cleaner_of(cluster),
         "created_by_session": CreatedResources(),
-        "run": SimpleNamespace(settings=SimpleNamespace(run_id=RUN, data_size=10**9)),
+        "run": SimpleNamespace(settings=SimpleNamespace(run_id=RUN_ID, data_size=10**9)),
     }
     with pytest.raises(ScenarioFailed), fixture(run_scope, name, **values) as scope:
         fail(scope.namespace("source"))
@@ -156,7 +142,7 @@ def test_other_settings_bring_another_client_of_velero() -> None:
 
 def test_the_fixtures_of_the_target_are_of_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make_target()
-    run = Run(cast(Any, SimpleNamespace(reports=tmp_path, run_id=RUN)), Timeouts(), environment=made.environment)
+    run = Run(cast(Any, SimpleNamespace(reports=tmp_path, run_id=RUN_ID)), Timeouts(), environment=made.environment)
     run.clocks = cast(Any, "clocks")
     monkeypatch.setattr(cluster_fixtures, "Kubernetes", lambda *_, **__: made.kubernetes)
     monkeypatch.setattr(cluster_fixtures, "Bucket", lambda *_, **__: made.bucket)
