@@ -52,6 +52,8 @@ class ObjectStore:
     def keep(self, path: str, item: Json) -> Json:
         self.version += 1
         item["metadata"]["resourceVersion"] = str(self.version)
+        if namespace := re.search(r"/namespaces/([^/]+)/[^/]+/[^/]+$", path):
+            item["metadata"].setdefault("namespace", namespace[1])
         self.objects[path] = item
         return item
 

@@ -73,18 +73,11 @@ class FakeVelero:
         cluster.on("POST", kinds.SCHEDULE, self._check)
 
     def _count(self, quota: Json) -> None:
-        namespace = self._namespaces(kinds.RESOURCE_QUOTA, name_of(quota))[-1]
-        self.cluster.change(
-            kinds.RESOURCE_QUOTA, name_of(quota), namespace, {"status": {"hard": quota["spec"]["hard"]}}
-        )
-
-    def _namespaces(self, kind: kinds.Kind, name: str) -> list[str]:
-        """The namespaces with an object of that name, oldest first."""
-        paths = [path.split("/") for path in self.cluster.store.objects if path.endswith(f"/{kind.plural}/{name}")]
-        return [path[-3] for path in paths]
+        counted = {"status": {"hard": quota["spec"]["hard"]}}
+        self.cluster.change(kinds.RESOURCE_QUOTA, name_of(quota), quota["metadata"]["namespace"], counted)
 
     def _start(self, deployment: Json) -> None:
-        self.start(name_of(deployment), self._namespaces(kinds.DEPLOYMENT, name_of(deployment))[-1])
+        self.start(name_of(deployment), deployment["metadata"]["namespace"])
 
     def start(self, app: str, namespace: str) -> None:
         """Run a pod of a Deployment, and bind the claims of its namespace."""
@@ -100,9 +93,8 @@ class FakeVelero:
             self.cluster.change(kinds.CLAIM, name_of(claim), namespace, {"spec": {"volumeName": volume}})
 
     def _stop(self, deployment: Json) -> None:
-        app = name_of(deployment)
-        for namespace in self._namespaces(kinds.POD, f"{app}-1"):
-            self.cluster.later.append(partial(self.cluster.drop, kinds.POD, f"{app}-1", namespace))
+        pod, namespace = f"{name_of(deployment)}-1", deployment["metadata"]["namespace"]
+        self.cluster.later.append(partial(self.cluster.drop, kinds.POD, pod, namespace))
 
     def _back_up(self, backup: Json) -> None:
         name, ending = name_of(backup), self.ending(backup)

@@ -20,7 +20,7 @@ from fixtures.backups.progress import packs_requested, slowed, track_backup, tra
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
 from tests.fake_cluster import FakeBucket, FakeCluster
-from tests.fake_volumes import FakeLink, watch_volumes
+from tests.fake_systems import FakeLink, watch_volumes
 from tests.fixture_functions import set_up
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.timeouts import Timeouts

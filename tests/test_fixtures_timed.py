@@ -15,8 +15,8 @@ from fixtures.backups.timed import FreshVolume, SlowLinkRun, Stopwatch, TimedRun
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
 from tests.fake_cluster import FakeCluster, make_target
+from tests.fake_systems import FakeLink, watch_volumes
 from tests.fake_velero import FakeVelero
-from tests.fake_volumes import FakeLink, watch_volumes
 from tests.fixture_functions import set_up
 from velero_acceptance.core.errors import Blocked, Inconclusive
 from velero_acceptance.corpus.manifest import Manifest
