@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from pytest_bdd import given, parsers, then, when
 
-from fixtures.applications.excluded_volumes import ORDINARY, SKIPPED, ExcludedVolumes
+from fixtures.applications.excluded_volumes import ORDINARY, SKIPPED, MountedClaims, deploy_claims
 from fixtures.applications.standard import Application, Applications
 from fixtures.applications.workload import Workloads
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import backups, coverage
@@ -16,6 +17,7 @@ from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.drivers.kinds import name_of
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
@@ -124,11 +126,8 @@ def _measure_metadata(backup: Operation, bucket: Bucket, environment: Environmen
 
 
 @given(phrase('a namespace "{alias}" with {names:Claims}', Claims=CLAIMS), target_fixture="claims")
-def namespace_with_claims(
-    scope: Scope, excluded_volumes: ExcludedVolumes, alias: str, names: tuple[str, ...]
-) -> tuple[str, ...]:
-    excluded_volumes.deploy(scope, scope.namespace(alias), names)
-    return names
+def namespace_with_claims(scope: Scope, target: TargetClients, alias: str, names: tuple[str, ...]) -> MountedClaims:
+    return deploy_claims(target, scope, scope.namespace(alias), names)
 
 
 @given("the newest backup that the suite did not create", target_fixture="newest")
@@ -154,8 +153,7 @@ def reported_completed(backup: Operation) -> None:
 
 @then("the suite reports each of these PVCs as missing from the backup")
 def claims_reported(
-    claims: tuple[str, ...],
-    excluded_volumes: ExcludedVolumes,
+    claims: MountedClaims,
     backup: Operation,
     velero: Velero,
     bucket: Bucket,
@@ -163,6 +161,7 @@ def claims_reported(
     evidence: Evidence,
 ) -> None:
     info = bucket.json(environment.key("backups", backup.name, f"{backup.name}-volumeinfo.json.gz"))
-    found = coverage.audit(excluded_volumes.claims, excluded_volumes.pods, velero.volume_backups(backup.name), info)
-    assert sorted(gap.claim for gap in coverage.gaps(found)) == sorted(claims), coverage.table(found)
-    evidence.expect_violation("claims_without_data", len(coverage.gaps(found)), artefact=coverage.table(found))
+    found = coverage.audit(claims.claims, claims.pods, velero.volume_backups(backup.name), info)
+    gaps, table = coverage.gaps(found), coverage.table(found)
+    assert sorted(gap.claim for gap in gaps) == sorted(map(name_of, claims.claims)), table
+    evidence.expect_violation("claims_without_data", len(gaps), artefact=table)

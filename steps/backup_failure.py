@@ -94,9 +94,9 @@ def failure_reported(
     phase: str,
     cause: str,
 ) -> None:
-    words = backup_faults.words(backup)
+    words = backup_faults.messages(backup)
     if not uploader.reports_cause:
-        words += velero_health.error_lines_of([name_of(volume) for volume in velero.volume_backups(backup.name)])
+        words += velero_health.error_lines([name_of(volume) for volume in velero.volume_backups(backup.name)])
     missing = backups.unreported(backup.phase, phase, cause, words)
     evidence.observe("from the backup's creation to its end", round(backup.transitions[-1].seconds, 1), "s")
     evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))
@@ -107,7 +107,7 @@ def survived_or_reported(
     backup: Operation, backup_faults: BackupFaults, velero: Velero, uploader: Uploader, evidence: Evidence
 ) -> None:
     """The uploader decides which of the two it must be: neither stands in for the other."""
-    cause, words = uploader.agent_lost_error, backup_faults.words(backup)
+    cause, words = uploader.agent_lost_error, backup_faults.messages(backup)
     if cause is None:
         missing = backups.unsaved(backup.phase, velero.volume_backups(backup.name))
     else:
@@ -161,7 +161,7 @@ def back_up_while_denied(
 @then("the suite reports that the backup names no failure")
 def no_failure_reported(application: Application, backup_faults: BackupFaults, evidence: Evidence) -> None:
     """As the check would if a fault had not reached the backup: one that is Completed reports nothing."""
-    words = backup_faults.words(application.backup)
+    words = backup_faults.messages(application.backup)
     missing = backups.unreported(application.backup.phase, "PartiallyFailed", "Access Denied", words)
     evidence.expect_violation("faults_not_reported", int(bool(missing)), artefact="\n".join(missing))
 
@@ -176,8 +176,8 @@ def second_velero_loses_s3(long_outage: LongOutage, evidence: Evidence) -> Outag
 
 @then(phrase('its backup is {phase:Phase}, with "{cause}" as the cause, and the failure is logged', Phase=FAILURES))
 def long_outage_reported(outage: Outage, evidence: Evidence, phase: str, cause: str) -> None:
-    missing = backups.unreported(outage.backup.phase, phase, cause, outage.words)
-    said = [*missing, outage.backup.phase, *outage.words]
+    missing = backups.unreported(outage.backup.phase, phase, cause, outage.messages)
+    said = [*missing, outage.backup.phase, *outage.messages]
     evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join(said))
     lines = outage.logged
     evidence.measure("faults_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the backup")

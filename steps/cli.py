@@ -156,7 +156,7 @@ def list_backups(commands: Commands, account: Account) -> CommandOutcome:
 @when("the account lists a backup that does not exist with velero", target_fixture="attempt")
 def list_nothing(commands: Commands, account: Account) -> CommandOutcome:
     called = account.velero.get_backup(NOWHERE)
-    return CommandOutcome.ended(called, cli_output.listed(called, [{"metadata": {"name": NOWHERE}, "spec": {}}], []))
+    return CommandOutcome(called, cli_output.listed(called, [{"metadata": {"name": NOWHERE}, "spec": {}}], []))
 
 
 @when(phrase("the account describes {name_of:Backup} with velero", Backup=BACKUPS), target_fixture="attempt")

@@ -95,7 +95,7 @@ def reconcile(flux: Flux, environment: Environment, evidence: Evidence) -> None:
 
 @then("every object is as in Git again")
 def drift_reverted(drift: Drift, evidence: Evidence) -> None:
-    left = drift.left()
+    left = drift.remaining()
     evidence.measure("drifts_not_reverted", len(left), artefact="\n".join(left) or "nothing differs")
 
 
@@ -106,12 +106,12 @@ def suspend_release(drift: Drift) -> None:
 
 @when("Flux is asked to reconcile the release")
 def request_reconciliation(drift: Drift) -> None:
-    drift.ask_in_vain()
+    drift.request_reconciliation()
 
 
 @then("the suite reports the Service as missing")
 def drift_reported(drift: Drift, evidence: Evidence) -> None:
-    left = drift.left()
+    left = drift.remaining()
     evidence.expect_violation("drifts_not_reverted", len(left), artefact="\n".join(left))
 
 

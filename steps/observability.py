@@ -182,7 +182,7 @@ def failing_rules_reported(rules: Json, promtool: Path, monitoring: Path, eviden
 
 @then(phrase('"{alert:Alert}" fired when {fault:AlertFault}, and was resolved', Alert=ALERTS, AlertFault=AlertFault))
 def fired_and_resolved(alert_results: AlertResults, evidence: Evidence, alert: str, fault: AlertFault) -> None:
-    course = alert_results.courses[fault]
+    course = alert_results.timelines[fault]
     assert course.alert == alert, course
     evidence.observe("course", str(course))
     evidence.measure("alerts_not_fired", len(alerts.not_fired([course])), artefact=str(course))
@@ -191,17 +191,17 @@ def fired_and_resolved(alert_results: AlertResults, evidence: Evidence, alert: s
 
 @then("no alert fired while its fault was absent")
 def no_false_positive(alert_results: AlertResults, evidence: Evidence) -> None:
-    found = alerts.false_positives(alert_results.own_history, list(alert_results.courses.values()))
+    found = alerts.false_positives(alert_results.suite_history, list(alert_results.timelines.values()))
     evidence.measure("false_positive_alerts", len(found), artefact="\n".join(found) or "every alert had its fault")
 
 
 @then(phrase("the suite reports that no alert fired for {quiet:Schedules}", Schedules=QUIET))
 def no_alert_reported(alert_results: AlertResults, evidence: Evidence, quiet: bool) -> None:
     """Queried as for the schedules with a fault: nothing fired, and the check must report that."""
-    asked = [alert_results.courses[fault] for fault in alert_results.of_schedules]
+    asked = [alert_results.timelines[fault] for fault in alert_results.backup_faults]
     if quiet:
-        asked = [replace(course, labels={"schedule": alert_results.calm}) for course in asked]
-    seen = [alerts.as_seen(course, alert_results.own_history) for course in asked]
+        asked = [replace(course, labels={"schedule": alert_results.healthy}) for course in asked]
+    seen = [alerts.as_seen(course, alert_results.suite_history) for course in asked]
     missing = alerts.not_fired(seen)
     assert len(missing) == len(seen), "\n".join(map(str, seen))
     evidence.expect_violation("alerts_not_fired", len(missing), artefact="\n".join(map(str, seen)))
@@ -209,5 +209,5 @@ def no_alert_reported(alert_results: AlertResults, evidence: Evidence, quiet: bo
 
 @then("the suite reports an alert whose fault it does not know as a false positive")
 def false_positive_reported(alert_results: AlertResults, evidence: Evidence) -> None:
-    found = alerts.false_positives(alert_results.own_history, [])
+    found = alerts.false_positives(alert_results.suite_history, [])
     evidence.expect_violation("false_positive_alerts", len(found), artefact="\n".join(found))

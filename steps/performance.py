@@ -10,8 +10,9 @@ from pytest_bdd import given, parsers, then, when
 
 from fixtures.applications.standard import Application
 from fixtures.applications.workload import Workload, Workloads
-from fixtures.backups.progress import ProgressTracker, SlowLink, VolumeProgress
+from fixtures.backups.progress import SlowLink, VolumeProgress, track_backup, track_restore
 from fixtures.backups.timed import SlowLinkRun, TimedResult, TimedRun, Timing
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import backups, extrapolation, resources
@@ -181,17 +182,13 @@ def track_over_slow_link(
 
 
 @when("the standard application is backed up again without changes", target_fixture="tracked")
-def back_up_without_changes(
-    scope: Scope, progress_tracker: ProgressTracker, application: Application
-) -> VolumeProgress:
-    return progress_tracker.backup(scope, application.workload.namespace, "again")
+def back_up_without_changes(scope: Scope, target: TargetClients, application: Application) -> VolumeProgress:
+    return track_backup(target, scope, application.workload.namespace, "again")
 
 
 @when(parsers.parse('its small volume is restored into "{alias}"'), target_fixture="tracked")
-def restore_small_volume(
-    scope: Scope, progress_tracker: ProgressTracker, application: Application, alias: str
-) -> VolumeProgress:
-    return progress_tracker.restore(scope, application.backup.name, application.workload.namespace, alias)
+def restore_small_volume(scope: Scope, target: TargetClients, application: Application, alias: str) -> VolumeProgress:
+    return track_restore(target, scope, application.backup.name, application.workload.namespace, alias)
 
 
 @then("its volume went through its phases in order")

@@ -7,9 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pytest_bdd import given, then, when
 
 from fixtures.applications.workload import Workload
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
 from fixtures.faults.outages import BackupFaults
-from fixtures.observability.agent_resources import AgentLoad, LoadResult, MemoryShortage, Overuse, OverusingPod
+from fixtures.observability.agent_resources import (
+    AgentLoad,
+    LoadResult,
+    MemoryShortage,
+    OverusingPod,
+    PodGroups,
+    watch_overuse,
+)
 from velero_acceptance.checks import resources
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.drivers.cgroups import ResourceUse
@@ -87,7 +95,7 @@ def killed(memory_shortage: MemoryShortage, backup: Operation, backup_faults: Ba
     if not (kills := memory_shortage.kills()):
         raise Inconclusive("the kernel killed no process: node-agent still had enough memory")
     evidence.observe("processes killed", kills)
-    words = backup_faults.words(backup)
+    words = backup_faults.messages(backup)
     reported = resources.kill_reported(backup.phase, words)
     evidence.measure("oom_kills_not_reported", int(not reported), artefact="\n".join([backup.phase, *words]))
 
@@ -112,14 +120,14 @@ def next_completed(next_backup: Operation, velero: Velero, evidence: Evidence) -
 
 @then("the suite does not count it as a reported failure")
 def no_reported_failure(load: LoadResult, backup_faults: BackupFaults, evidence: Evidence) -> None:
-    phase, words = load.backup.phase, backup_faults.words(load.backup)
+    phase, words = load.backup.phase, backup_faults.messages(load.backup)
     unreported = not resources.kill_reported(phase, words)
     evidence.expect_violation("oom_kills_not_reported", int(unreported), artefact="\n".join([phase, *words]))
 
 
 @when("a pod that uses more than the design allows is monitored and judged", target_fixture="judged")
-def monitor_overuse(scope: Scope, overuse: Overuse) -> OverusingPod:
-    return overuse.watch(scope.namespace("strain"))
+def monitor_overuse(scope: Scope, target: TargetClients, pod_groups: PodGroups) -> OverusingPod:
+    return watch_overuse(target, pod_groups, scope.namespace("overuse"))
 
 
 @when("one of the monitored node-agents is judged", target_fixture="judged")

@@ -6,7 +6,8 @@ from pytest_bdd import parsers, then, when
 
 from fixtures.applications.standard import Application, Pair, RestoredCopy, Restores, Standard
 from fixtures.applications.workload import APP, SETTINGS, Workloads
-from fixtures.backups.backup_sync import BackupSync, SyncedBackup
+from fixtures.backups.backup_sync import SyncedBackup, delete_backup_object
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.optional_systems import Tracer
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.drivers.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
@@ -104,8 +105,8 @@ def nothing_in_source(
 
 
 @when("the Backup object is deleted while the bucket keeps its data", target_fixture="synced")
-def delete_object(backup: Operation, backup_sync: BackupSync) -> SyncedBackup:
-    return backup_sync.delete_object(backup)
+def delete_object(backup: Operation, target: TargetClients) -> SyncedBackup:
+    return delete_backup_object(target, backup)
 
 
 @then("Velero syncs the Backup object from the bucket")

@@ -10,7 +10,8 @@ from pytest_bdd import given, parsers, then, when
 from fixtures.applications.standard import Application, Applications, Restores
 from fixtures.applications.workload import MOUNT, Workload, Workloads
 from fixtures.backups.expiry import EXPIRATION, ExpiredBackup, Expiry
-from fixtures.backups.maintenance import Maintenance
+from fixtures.backups.maintenance import maintain, maintenance_table
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.gitops.flux import ValueChange
@@ -96,13 +97,15 @@ def nothing_left(expiry: Expiry, expired: ExpiredBackup, evidence: Evidence, nam
 
 
 @then("the next maintenance of the repository frees its space")
-def space_freed(expiry: Expiry, backups: dict[str, Application], maintenance: Maintenance, evidence: Evidence) -> None:
+def space_freed(expiry: Expiry, backups: dict[str, Application], target: TargetClients, evidence: Evidence) -> None:
     """restic may keep up to a twentieth unused (--max-unused), and rewrites its index."""
     evidence.accelerate(MAINTENANCE)
     namespace = next(iter(backups.values())).workload.namespace
-    before, after = maintenance.force(namespace)
+    before, after = maintain(target, namespace)
     evidence.observe("bytes of the repository before and after", f"{before}, {after}")
-    evidence.measure("space_returned", 100 * (before - after) / OWN_BYTES, artefact=maintenance.table(namespace))
+    evidence.measure(
+        "space_returned", 100 * (before - after) / OWN_BYTES, artefact=maintenance_table(target, namespace)
+    )
 
 
 @then(parsers.parse('the "{name}" backup is whole: restored into "{target}", every file is equal'))

@@ -9,22 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 from pytest_bdd import given, parsers, then, when
 
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.outages import EXPECTED_ERRORS, AccessDenial
 from fixtures.schedule.cron_timing import wait_until
+from fixtures.schedule.history import failures
 from fixtures.schedule.namespace_workloads import NamespaceWorkloads
-from fixtures.schedule.runs import (
-    EDIT,
-    JUST_NOW,
-    LAST_RUN,
-    LONG_AGO,
-    FailureCounters,
-    ScheduleCopies,
-    ScheduleCopy,
-    ago,
-)
+from fixtures.schedule.runs import EDIT, JUST_NOW, LAST_RUN, LONG_AGO, ScheduleCopies, ScheduleCopy, ago
 from velero_acceptance.checks import backups
 from velero_acceptance.checks import schedule as check
 from velero_acceptance.checks.storage_usage import EXCLUDED, Estimate, Sizes, size
@@ -189,10 +182,10 @@ class DueCopy:
 
 
 @when("the copy is due", target_fixture="due_run")
-def copy_due(copy: ScheduleCopy, failure_counters: FailureCounters, evidence: Evidence) -> DueCopy:
+def copy_due(copy: ScheduleCopy, target: TargetClients, evidence: Evidence) -> DueCopy:
     evidence.accelerate(LAST_RUN)
     evidence.accelerate(EDIT)
-    before = failure_counters.failures(copy.name)
+    before = failures(target, copy.name)
     return DueCopy(copy.follow(copy.make_due())[0], before)
 
 
@@ -208,7 +201,7 @@ def cut_after_validation(velero: Velero, toxiproxy: Toxiproxy, velero_health: Ve
 def run_failed(
     due_run: DueCopy,
     copy: ScheduleCopy,
-    failure_counters: FailureCounters,
+    target: TargetClients,
     velero: Velero,
     velero_health: VeleroHealth,
     evidence: Evidence,
@@ -218,7 +211,7 @@ def run_failed(
     assert run.phase in backups.FAILURES, f"the run is {run.phase}, as if nothing had failed"
     lines = _logged(velero_health, run.name)
     evidence.measure("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
-    counted = failure_counters.failures(copy.name) - due_run.counted
+    counted = failures(target, copy.name) - due_run.counted
     evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
     evidence.measure("schedules_stopped", int(phase_of(velero.schedule(copy.name)) != "Enabled"))
 
@@ -282,7 +275,7 @@ def due_during_run(
     wait_until(datetime.now(UTC) + timedelta(seconds=1), timeouts)  # two runs of one second would have one name
     for one in (copy, queued):
         one.make_due()
-    schedule_copies.wait_looked(copy.namespace)
+    schedule_copies.wait_checked(copy.namespace)
     for one in (copy, queued):
         one.edit(ago(JUST_NOW))
     if phase_of(velero.find_backup(name)) != "InProgress":
@@ -328,13 +321,13 @@ def reject_run(copy: ScheduleCopy, evidence: Evidence) -> Operation:
 def counted_and_not_logged(
     copy: ScheduleCopy,
     single: Operation,
-    failure_counters: FailureCounters,
+    target: TargetClients,
     velero_health: VeleroHealth,
     evidence: Evidence,
 ) -> None:
     """Velero logs what it rejects at debug level only; the status of the run names the cause."""
     evidence.observe("the run says", single.reason())
-    counted = failure_counters.failures(copy.name)
+    counted = failures(target, copy.name)
     evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
     lines = _logged(velero_health, single.name)
     evidence.expect_violation(
@@ -343,8 +336,8 @@ def counted_and_not_logged(
 
 
 @then("the suite reports that the metrics count no failure of the copy")
-def missing_count_reported(copy: ScheduleCopy, failure_counters: FailureCounters, evidence: Evidence) -> None:
-    counted = failure_counters.failures(copy.name)
+def missing_count_reported(copy: ScheduleCopy, target: TargetClients, evidence: Evidence) -> None:
+    counted = failures(target, copy.name)
     evidence.expect_violation(
         "failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted"
     )

@@ -167,14 +167,14 @@ def caught_up_once(
     seconds = (run.created - changed_at.replace(microsecond=0)).total_seconds()
     evidence.observe("from the change to the backup", seconds, "s")
     copy.edit()
-    schedule_copies.wait_looked(copy.namespace)
+    schedule_copies.wait_checked(copy.namespace)
     made = copy.runs()
     evidence.measure("catch_up_runs", len(made), artefact="\n".join(map(name_of, made)))
 
 
 @then("the suite reports that no catch-up backup started")
 def no_catch_up_reported(copy: ScheduleCopy, schedule_copies: ScheduleCopies, evidence: Evidence) -> None:
-    schedule_copies.wait_looked(copy.namespace)
+    schedule_copies.wait_checked(copy.namespace)
     made = copy.runs()
     evidence.expect_violation("catch_up_runs", len(made), artefact="\n".join(map(name_of, made)) or "no backup")
 

@@ -9,7 +9,7 @@ from pytest_bdd import given, then, when
 
 from fixtures.environment.phrases import phrase
 from fixtures.gitops import secrets as planting
-from fixtures.gitops.secrets import S3_SECRET, PlantedSecret, PreCommitHook, SecretsRepository, damage, plant
+from fixtures.gitops.secrets import S3_SECRET, PlantedSecret, SecretsRepository, damage, hook_objections, plant
 from velero_acceptance.checks import git_secrets
 from velero_acceptance.core.errors import AcceptanceError, Blocked
 from velero_acceptance.core.settings import Environment
@@ -123,8 +123,8 @@ def difference_reported(
 
 
 @then("the pre-commit hook accepts every file of it")
-def hook_accepts(repository: SecretsRepository, pre_commit_hook: PreCommitHook, evidence: Evidence) -> None:
-    lines = pre_commit_hook.refused(repository.checkout.folder, sorted(repository.texts))
+def hook_accepts(repository: SecretsRepository, evidence: Evidence) -> None:
+    lines = hook_objections(repository.checkout.folder, sorted(repository.texts))
     artefact = "\n".join(lines) or f"{len(repository.texts)} files passed"
     evidence.measure("files_refused", _files(lines), artefact=artefact)
 
@@ -147,8 +147,8 @@ def new_file(tmp_path: Path, what: str) -> PlantedSecret:
 
 
 @then("the pre-commit hook rejects it and shows none of its values")
-def hook_rejects(planted: PlantedSecret, pre_commit_hook: PreCommitHook, evidence: Evidence) -> None:
-    lines = pre_commit_hook.refused(planted.path.parent, [planted.path.name])
+def hook_rejects(planted: PlantedSecret, evidence: Evidence) -> None:
+    lines = hook_objections(planted.path.parent, [planted.path.name])
     shown = git_secrets.found_in("\n".join(lines), planted.keys)
     assert not shown, f"the hook shows what it is to hide: {shown}"
     evidence.expect_violation("files_refused", _files(lines), artefact="\n".join(lines))
@@ -185,7 +185,7 @@ def _problem(sops: Sops, file: str, text: str) -> str:
 def _differences(
     repository: SecretsRepository, sops: Sops, live: dict[str, Json], environment: Environment, evidence: Evidence
 ) -> dict[str, list[str]]:
-    decrypted = repository.decrypted(sops, environment.velero_namespace)
+    decrypted = repository.decrypt(sops, environment.velero_namespace)
     for secret in decrypted.values():
         evidence.redactor.learn(*git_secrets.keys_of(secret).values())
     return {name: git_secrets.differences(decrypted.get(name), live.get(name)) for name in {S3_SECRET, *decrypted}}

@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.environment.cluster import TargetClients
+from fixtures.environment.run_scope import Scope
 from lab.programs import TOOLS
 from lab.settings import LabSettings
+from tests.fake_cluster import RUN_ID, FakeBucket, FakeCluster, make_target
+from tests.fake_velero import FakeVelero, velero_objects
 from tests.small_suite import Suite, make_suite
 from velero_acceptance.core.redaction import Redactor
 from velero_acceptance.criteria.load import load
@@ -57,6 +61,36 @@ def make_evidence(tmp_path: Path, make_record: MakeRecord) -> Callable[..., Evid
         return Evidence(record, load().criteria[criterion], tmp_path, "scenario", Redactor(secrets))
 
     return make
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    """A cluster in memory, with a Velero."""
+    return FakeCluster(velero_objects())
+
+
+@pytest.fixture
+def velero(cluster: FakeCluster) -> FakeVelero:
+    """What the controllers of that cluster do."""
+    return FakeVelero(cluster)
+
+
+@pytest.fixture
+def bucket() -> FakeBucket:
+    """A bucket in memory."""
+    return FakeBucket()
+
+
+@pytest.fixture
+def target(velero: FakeVelero, bucket: FakeBucket) -> TargetClients:
+    """Clients of that cluster and that bucket."""
+    return make_target(velero.cluster, bucket, storage_class="local", prefix="velero", uploader="restic")
+
+
+@pytest.fixture
+def scope(velero: FakeVelero) -> Scope:
+    """The names of a scenario on that cluster."""
+    return Scope(RUN_ID, "scenario", velero.cluster)
 
 
 @pytest.fixture

@@ -195,12 +195,12 @@ def test_a_course_is_told_from_the_history() -> None:
     ("labels", "own"),
     [
         ({"alertname": "VeleroBackupFailed", "schedule": "failed"}, True),
-        ({"alertname": "VeleroBackupFailed", "schedule": "calm"}, True),
+        ({"alertname": "VeleroBackupFailed", "schedule": "healthy"}, True),
         ({"alertname": "VeleroBackupFailed", "schedule": "daily-backup"}, False),
         ({"alertname": "VeleroBackupFailed"}, False),
         ({"alertname": "VeleroBackupMissed", "schedule": "new", "reason": "never"}, True),
-        ({"alertname": "VeleroBackupMissed", "schedule": "calm", "reason": "never"}, False),
-        ({"alertname": "VeleroBackupMissed", "schedule": "calm", "reason": "too long ago"}, True),
+        ({"alertname": "VeleroBackupMissed", "schedule": "healthy", "reason": "never"}, False),
+        ({"alertname": "VeleroBackupMissed", "schedule": "healthy", "reason": "too long ago"}, True),
         ({"alertname": "VeleroLocationStale"}, True),
         ({"alertname": "VeleroS3AlmostFull", "reason": "quota"}, True),
         ({"alertname": "VeleroS3AlmostFull", "reason": "drives"}, False),
@@ -212,5 +212,5 @@ def test_the_drill_answers_for_its_own_alerts_and_for_all_of_them(labels: dict[s
         "a": course(alert="VeleroBackupFailed", labels={"schedule": "failed"}),
         "b": course(alert="VeleroBackupMissed", labels={"schedule": "new", "reason": "never"}),
     }
-    drilled = AlertResults(courses, {}, "calm", datetime.now(UTC), [Series(labels, ((1.0, 1.0),))])
-    assert bool(drilled.own_history) is own
+    drilled = AlertResults(courses, {}, "healthy", datetime.now(UTC), [Series(labels, ((1.0, 1.0),))])
+    assert bool(drilled.suite_history) is own

@@ -52,8 +52,8 @@ def keys_say(release: Any, repository: str) -> str:
 def layout_says(folder: Path) -> str:
     """What AC-007-04 says of the design's two places for the schedule."""
     tree = gitops_tree.copy(folder)
-    layout_mutations.in_values(tree)
-    layout_mutations.beside_release(tree)
+    layout_mutations.put_schedule_into_values(tree)
+    layout_mutations.move_schedule_to_release(tree)
     found = gitops_layout.findings(tree)
     return "; ".join([f"{len(found['schedules'])} schedules", *found["order_faults"]])
 

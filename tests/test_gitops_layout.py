@@ -177,7 +177,7 @@ def test_any_other_order_is_a_fault(items: list[Json], says: str) -> None:
 
 
 def test_a_disabled_schedule_of_the_values_does_not_count(tree: Path) -> None:
-    layout_mutations.in_values(tree)
+    layout_mutations.put_schedule_into_values(tree)
     path = tree / VELERO / "app/helmrelease.yaml"
     release = yaml.safe_load(path.read_text())
     release["spec"]["values"]["schedules"]["daily-backup"]["disabled"] = True

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.observability.agent_resources import STRAIN_SECONDS, straining
+from fixtures.observability.agent_resources import OVERUSE_SECONDS, latest_overuse
 from velero_acceptance.checks import resources
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import poll
@@ -124,8 +124,8 @@ def test_one_reading_is_no_use() -> None:
 def test_a_pod_that_is_to_use_too_much_is_judged_by_when_it_did() -> None:
     """A busy machine gives it its CPU late."""
     late = uses(0.3, 0.3, 0.8)[:-6]  # five seconds each, the last one a second and a half less
-    assert resources.highest_cpu(late) <= 0.5 < resources.highest_cpu(straining(late))
-    assert straining(uses(0.3, 0.5)) == [] == straining(uses(0.9, seconds=STRAIN_SECONDS - 0.5))
+    assert resources.highest_cpu(late) <= 0.5 < resources.highest_cpu(latest_overuse(late))
+    assert latest_overuse(uses(0.3, 0.5)) == [] == latest_overuse(uses(0.9, seconds=OVERUSE_SECONDS - 0.5))
 
 
 # -- Prometheus beside ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.gitops.secrets import DAMAGES, PLANTS, PreCommitHook, SecretsRepository, damage, plant
+from fixtures.gitops.secrets import DAMAGES, PLANTS, SecretsRepository, damage, hook_objections, plant
 from velero_acceptance.checks import git_secrets
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.drivers.git import ENVIRONMENT, Checkout
@@ -338,9 +338,9 @@ def test_a_key_that_was_taken_out_again_is_found_in_the_copy_alone(checkout: Che
 
 
 def test_a_key_changed_in_git_alone_is_noticed(checkout: Checkout, sops: Sops) -> None:
-    before = SecretsRepository.of(checkout).decrypted(sops, "velero")["velero-s3-secret"]
+    before = SecretsRepository.of(checkout).decrypt(sops, "velero")["velero-s3-secret"]
     sops.change(checkout.folder / "velero-s3-secret.sops.yaml", ("stringData", "cloud"), "[default]")
-    after = SecretsRepository.of(checkout).decrypted(sops, "velero")["velero-s3-secret"]
+    after = SecretsRepository.of(checkout).decrypt(sops, "velero")["velero-s3-secret"]
     data = {key: base64.b64encode(value).decode() for key, value in git_secrets.contents(before).items()}
     assert git_secrets.differences(after, {"metadata": before["metadata"], "data": data}) == ["cloud differs"]
 
@@ -365,22 +365,19 @@ def lint(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("what", PLANTS)
 def test_the_hook_refuses_plaintext_and_shows_none(tmp_path: Path, what: str) -> None:
     planted = plant(tmp_path, what)
-    lines = PreCommitHook.of_this_project().refused(tmp_path, ["planted.yaml"])
+    lines = hook_objections(tmp_path, ["planted.yaml"])
     assert lines and all(line.startswith("planted.yaml: Secret") for line in lines)
     assert git_secrets.found_in("\n".join(lines), planted.keys) == []
 
 
 def test_the_hook_lets_encrypted_files_and_examples_pass(checkout: Checkout) -> None:
     (checkout.folder / "x.example.yaml").write_text(PLAIN)
-    assert (
-        PreCommitHook.of_this_project().refused(checkout.folder, [*checkout.files(), "x.example.yaml", "README.md"])
-        == []
-    )
+    assert hook_objections(checkout.folder, [*checkout.files(), "x.example.yaml", "README.md"]) == []
 
 
 def test_the_hook_that_does_not_work_is_no_refusal(tmp_path: Path) -> None:
     with pytest.raises(AcceptanceError, match=r"exit code 2: acceptance: missing\.yaml cannot be read"):
-        PreCommitHook.of_this_project().refused(tmp_path, ["missing.yaml"])
+        hook_objections(tmp_path, ["missing.yaml"])
 
 
 def test_the_lint_says_it_in_one_sentence(tmp_path: Path) -> None:

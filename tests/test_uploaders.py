@@ -2,53 +2,41 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
-from pydantic import SecretStr
 
 from fixtures.applications.repository_oracle import COMMANDS
 from fixtures.backups.data_movers import DataMoverWatch
 from fixtures.gitops.upgrade import Upgrade
 from lab.programs import RELEASES
+from tests.fake_cluster import NOWHERE, FakeCluster, environment, make_target, merged
 from velero_acceptance.checks import bucket
 from velero_acceptance.core.errors import AcceptanceError, Blocked, Refusal
-from velero_acceptance.core.settings import Environment, S3Access, Settings, Target
+from velero_acceptance.core.settings import Settings, Target
+from velero_acceptance.core.waiting import WaitTimedOut
 from velero_acceptance.corpus import uploaders
 from velero_acceptance.corpus.uploaders import KOPIA, RESTIC, UPLOADERS, Uploader
 from velero_acceptance.drivers.cgroups import Throttling
-from velero_acceptance.drivers.kinds import Json, is_rolled_out
-from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.git import Checkout
+from velero_acceptance.drivers.kinds import DAEMON_SET, DEPLOYMENT, POD, Json, is_rolled_out
 from velero_acceptance.drivers.uploader_repository import KopiaRepository, ResticRepository, UploaderRepository
-from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.drivers.volumes import Sample
 from velero_acceptance.target.selection import with_uploader
 
+VELERO = {"metadata": {"name": "velero", "namespace": "velero"}}
 HASH = "0123456789abcdef" * 2
-NOWHERE = Path("/nowhere")
-ACCESS = S3Access(endpoint="https://127.0.0.1:9000", access_key=SecretStr("a"), secret_key=SecretStr("b"))
-
-
-def environment(**changes: Any) -> Environment:
-    kept = dict.fromkeys(("kubeconfig", "corpus", "ledger", "soak"), NOWHERE)
-    place = {"target": Target.CURRENT, "s3": ACCESS, "corpus_image": "x", **kept}
-    return Environment(**{**place, **changes})
 
 
 def server(image: str, *arguments: str) -> Json:
     return {"spec": {"template": {"spec": {"containers": [{"image": image, "args": ["server", *arguments]}]}}}}
 
 
-class Cluster:
-    """Answers what the deployment of Velero, or a pod, is."""
-
-    def __init__(self, *found: Json | None) -> None:
-        self._found = list(found)
-
-    def get(self, *_: object) -> Json | None:
-        return self._found.pop(0) if len(self._found) > 1 else self._found[0]
+def deployed(image: str, *arguments: str) -> FakeCluster:
+    """A cluster whose Velero has that image and those arguments."""
+    return FakeCluster({DEPLOYMENT: [merged(server(image, *arguments), VELERO)]})
 
 
 # -- which one it is ------------------------------------------------------------------------
@@ -71,8 +59,7 @@ def test_every_uploader_has_a_release_and_an_oracle() -> None:
 )
 def test_the_uploader_is_read_from_the_deployment(image: str, arguments: list[str], expected: Uploader) -> None:
     assert uploaders.of_server(arguments, image) is expected
-    cluster = cast(Kubernetes, Cluster(server(image, *arguments)))
-    assert with_uploader(environment(), cluster, None).uploader == expected.name
+    assert with_uploader(environment(), deployed(image, *arguments), None).uploader == expected.name
 
 
 def test_a_server_that_does_not_tell_is_refused() -> None:
@@ -81,24 +68,24 @@ def test_a_server_that_does_not_tell_is_refused() -> None:
     with pytest.raises(AcceptanceError, match="names no version"):
         uploaders.of_server(["--uploader-type=rsync"], "velero/velero@sha256:00")
     with pytest.raises(Refusal, match="names no version"):
-        with_uploader(environment(), cast(Kubernetes, Cluster(server("velero/velero:main"))), None)
+        with_uploader(environment(), deployed("velero/velero:main"), None)
 
 
 def test_another_uploader_than_the_deployed_one_is_refused() -> None:
-    cluster = cast(Kubernetes, Cluster(server("velero/velero:v1.18.3")))
+    cluster = deployed("velero/velero:v1.18.3")
     with pytest.raises(Refusal, match="the deployed Velero backs up with kopia, not restic"):
         with_uploader(environment(), cluster, "restic")
     assert with_uploader(environment(), cluster, "kopia").uploader == "kopia"
 
 
 def test_an_upgrade_that_a_killed_run_left_behind_is_refused() -> None:
-    cluster = cast(Kubernetes, Cluster(server("velero/velero:v1.18.3")))
+    cluster = deployed("velero/velero:v1.18.3")
     with pytest.raises(Refusal, match=r"brought up with restic and backs up with kopia.*acceptance sweep"):
         with_uploader(environment(target=Target.LAB, oracle=NOWHERE), cluster, None)
 
 
 def test_without_velero_nothing_is_said_of_its_uploader() -> None:
-    assert with_uploader(environment(), cast(Kubernetes, Cluster(None)), "kopia") == environment()
+    assert with_uploader(environment(), FakeCluster(), "kopia") == environment()
 
 
 def test_an_unknown_uploader_is_refused() -> None:
@@ -153,7 +140,7 @@ def test_a_repository_that_cannot_be_opened_is_told_in_the_commands_words(
     program = tmp_path / name
     program.write_text('#!/bin/sh\necho "$0 says no: $*" >&2\nexit 1\n')
     program.chmod(0o755)
-    repository = kind(program, ACCESS, "bucket", f"velero/{name}/n/", "hidden")
+    repository = kind(program, environment().s3, "bucket", f"velero/{name}/n/", "hidden")
     with pytest.raises(AcceptanceError, match=f"{name}.* says no") as error:
         repository.snapshots()
     assert "hidden" not in str(error.value)
@@ -162,12 +149,13 @@ def test_a_repository_that_cannot_be_opened_is_told_in_the_commands_words(
 # -- the pods that move volumes -------------------------------------------------------------
 
 
-def sample(phase: str, volume: str = "v") -> Sample:
+def sample(phase: str, volume: str = "volume") -> Sample:
     return Sample(0.0, volume, phase, 0, 0)
 
 
 def pod(uid: str) -> Json:
-    return {"metadata": {"uid": uid, "name": uid}, "spec": {}}
+    metadata = {"uid": uid, "name": uid, "namespace": "velero", "labels": {"name": "node-agent"}}
+    return {"metadata": metadata, "spec": {}}
 
 
 @pytest.fixture
@@ -185,25 +173,26 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
 
 def test_of_node_agent_the_difference_counts(readings: dict[str, list[int]]) -> None:
     readings |= {"a": [5, 9], "b": [0, 1]}
-    velero = cast(Velero, SimpleNamespace(agent_pods=lambda: [pod("a"), pod("b")]))
-    watch = DataMoverWatch(cast(Kubernetes, None), velero, RESTIC, None)
+    watch = DataMoverWatch(make_target(FakeCluster({POD: [pod("a"), pod("b")]})))
     watch.note(sample("InProgress"))
     assert watch.throttling() == Throttling(50, 5, 0.0) and set(watch.pods) == {"a", "b"}
 
 
-def test_of_a_volumes_own_pod_the_last_look_counts(readings: dict[str, list[int]]) -> None:
-    readings |= {"u": [2, 7]}
-    velero = cast(Velero, SimpleNamespace(namespace="velero"))
-    watch = DataMoverWatch(cast(Kubernetes, Cluster(pod("u"), pod("u"), None)), velero, KOPIA, None)
-    for phase in ("Accepted", "InProgress", "InProgress", "InProgress", "Completed"):
+def test_of_a_volumes_own_pod_the_last_reading_counts(readings: dict[str, list[int]]) -> None:
+    readings |= {"volume": [2, 7]}
+    cluster = FakeCluster({POD: [pod("volume")]})
+    watch = DataMoverWatch(make_target(cluster, uploader="kopia"))
+    for phase in ("Accepted", "InProgress", "InProgress"):
         watch.note(sample(phase))
-    assert watch.throttling() == Throttling(70, 7, 0.0) and set(watch.pods) == {"u"}
+    cluster.drop(POD, "volume", "velero")
+    for phase in ("InProgress", "Completed"):
+        watch.note(sample(phase))
+    assert watch.throttling() == Throttling(70, 7, 0.0) and set(watch.pods) == {"volume"}
 
 
 @pytest.mark.usefixtures("readings")
 def test_where_nothing_can_be_read_it_is_not_known() -> None:
-    velero = cast(Velero, SimpleNamespace(agent_pods=lambda: [pod("a")]))
-    assert DataMoverWatch(cast(Kubernetes, None), velero, RESTIC, None).throttling() is None
+    assert DataMoverWatch(make_target(FakeCluster({POD: [pod("a")]}))).throttling() is None
 
 
 # -- the upgrade ----------------------------------------------------------------------------
@@ -212,13 +201,13 @@ def test_where_nothing_can_be_read_it_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("releases", "says"),
     [
-        ({}, "at hand only on the lab"),
-        ({"restic": "./a"}, "at hand only on the lab"),
+        ({}, "available only in the lab"),
+        ({"restic": "./a"}, "available only in the lab"),
         ({"kopia": "./b"}, "the deployed Velero makes no backups with restic"),
     ],
 )
 def test_without_both_releases_there_is_no_upgrade(releases: dict[str, str], says: str) -> None:
-    upgrade = Upgrade(*(cast(Any, None),) * 3, environment(releases=releases), cast(Any, None))
+    upgrade = Upgrade(make_target(releases=releases), cast(Checkout, None))
     with pytest.raises(Blocked, match=says):
         upgrade.require()
 
@@ -248,3 +237,22 @@ def test_a_daemon_set_is_rolled_out_only_when_every_node_has_its_new_pod(status:
 )
 def test_a_deployment_is_rolled_out_only_when_its_new_pods_are_ready(status: Json, done: bool) -> None:
     assert is_rolled_out({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}) is done
+
+
+@pytest.mark.parametrize(("image", "done"), [("new", True), ("old", False)])
+def test_agents_are_waited_for_until_what_was_asked_holds(image: str, done: bool) -> None:
+    item = {
+        "metadata": {"name": "node-agent", "namespace": "velero", "generation": 1},
+        "spec": server(image)["spec"],
+        "status": {
+            "desiredNumberScheduled": 3,
+            "updatedNumberScheduled": 3,
+            "numberReady": 3,
+            "observedGeneration": 1,
+        },
+    }
+    target = make_target(FakeCluster({DAEMON_SET: [item]}))
+    with nullcontext() if done else pytest.raises(WaitTimedOut):
+        target.velero.wait_agents(
+            lambda item: item["spec"]["template"]["spec"]["containers"][0]["image"] == "new", "updated", "pod_ready"
+        )

@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth, VeleroUnhealthy
+from tests.fake_cluster import FakeBucket, FakeCluster, make_target, merged
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import RUN_LABEL, belongs_to_run, labels, unique
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.corpus.uploaders import RESTIC
+from velero_acceptance.corpus.uploaders import UPLOADERS
 from velero_acceptance.drivers.kinds import (
     BACKUP,
     CLAIM,
+    DELETE_BACKUP_REQUEST,
     DEPLOYMENT,
     JOB,
     NAMESPACE,
+    POD,
     POD_VOLUME_BACKUP,
     SCHEDULE,
     VOLUME,
     Json,
     Kind,
 )
-from velero_acceptance.drivers.kubernetes import Kubernetes
-from velero_acceptance.drivers.s3 import Bucket
-from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.drivers.velero import SCHEDULE_LABEL, Velero
 from velero_acceptance.evidence.failure_bundle import LEVEL_ERROR, LogLine, LogStreams
 from velero_acceptance.target.created_resources import CreatedResources, ResourceCleaner
 
 RUN = "20261123-1200-abcd"
 OWN, FOREIGN = f"acc-{RUN}-00000001", f"acc-{RUN}-00000002"
-
-
-class Pods:
-    """A Velero whose pods can be restarted by a test."""
-
-    def __init__(self) -> None:
-        self.restarts, self.name = 0, "velero-1"
-
-    def server_pods(self) -> list[Json]:
-        status = {"containerStatuses": [{"name": "velero", "restartCount": self.restarts}]}
-        return [{"metadata": {"name": self.name}, "status": status}]
-
-    def agent_pods(self) -> list[Json]:
-        return []
 
 
 class Lines:
@@ -62,9 +49,16 @@ class Lines:
         return [line for line in self.lines if line.at > moment]
 
 
+def server_pod(name: str = "velero-1", restarts: int = 0) -> Json:
+    status = {"containerStatuses": [{"name": "velero", "restartCount": restarts}]}
+    return {"metadata": {"name": name, "namespace": "velero", "labels": {"name": "velero"}}, "status": status}
+
+
 @pytest.fixture
-def pods() -> Pods:
-    return Pods()
+def cluster() -> FakeCluster:
+    template = {"metadata": {"labels": {"name": "velero"}}}
+    server = {"metadata": {"name": "velero", "namespace": "velero"}, "spec": {"template": template}}
+    return FakeCluster({DEPLOYMENT: [server], POD: [server_pod()]})
 
 
 @pytest.fixture
@@ -73,19 +67,19 @@ def lines() -> Lines:
 
 
 @pytest.fixture
-def velero_health(pods: Pods, lines: Lines) -> VeleroHealth:
-    scope = Scope(RUN, "scenario", cast(Kubernetes, None), CreatedResources(backups={OWN}))
-    return VeleroHealth(cast(Velero, pods), cast(LogStreams, lines), scope, RESTIC)
+def velero_health(cluster: FakeCluster, lines: Lines) -> VeleroHealth:
+    scope = Scope(RUN, "scenario", cluster, CreatedResources(backups={OWN}))
+    return VeleroHealth(make_target(cluster), cast(LogStreams, lines), scope)
 
 
 def test_a_quiet_velero_is_fine(velero_health: VeleroHealth) -> None:
     velero_health.verify()
 
 
-@pytest.mark.parametrize("change", [{"restarts": 1}, {"name": "velero-2"}])
-def test_a_restart_is_red_unless_announced(velero_health: VeleroHealth, pods: Pods, change: dict[str, Any]) -> None:
-    for name, value in change.items():
-        setattr(pods, name, value)
+@pytest.mark.parametrize("pod", [server_pod(restarts=1), server_pod("velero-2")])
+def test_a_restart_is_red_unless_announced(velero_health: VeleroHealth, cluster: FakeCluster, pod: Json) -> None:
+    cluster.drop(POD, "velero-1", "velero")
+    cluster.put(POD, pod)
     with pytest.raises(VeleroUnhealthy, match="restarted or replaced"):
         velero_health.verify()
     velero_health.expect_restart()
@@ -113,8 +107,8 @@ def test_calls_cut_short_by_an_announced_restart_are_fine(velero_health: VeleroH
 
 def test_what_a_pod_said_is_told_from_what_others_did(velero_health: VeleroHealth, lines: Lines) -> None:
     lines.add("level=error Access Denied")
-    assert velero_health.error_lines_of(["velero-1"]) == ["level=error Access Denied"]
-    assert velero_health.error_lines_of(["another"]) == []
+    assert velero_health.error_lines(["velero-1"]) == ["level=error Access Denied"]
+    assert velero_health.error_lines(["another"]) == []
 
 
 def test_only_own_and_unnamed_errors_count(velero_health: VeleroHealth, lines: Lines) -> None:
@@ -144,76 +138,26 @@ def test_error_lines_are_told_from_lines_about_errors(line: str, error: bool) ->
 # -- leaks ----------------------------------------------------------------------------------
 
 
-class Objects:
-    """A cluster and a bucket that hold what a test put in."""
-
-    def __init__(self) -> None:
-        self.items: dict[Kind, list[Json]] = {}
-        self.stored: list[str] = []
-        self.uploads: list[str] = []
-        self.deleted: list[tuple[str, str, str]] = []
-        self.scheduled: list[Json] = []
-
-    def delete(self, *what: Any) -> None:
-        if what:
-            self.deleted.append((what[0].kind, *what[1:]))
-
-    def delete_below(self, prefix: str) -> None:
-        self.deleted.append(("below", prefix, ""))
-
-    def scheduled_backups(self, _schedule: str) -> list[Json]:
-        return self.scheduled
-
-    def delete_backup(self, name: str) -> None:
-        self.deleted.append(("requested", name, ""))
-
-    def repositories(self, _namespace: str) -> list[Json]:
-        return []
-
-    def list_all(self, kind: Kind, _namespace: str | None = None, *, labels: str = "", **_: str) -> list[Json]:
-        name, _sign, value = labels.partition("=")
-        found = self.items.get(kind, [])
-        return [
-            i
-            for i in found
-            if not name
-            or i["metadata"].get("labels", {}).get(name, "-") in (value or i["metadata"]["labels"].get(name, ""),)
-        ]
-
-    def keys(self, prefix: str = "") -> dict[str, int]:
-        return {key: 1 for key in self.stored if key.startswith(prefix)}
-
-    def incomplete_uploads(self) -> list[str]:
-        return self.uploads
-
-    @property
-    def namespace(self) -> str:
-        return "velero"
-
-    @property
-    def name(self) -> str:
-        return "bucket"
+@pytest.fixture
+def bucket() -> FakeBucket:
+    return FakeBucket()
 
 
 @pytest.fixture
-def objects() -> Objects:
-    return Objects()
-
-
-@pytest.fixture
-def keeper(objects: Objects) -> ResourceCleaner:
-    timeouts = Timeouts({"object_gone": 0.1})
-    handles = (cast(Kubernetes, objects), cast(Velero, objects), cast(Bucket, objects))
-    return ResourceCleaner(*handles, "velero", timeouts)
+def keeper(cluster: FakeCluster, bucket: FakeBucket) -> ResourceCleaner:
+    velero = Velero(cluster, "velero", "default", Timeouts())
+    return ResourceCleaner(cluster, velero, bucket, "velero", Timeouts({"object_gone": 0.1}))
 
 
 def labelled(name: str, run: str = RUN, **more: str) -> Json:
     return {"metadata": {"name": name, "labels": {RUN_LABEL: run, **more}}}
 
 
-def test_a_clean_cluster_has_no_leftovers(keeper: ResourceCleaner, objects: Objects) -> None:
-    objects.items[NAMESPACE] = [labelled("other", "another-run"), {"metadata": {"name": "default"}}]
-    objects.stored = ["velero/backups/mine/mine.tar.gz", "velero/backups/acc-another-run-00000001/x"]
+def test_a_clean_cluster_has_no_leftovers(keeper: ResourceCleaner, cluster: FakeCluster, bucket: FakeBucket) -> None:
+    for item in (labelled("other", "another-run"), {"metadata": {"name": "default"}}):
+        cluster.put(NAMESPACE, item)
+    for key in ("velero/backups/mine/mine.tar.gz", "velero/backups/acc-another-run-00000001/x"):
+        bucket.put(key, b"")
     assert keeper.leftovers(RUN) == []
 
 
@@ -248,56 +192,63 @@ def test_a_clean_cluster_has_no_leftovers(keeper: ResourceCleaner, objects: Obje
     ],
 )
 def test_every_object_left_is_a_leak(
-    keeper: ResourceCleaner, objects: Objects, kind: Kind, item: Json, says: str
+    keeper: ResourceCleaner, cluster: FakeCluster, kind: Kind, item: Json, says: str
 ) -> None:
-    objects.items[kind] = [item]
+    cluster.put(kind, item, "velero")
     (found,) = keeper.leftovers(RUN)
     assert found.startswith(says)
 
 
-def test_every_key_and_upload_left_is_a_leak(keeper: ResourceCleaner, objects: Objects) -> None:
-    objects.stored = [f"velero/restic/{OWN}/config"]
-    objects.uploads = [f"velero/restic/{OWN}/data/x"]
+def test_every_key_and_upload_left_is_a_leak(keeper: ResourceCleaner, bucket: FakeBucket) -> None:
+    bucket.put(f"velero/restic/{OWN}/config", b"")
+    bucket.uploads = [f"velero/restic/{OWN}/data/x"]
     assert keeper.leftovers(RUN) == [
         f"s3://bucket/velero/restic/{OWN}/config",
         f"incomplete upload of s3://bucket/velero/restic/{OWN}/data/x",
     ]
 
 
-def test_runs_are_found_by_their_label(keeper: ResourceCleaner, objects: Objects) -> None:
-    objects.items[NAMESPACE] = [labelled(OWN), labelled("x", "another")]
-    objects.items[BACKUP] = [labelled("b")]
+def test_runs_are_found_by_their_label(keeper: ResourceCleaner, cluster: FakeCluster) -> None:
+    for item in (labelled(OWN), labelled("x", "another")):
+        cluster.put(NAMESPACE, item)
+    cluster.put(BACKUP, labelled("b"), "velero")
     found = keeper.runs()
     assert set(found) == {RUN, "another"}
     assert (found[RUN].namespaces, found[RUN].backups) == ({OWN}, {"b"})
 
 
-def test_guests_in_namespaces_of_others_are_found_and_removed(keeper: ResourceCleaner, objects: Objects) -> None:
-    guest = labelled(OWN)
-    guest["metadata"]["namespace"] = "monitoring"
-    objects.items[DEPLOYMENT] = [guest]
+def test_guests_in_namespaces_of_others_are_found_and_removed(keeper: ResourceCleaner, cluster: FakeCluster) -> None:
+    for kind in (DEPLOYMENT, CLAIM):
+        cluster.put(kind, merged(labelled(OWN), {"metadata": {"namespace": "monitoring"}}))
     made = keeper.runs()[RUN]
     assert made.workloads == {f"monitoring/{OWN}"}
     keeper.start(made)
-    assert objects.deleted == [("Deployment", OWN, "monitoring"), ("PersistentVolumeClaim", OWN, "monitoring")]
+    assert cluster.written("DELETE") == [f"deployments/{OWN}", f"persistentvolumeclaims/{OWN}"]
+    assert cluster.get(CLAIM, OWN, "monitoring") is None
 
 
-def test_runs_of_a_schedule_go_with_it(keeper: ResourceCleaner, objects: Objects) -> None:
-    objects.scheduled = [{"metadata": {"name": f"{OWN}-20261123020000"}}]
+def test_runs_of_a_schedule_go_with_it(keeper: ResourceCleaner, cluster: FakeCluster) -> None:
+    run = f"{OWN}-20261123020000"
+    metadata = {"name": run, "namespace": "velero", "uid": "u", "labels": {SCHEDULE_LABEL: OWN}}
+    cluster.put(BACKUP, {"metadata": metadata, "status": {"phase": "Completed"}})
     made = CreatedResources(schedules={OWN})
     keeper.start(made)
-    assert made.backups == {f"{OWN}-20261123020000"}
-    assert ("Schedule", OWN, "velero") in objects.deleted
-    assert ("requested", f"{OWN}-20261123020000", "") in objects.deleted
+    assert made.backups == {run}
+    assert f"schedules/{OWN}" in cluster.written("DELETE")
+    (request,) = cluster.list_all(DELETE_BACKUP_REQUEST, "velero")
+    assert request["spec"] == {"backupName": run}
 
 
 def test_a_repository_of_others_goes_only_when_it_was_made_for_us_and_holds_nothing(
-    keeper: ResourceCleaner, objects: Objects
+    keeper: ResourceCleaner, cluster: FakeCluster, bucket: FakeBucket
 ) -> None:
     backup = {"metadata": {"name": "v"}, "spec": {"pod": {"namespace": "database"}}}
-    objects.items[POD_VOLUME_BACKUP] = [backup]
+    cluster.put(POD_VOLUME_BACKUP, backup, "velero")
+    kept = [f"velero/{uploader}/database/config" for uploader in UPLOADERS]
+    for key in (*kept, *(f"velero/{uploader}/monitoring/config" for uploader in UPLOADERS)):
+        bucket.put(key, b"")
     keeper.finish(CreatedResources(borrowed={"monitoring", "database"}))
-    assert objects.deleted == [("below", "velero/restic/monitoring/", ""), ("below", "velero/kopia/monitoring/", "")]
+    assert set(bucket.contents) == set(kept)
 
 
 def test_names_are_unique_and_belong_to_their_run() -> None:
@@ -314,17 +265,12 @@ def test_labels_are_valid_for_any_scenario(scenario: str) -> None:
         assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", value), value
 
 
-def test_what_cannot_be_removed_keeps_nothing_else(
-    keeper: ResourceCleaner, objects: Objects, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    delete = objects.delete
-
-    def refusing(*what: Any) -> None:
-        if what[:1] == (SCHEDULE,):
+def test_what_cannot_be_removed_keeps_nothing_else(keeper: ResourceCleaner, cluster: FakeCluster) -> None:
+    def refuse(method: str, path: str, _: Json) -> None:
+        if method == "DELETE" and "/schedules/" in path:
             raise AcceptanceError("the API server did not answer")
-        delete(*what)
 
-    monkeypatch.setattr(objects, "delete", refusing)
+    cluster.store.before = refuse
     with pytest.raises(AcceptanceError, match="did not answer"):
         keeper.start(CreatedResources(schedules={"one"}, namespaces={OWN}))
-    assert OWN in [name for _, name, *_ in objects.deleted]
+    assert f"namespaces/{OWN}" in cluster.written("DELETE")

@@ -81,7 +81,7 @@ def test_the_command_runs_from_any_folder(installed: Installed) -> None:
 def test_the_features_are_collected(installed: Installed, command: tuple[str, str]) -> None:
     done = installed.call(*command, "--collect-only", "-q")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "AC-006-01-ttl.feature::" in done.stdout
+    assert "features/REQ-006-retention/AC-006-01-ttl.feature::" in done.stdout
     chosen = installed.call(*command, "--collect-only", "-q", "features/REQ-006-retention/AC-006-01-ttl.feature")
     assert 0 < chosen.stdout.count(".feature::") < done.stdout.count(".feature::")
 

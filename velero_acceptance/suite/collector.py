@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.installation import ROOT
 from velero_acceptance.criteria.current import mapping, register, waived
 from velero_acceptance.gherkin.documents import FEATURES, MalformedFeature, read, read_all
 from velero_acceptance.gherkin.lint import KNOWN_TAGS, Definition, definitions, lint_feature, lint_suite
@@ -59,7 +60,11 @@ class FeatureModule(pytest.Module):
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    return FeatureModule.from_parent(parent, path=file_path) if file_path.suffix == ".feature" else None
+    if file_path.suffix != ".feature":
+        return None
+    # Outside of pytest's root a file that is named alone would have an empty node id.
+    own = str(file_path.relative_to(ROOT)) if file_path.is_relative_to(ROOT) else None
+    return FeatureModule.from_parent(parent, path=file_path, nodeid=own)
 
 
 def pytest_configure(config: pytest.Config) -> None:

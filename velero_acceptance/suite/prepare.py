@@ -140,7 +140,7 @@ def _prepare(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the scenarios that may do more to the target than the profile allows."""
+    """Leave out the scenarios that may do more to the target than the profile allows; give the others a timeout."""
     from velero_acceptance.criteria.current import register
     from velero_acceptance.gherkin.selection import LONG, selected
 
@@ -154,10 +154,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    patience = float(config.getini("timeout")) + config.stash[RUN].longest
+    run = config.stash[RUN]
     for item in items:
-        if item.get_closest_marker(LONG):
-            item.add_marker(pytest.mark.timeout(patience))
+        more = run.longest if item.get_closest_marker(LONG) else 0
+        # The method "thread" ends the process without any clean-up, as a timeout would that counts it.
+        item.add_marker(pytest.mark.timeout(run.timeouts["scenario"] + more, method="signal", func_only=True))
 
 
 def _labs(settings: Settings, config: pytest.Config) -> list[int]:
