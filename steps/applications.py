@@ -1,7 +1,5 @@
 """Namespaces and applications: empty, with the corpus, or writing while they are backed up."""
 
-from __future__ import annotations
-
 from pytest_bdd import given, parsers, then, when
 
 from fixtures.applications.live_writes import QUIESCED, UNQUIESCED, LiveApplication, lost

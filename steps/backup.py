@@ -1,7 +1,5 @@
 """Backups: created, followed to their end, and checked for what they hold."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from pytest_bdd import given, parsers, then, when

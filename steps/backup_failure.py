@@ -1,7 +1,5 @@
 """Backups that a fault interrupts: how Velero reports the failure, and whether the next backup works."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """The commands `velero` and `kubectl`: their output and effect, how soon it comes, and how they fail."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 

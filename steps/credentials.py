@@ -1,7 +1,5 @@
 """The S3 credentials: who can read them, what they give access to, and how they are rotated."""
 
-from __future__ import annotations
-
 import base64
 
 from pytest_bdd import given, parsers, then, when

@@ -1,7 +1,5 @@
 """node-agent on its nodes, restarts of the server, and an upgrade of Velero."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from pytest_bdd import given, then, when

@@ -1,7 +1,5 @@
 """Flux: from a commit to a working Velero, the reversal of drift, and the layout of the repository."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

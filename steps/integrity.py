@@ -1,7 +1,5 @@
 """Data compared with the manifest that is kept outside the cluster, as restored and as the uploader alone reads it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pytest_bdd import parsers, then, when

@@ -1,7 +1,5 @@
 """Metrics, dashboard and alerts, judged by what Prometheus has."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """How long backups and restores take, measured or predicted for the data size of the register, and their progress."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter

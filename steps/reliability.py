@@ -1,7 +1,5 @@
 """The success rate of scheduled backups: by the calendar, by an accelerated schedule, and in a soak."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from operator import attrgetter

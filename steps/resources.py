@@ -1,7 +1,5 @@
 """The memory and the CPU that node-agent uses, and a backup for which its memory is too small."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_bdd import given, then, when

@@ -1,7 +1,5 @@
 """Restores: created, followed to their end, and checked for what they brought back."""
 
-from __future__ import annotations
-
 from pytest_bdd import parsers, then, when
 
 from fixtures.applications.standard import Application, Pair, RestoredCopy, Restores, Standard

@@ -1,7 +1,5 @@
 """How long backups are kept, and how expired ones are deleted."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """What the runs of a schedule hold, and what follows a run that fails."""
 
-from __future__ import annotations
-
 import itertools
 from contextlib import suppress
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """When the deployed schedule and copies of it run; they become due because their last run is moved."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """Secrets in Git: encrypted in every file and commit, and decrypted by Flux in the cluster."""
 
-from __future__ import annotations
-
 import secrets as random
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The bucket and the location: layout, stray objects, validations, and faults of S3."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """HTTPS to S3: what packet captures show, what is configured, and what is rejected."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Exit codes: 0 done, 1 failed, 2 refused (bad input or an unfit machine), 130 interrupted.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import os

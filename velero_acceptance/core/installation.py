@@ -1,7 +1,5 @@
 """Where the suite's own files and programs are: in its checkout, or in the folder that the wheel carries."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

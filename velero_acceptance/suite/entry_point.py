@@ -1,7 +1,5 @@
 """What pytest loads wherever the suite is installed: nothing but --acceptance, until that is given."""
 
-from __future__ import annotations
-
 import pytest
 
 from velero_acceptance.core.installation import IN_CHECKOUT, ROOT, feature_arguments

@@ -1,7 +1,5 @@
 """The suite's options of pytest: --acceptance-NAME, which no other plugin has, and in the checkout --NAME as well."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

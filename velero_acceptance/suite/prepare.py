@@ -1,7 +1,5 @@
 """Options of a run, its folder, and the target brought up before the first scenario."""
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile
