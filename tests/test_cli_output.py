@@ -20,7 +20,7 @@ from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.command_line import (
     CommandResult,
-    Kubectl,
+    KubectlCli,
     Program,
     VeleroCli,
     kubectl_program,
@@ -344,7 +344,7 @@ def test_commands_as_they_are_called(tmp_path: Path) -> None:
     assert said(velero.delete_backup("n")) == "backup delete n --confirm"
     assert said(velero.delete_backup("n", confirm=False)) == "backup delete n"
     kubectl = replace(kubectl_program(config, "v", timeout=5), path=echo)
-    applied = Kubectl(kubectl).apply(Path("m.yaml")).stdout
+    applied = KubectlCli(kubectl).apply(Path("m.yaml")).stdout
     assert applied == f"--kubeconfig={config} --namespace=v --cache-dir=/dev/null apply --filename=m.yaml\n"
 
 

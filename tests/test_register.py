@@ -139,3 +139,17 @@ def test_thresholds_hold_and_break(comparator: str, good: float, bad: float, mar
     threshold = Threshold(name="a", comparator=comparator, value=30, unit="keys")  # type: ignore[arg-type]
     assert threshold.holds(good) and not threshold.holds(bad)
     assert threshold.margin(bad) == margin_of_bad <= 0 <= threshold.margin(good)
+
+
+def test_a_threshold_by_its_name_alone_has_one_value() -> None:
+    register = load()
+    assert register.threshold("data_size") == 10
+    with pytest.raises(KeyError, match="threshold unheard_of 0 values"):
+        register.threshold("unheard_of")
+    several = next(
+        name
+        for name, count in Counter(t.name for c in register.criteria.values() for t in c.thresholds).items()
+        if count > 1 and len({t.value for c in register.criteria.values() for t in c.thresholds if t.name == name}) > 1
+    )
+    with pytest.raises(KeyError, match=several):
+        register.threshold(several)

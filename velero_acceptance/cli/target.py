@@ -148,7 +148,7 @@ def reliability(as_json: AsJson = False) -> None:
     backups = place.velero.scheduled_backups(name_of(schedule))
     seen = observe(place.kubernetes, schedule, backups, datetime.now(UTC))
     found = calendar(place.environment.ledger, schedule["spec"]["schedule"], seen)
-    percent = load().criteria["NFR-RELIABILITY-001"].threshold("calendar_success_rate").value
+    percent = load().threshold("calendar_success_rate")
     above = found.above_allowance(percent)
     if as_json:
         rate = {"succeeded": found.rate.succeeded, "runs": found.rate.total, "lower_bound": found.rate.lower_bound}

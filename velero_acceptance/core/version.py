@@ -1,14 +1,21 @@
-"""The commit that the suite runs from."""
+"""The commit or release that the suite runs from."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.installation import IN_CHECKOUT, ROOT
 from velero_acceptance.core.programs import execute
 
 # Set in the suite's image, which has no Git.
 VARIABLE = "ACCEPTANCE_COMMIT"
 GIT_SECONDS = 60.0
+
+
+def revision() -> str:
+    """What the suite runs from: the commit of its checkout, or the release that is installed."""
+    return commit_of(ROOT) if IN_CHECKOUT else os.environ.get(VARIABLE) or version("velero-acceptance")
 
 
 def commit_of(root: Path) -> str:

@@ -72,7 +72,7 @@ class KnownDeviation:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PathChange:
     """One difference: *what* is MISSING, EXTRA, NAME, HOLES or the attribute that changed."""
 
     path: str
@@ -93,7 +93,7 @@ class Difference:
     """Findings among *total* paths; known deviations count as equal, but are shown; *exceptions* were allowed."""
 
     total: int
-    findings: tuple[Finding, ...]
+    findings: tuple[PathChange, ...]
     exceptions: tuple[KnownDeviation, ...] = ()
 
     @property
@@ -126,7 +126,7 @@ class Difference:
             + [str(finding) for kind in (missing, extra, changed, excepted) for finding in kind[:SHOWN]]
         )
 
-    def _wrong(self) -> list[Finding]:
+    def _wrong(self) -> list[PathChange]:
         return [finding for finding in self.findings if finding.known is None]
 
 
@@ -139,7 +139,7 @@ def compare(expected: Entries, found: Entries, exceptions: tuple[KnownDeviation,
         old, new = expected.get(path), found.get(renamed.get(path, path))
         for what, before, after in _raw(old, new):
             known = next((known for known in exceptions if known.covers(what, old, new, expected)), None)
-            findings.append(Finding(path, what, before, after, known))
+            findings.append(PathChange(path, what, before, after, known))
     return Difference(len(paths), tuple(findings), exceptions)
 
 

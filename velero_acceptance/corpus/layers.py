@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from velero_acceptance.corpus.differences import SHOWN, Difference, Finding
+from velero_acceptance.corpus.differences import SHOWN, Difference, PathChange
 
 VOLUME = "different already in the volume that was backed up"
 UPLOADER = "different by the uploader, with Velero and without"
@@ -20,7 +20,7 @@ class Layers:
     repository: Difference
     restored: Difference
 
-    def blame(self) -> list[tuple[str, Finding]]:
+    def blame(self) -> list[tuple[str, PathChange]]:
         """Every finding once, with the first layer in which it occurs."""
         volume, repository, restored = (
             {(finding.path, finding.what): finding for finding in difference.findings}

@@ -43,6 +43,15 @@ class Register:
         """The requirement that each criterion belongs to."""
         return {criterion.id: requirement for requirement in self.requirements for criterion in requirement.criteria}
 
+    def threshold(self, name: str) -> float:
+        """The value that every criterion with a threshold called *name* gives it; KeyError when it is not one value."""
+        every = (threshold for criterion in self.criteria.values() for threshold in criterion.thresholds)
+        match {threshold.value for threshold in every if threshold.name == name}:
+            case values if len(values) == 1:
+                return values.pop()
+            case values:
+                raise KeyError(f"the register gives the threshold {name} {len(values)} values")
+
 
 def load(folder: Path = FOLDER) -> Register:
     """The register in *folder*; raises Refusal for a file that is missing or malformed."""

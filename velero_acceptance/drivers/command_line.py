@@ -104,7 +104,7 @@ class VeleroCli:
         return self._program.call("backup", "logs", backup, *self._cacert)
 
 
-class Kubectl:
+class KubectlCli:
     """The `kubectl` command."""
 
     def __init__(self, program: Program) -> None:

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Generator
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.files import write_whole
-from velero_acceptance.core.version import commit_of
+from velero_acceptance.core.version import revision
 from velero_acceptance.criteria.current import mapping, register, waived
 from velero_acceptance.criteria.waivers import in_force
 from velero_acceptance.evidence.records import load_all
@@ -48,7 +49,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     """After all clean-up, before the terminal's summary: write the report, whatever ended the run."""
     try:
         # Fixtures clean up first, before any other plugin can fail to write its file.
-        session._setupstate.teardown_exact(None)
+        session._setupstate.teardown_exact(None)  # noqa: SLF001
     except KeyboardInterrupt:
         _interrupted(session)
     except Exception as error:  # of any fixture or plugin: the report must still be written
@@ -101,7 +102,7 @@ def _write(session: pytest.Session, run: Run, leaks: list[str]) -> None:
             target=run.settings.target,
             profile=run.settings.effective_profile,
             command=run.redactor.text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
-            commit=commit_of(session.config.rootpath),
+            commit=revision(),
             exit_status=exitstatus,
             interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
         ),
@@ -160,7 +161,9 @@ def pytest_terminal_summary(
     if report is None:
         return
     folder, summary = config.stash[RUN].folder, report.summary
-    console = Console(file=terminalreporter._tw._file, width=None if sys.stdout.isatty() else 150, highlight=False)
+    text = StringIO()
+    width = None if sys.stdout.isatty() else 150
+    console = Console(file=text, force_terminal=terminalreporter.hasmarkup, width=width, highlight=False)
     terminalreporter.section("traceability")
     console.print(console_table(report))
     problems = [f"left behind: {leak}" for leak in summary.leaks]
@@ -170,6 +173,7 @@ def pytest_terminal_summary(
     where = f"report: {folder}/traceability.html (and .md, .json, junit.xml, allure-results)"
     for note in (f"\n{summary.criteria} criteria: {counts}", *config.stash[NOTES], where):
         console.print(note, markup=False)
+    terminalreporter.write(text.getvalue())
     if option(config, "allure-page"):
         from velero_acceptance.report.allure import generate
 

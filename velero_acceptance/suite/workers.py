@@ -9,6 +9,7 @@ from pytest_bdd.scenario import make_python_name
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from velero_acceptance.core.installation import ROOT
 from velero_acceptance.core.waiting import WaitTimedOut, poll
 from velero_acceptance.gherkin.documents import read
 from velero_acceptance.gherkin.selection import EXCLUSIVE, LONG, shared_with
@@ -22,11 +23,11 @@ class ByFeature(LoadScopeScheduling):
         super().__init__(config, log)
         # xdist orders by the number of tests, which says nothing about the duration of a scenario.
         config.option.loadscopereorder = False
-        self._root = config.rootpath
+        self._roots = (config.rootpath, ROOT)
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        return share_of(self._root / file, test)
+        return share_of(next(path for root in self._roots if (path := root / file).exists()), test)
 
 
 def share_of(path: Path, test: str) -> str:
@@ -67,7 +68,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     run = session.config.stash[RUN]
     # Their processes by name; both are private to xdist and execnet.
-    workers = {node.gateway.id: node.gateway._io.popen for node in parallel._active_nodes}
+    workers = {node.gateway.id: node.gateway._io.popen for node in parallel._active_nodes}  # noqa: SLF001
     for process in workers.values():
         process.send_signal(signal.SIGTERM)  # no effect if it has ended
 

@@ -92,6 +92,8 @@ def _configuration(report: Report) -> list[Any]:
     commit, _, changed = report.run.commit.partition("+")
     if not commit:
         return [where.pb]
+    if "." in commit:  # a release
+        return [where.pb, ResourceDescriptor(name=f"velero-acceptance {commit}").pb]
     suite = ResourceDescriptor(name="velero-acceptance", digest={"gitCommit": commit})
     if changed:
         suite.pb.annotations.update({"uncommittedChanges": True})
