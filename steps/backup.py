@@ -4,18 +4,19 @@ from collections.abc import Mapping
 
 from pytest_bdd import given, parsers, then, when
 
-from fixtures.applications.excluded_volumes import ORDINARY, SKIPPED, MountedClaims, deploy_claims
+from fixtures.applications.excluded_volumes import ORDINARY, SKIPPED, deploy_claims
 from fixtures.applications.standard import Application, Applications
 from fixtures.applications.workload import Workloads
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import backups, coverage
+from velero_acceptance.checks.schedule import namespaces_archived
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.drivers.kinds import name_of
+from velero_acceptance.drivers.kinds import CLAIM, Json, name_of
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
@@ -26,7 +27,8 @@ OPTIONS = {
     "with a TTL of 72 hours": {"ttl": "72h0m0s"},
 }
 CLAIMS = {
-    "three PVCs: on a host path, used by an init container only, and excluded by annotation": SKIPPED,
+    "five PVCs: on a host path, of an init container only, excluded by annotation, of a pod excluded by label, "
+    "and of a Deployment scaled to 0": SKIPPED,
     "an ordinary PVC": (ORDINARY,),
 }
 
@@ -92,22 +94,33 @@ def completed(application: Application, evidence: Evidence) -> None:
 
 
 def _measure_completion(backup: Operation, evidence: Evidence) -> None:
-    progress = backup.status["progress"]
-    evidence.measure("backups_completed", int(backup.phase == "Completed"))
+    evidence.measure("backups_completed", int(backup.phase == "Completed"), artefact=backup.reason() or backup.phase)
     evidence.measure("errors_reported", backup.errors)
-    evidence.observe("items", progress["itemsBackedUp"])
-    evidence.measure("items_missing", progress["totalItems"] - progress["itemsBackedUp"])
+    if progress := backup.status.get("progress"):  # a backup that Velero rejects has none
+        evidence.observe("items", progress["itemsBackedUp"])
+        evidence.measure("items_missing", progress["totalItems"] - progress["itemsBackedUp"])
 
 
 @then("every mounted PVC of the application is in the backup")
-def claims_covered(
-    application: Application, velero: Velero, bucket: Bucket, environment: Environment, evidence: Evidence
-) -> None:
-    name = application.backup.name
-    info = bucket.json(environment.key("backups", name, f"{name}-volumeinfo.json.gz"))
-    found = coverage.audit(application.claims, application.pods, velero.volume_backups(name), info)
-    evidence.observe("claims in scope", len(found))
+def claims_covered(application: Application, target: TargetClients, evidence: Evidence) -> None:
+    found = coverage.of_backup(target.backup_files(application.backup.name), application.claims)
     assert found, "the application has no PVC: nothing was checked"
+    _measure_claims(found, evidence)
+
+
+@then("the backup holds the data of every PVC in its namespaces")
+@then("the run holds the data of every PVC in its namespaces")
+def every_claim_covered(backup: Operation, target: TargetClients, evidence: Evidence) -> None:
+    """Those in its own files, and those that are older than it and still there."""
+    files = target.backup_files(backup.name)
+    named = set(backup.item["spec"].get("includedNamespaces") or ["*"])
+    namespaces = namespaces_archived(files.archive) if "*" in named else named
+    there = coverage.older(target.kubernetes.list_all(CLAIM), namespaces, backup.started)
+    _measure_claims(coverage.of_backup(files, there), evidence)
+
+
+def _measure_claims(found: list[coverage.ClaimCoverage], evidence: Evidence) -> None:
+    evidence.observe("claims in scope", len(found))
     evidence.measure("claims_without_data", len(coverage.gaps(found)), artefact=coverage.table(found))
 
 
@@ -124,24 +137,23 @@ def _measure_metadata(backup: Operation, bucket: Bucket, environment: Environmen
 
 
 @given(phrase('a namespace "{alias}" with {names:Claims}', Claims=CLAIMS), target_fixture="claims")
-def namespace_with_claims(scope: Scope, target: TargetClients, alias: str, names: tuple[str, ...]) -> MountedClaims:
+def namespace_with_claims(scope: Scope, target: TargetClients, alias: str, names: tuple[str, ...]) -> list[Json]:
     return deploy_claims(target, scope, scope.namespace(alias), names)
 
 
-@given("the newest backup that the suite did not create", target_fixture="newest")
+@given("the newest backup that the suite did not create", target_fixture="backup")
 def newest_backup(velero: Velero) -> Operation:
-    """Its volumes cannot be checked: nobody knows what its namespaces held at the time."""
-    found = velero.newest_completed(f"!{RUN_LABEL}")
+    found = velero.newest_finished(f"!{RUN_LABEL}")
     if found is None:
-        raise Inconclusive("there is no completed backup to look at")
+        raise Inconclusive("there is no finished backup to look at")
     return found
 
 
 @then("that backup is Completed in the cluster and in S3, without errors and with all items")
-def newest_completed(newest: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    evidence.observe("newest backup", newest.name)
-    _measure_completion(newest, evidence)
-    _measure_metadata(newest, bucket, environment, evidence)
+def newest_completed(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+    evidence.observe("newest backup", backup.name)
+    _measure_completion(backup, evidence)
+    _measure_metadata(backup, bucket, environment, evidence)
 
 
 @then("Velero reports the backup as Completed")
@@ -150,16 +162,8 @@ def reported_completed(backup: Operation) -> None:
 
 
 @then("the suite reports each of these PVCs as missing from the backup")
-def claims_reported(
-    claims: MountedClaims,
-    backup: Operation,
-    velero: Velero,
-    bucket: Bucket,
-    environment: Environment,
-    evidence: Evidence,
-) -> None:
-    info = bucket.json(environment.key("backups", backup.name, f"{backup.name}-volumeinfo.json.gz"))
-    found = coverage.audit(claims.claims, claims.pods, velero.volume_backups(backup.name), info)
+def claims_reported(claims: list[Json], backup: Operation, target: TargetClients, evidence: Evidence) -> None:
+    found = coverage.of_backup(target.backup_files(backup.name), claims)
     gaps, table = coverage.gaps(found), coverage.table(found)
-    assert sorted(gap.claim for gap in gaps) == sorted(map(name_of, claims.claims)), table
+    assert sorted(gap.claim for gap in gaps) == sorted(map(name_of, claims)), table
     evidence.expect_violation("claims_without_data", len(gaps), artefact=table)

@@ -153,7 +153,7 @@ def back_up_while_denied(
     workload = applications.deploy(scope, "failed")
     access_denial.deny("data", workload.namespace)
     name, namespaces = scope.backup_name("failed"), [workload.namespace]
-    return Application(workload, velero.backup(name, labels=scope.labels, includedNamespaces=namespaces), [], [])
+    return Application(workload, velero.backup(name, labels=scope.labels, includedNamespaces=namespaces), [])
 
 
 @then("the suite reports that the backup names no failure")

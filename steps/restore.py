@@ -8,12 +8,15 @@ from fixtures.backups.backup_sync import SyncedBackup, delete_backup_object
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.optional_systems import Tracer
 from fixtures.environment.run_scope import Scope
+from velero_acceptance.checks import restored_objects
+from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import RESTORE_LABEL, Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
 RESTORED_KINDS = (POD, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
+NAMESPACE_KINDS = (CLAIM, CONFIG_MAP, DEPLOYMENT, kinds.SECRET, SERVICE, kinds.SERVICE_ACCOUNT)
 
 
 @when("the backup is restored", target_fixture="restore")
@@ -25,6 +28,13 @@ def restore_in_place(scope: Scope, restores: Restores, application: Application)
 @when(parsers.parse('the backup is restored into "{target}"'), target_fixture="restore")
 def restore_into(scope: Scope, restores: Restores, application: Application, target: str) -> Operation:
     return restores.mapped(scope, application, target)
+
+
+@when(parsers.parse('the run of "{source}" is restored into "{target}"'), target_fixture="restore")
+def restore_run(scope: Scope, velero: Velero, backup: Operation, source: str, target: str) -> Operation:
+    mapping = {scope.name(source): scope.expect_namespace(target)}
+    name = scope.restore_name(target)
+    return velero.restore(name, labels=scope.labels, backup=backup.name, namespaceMapping=mapping)
 
 
 @when(parsers.parse('the backup is restored into "{target}" while S3 requests are traced'), target_fixture="copy")
@@ -77,6 +87,34 @@ def application_ready(scope: Scope, workloads: Workloads, evidence: Evidence, al
     workload = workloads.in_namespace(scope.name(alias))
     workload.wait_ready()
     evidence.measure("pods_not_ready", sum(not is_ready(pod) for pod in workload.pods()))
+
+
+@then(parsers.parse('every object of "{source}" is in "{target}"'))
+def objects_restored(scope: Scope, kubernetes: Kubernetes, evidence: Evidence, source: str, target: str) -> None:
+    missing = _missing(kubernetes, scope.name(source), scope.name(target))
+    evidence.measure("objects_missing", len(missing), artefact="\n".join(missing) or "nothing is missing")
+
+
+@then(parsers.parse('the suite reports the ConfigMap of "{source}" as missing from "{target}"'))
+def missing_object_reported(scope: Scope, kubernetes: Kubernetes, evidence: Evidence, source: str, target: str) -> None:
+    missing = _missing(kubernetes, scope.name(source), scope.name(target))
+    assert missing in ([], [f"ConfigMap/{SETTINGS}"]), missing
+    evidence.expect_violation("objects_missing", len(missing), artefact="\n".join(missing))
+
+
+def _missing(kubernetes: Kubernetes, source: str, target: str) -> list[str]:
+    found = ({kind.kind: kubernetes.list_all(kind, place) for kind in NAMESPACE_KINDS} for place in (source, target))
+    return restored_objects.missing(*found)
+
+
+@then("the copy's PVC has the class, size, modes, labels and annotations of the source's")
+def claim_equal(copy: RestoredCopy, standard: Standard, kubernetes: Kubernetes, evidence: Evidence) -> None:
+    source, target = (
+        kubernetes.require(CLAIM, workload.claim, workload.namespace)
+        for workload in (standard.application.workload, copy.workload)
+    )
+    found = restored_objects.claim_differences(source, target)
+    evidence.measure("claims_differing", int(bool(found)), artefact="\n".join(found) or "equal")
 
 
 @then("the copy has its own volume on its own path")

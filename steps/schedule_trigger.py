@@ -188,9 +188,9 @@ def run_schedule(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
 def newest_run(velero: Velero, deployed_schedule: Json) -> Operation:
     """One that the suite did not cause."""
     name = name_of(deployed_schedule)
-    found = velero.newest_completed(f"{SCHEDULE_LABEL}={name},!{RUN_LABEL}")
+    found = velero.newest_finished(f"{SCHEDULE_LABEL}={name},!{RUN_LABEL}")
     if found is None:
-        raise Inconclusive(f"the schedule {name} has no completed run to look at")
+        raise Inconclusive(f"the schedule {name} has no finished run to look at")
     return found
 
 

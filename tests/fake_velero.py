@@ -66,6 +66,7 @@ class FakeVelero:
         cluster.on("POST", kinds.RESOURCE_QUOTA, self._count)
         cluster.on("POST", kinds.DEPLOYMENT, self._start)
         cluster.on("DELETE", kinds.DEPLOYMENT, self._stop)
+        cluster.on("PATCH", kinds.DEPLOYMENT, self._scale)
         cluster.on("POST", kinds.BACKUP, self._back_up)
         cluster.on("POST", kinds.RESTORE, self._restore)
         cluster.on("POST", kinds.DELETE_BACKUP_REQUEST, self._delete)
@@ -91,6 +92,10 @@ class FakeVelero:
             volume = f"pv-{namespace}-{name_of(claim)}"
             self.cluster.put(kinds.VOLUME, {"metadata": {"name": volume}, "spec": self.volume})
             self.cluster.change(kinds.CLAIM, name_of(claim), namespace, {"spec": {"volumeName": volume}})
+
+    def _scale(self, deployment: Json) -> None:
+        if deployment["spec"].get("replicas") == 0:
+            self._stop(deployment)
 
     def _stop(self, deployment: Json) -> None:
         pod, namespace = f"{name_of(deployment)}-1", deployment["metadata"]["namespace"]

@@ -50,6 +50,7 @@ def test_a_workload_brings_claim_settings_service_and_deployment(target: TargetC
     assert cluster.written("POST") == [
         "persistentvolumeclaims/data",
         "configmaps/settings",
+        "secrets/settings",
         "services/corpus",
         "deployments/corpus",
     ]
@@ -116,20 +117,23 @@ def test_the_corpus_is_of_this_run_and_the_torture_corpus_has_more(target: Targe
 
 
 def test_only_the_init_container_mounts_the_unmounted_claim() -> None:
-    spec = pod_spec(SKIPPED, "image")
+    spec = pod_spec(["on-host-path", "unmounted", "opted-out"], "image")
     (container,), inits = spec["containers"], spec["initContainers"]
     assert [mount["name"] for mount in container["volumeMounts"]] == ["on-host-path", "opted-out"]
     assert [init["volumeMounts"][0]["name"] for init in inits] == ["unmounted"]
     assert [mount["readOnly"] for mount in container["volumeMounts"]] == [True, False]
-    assert [volume["name"] for volume in spec["volumes"]] == list(SKIPPED)
+    assert len(spec["volumes"]) == 3
 
 
 def test_claims_and_pod_are_created_and_the_volume_is_removed_with_the_scope(
     target: TargetClients, scope: Scope, cluster: FakeCluster
 ) -> None:
-    mounted = deploy_claims(target, scope, "n", SKIPPED)
-    classes = {claim["metadata"]["name"]: claim["spec"]["storageClassName"] for claim in mounted.claims}
-    assert classes == {"on-host-path": "", "unmounted": "local", "opted-out": "local"} and len(mounted.pods) == 1
+    claims = deploy_claims(target, scope, "n", SKIPPED)
+    classes = {claim["metadata"]["name"]: claim["spec"]["storageClassName"] for claim in claims}
+    assert classes == {name: "" if name == "on-host-path" else "local" for name in SKIPPED}
+    labels = cluster.require(kinds.DEPLOYMENT, "pod-excluded", "n")["spec"]["template"]["metadata"]["labels"]
+    assert labels == {"app": "pod-excluded", "velero.io/exclude-from-backup": "true"}
+    assert cluster.require(kinds.DEPLOYMENT, "scaled-down", "n")["spec"]["replicas"] == 0
     (name,) = scope.created.volumes
     assert cluster.require(kinds.VOLUME, name)["spec"]["claimRef"] == {"namespace": "n", "name": "on-host-path"}
     template = cluster.require(kinds.DEPLOYMENT, "excluded-volumes", "n")["spec"]["template"]
@@ -200,7 +204,7 @@ def test_the_standard_application_is_restored_with_s3_traced_where_that_is_possi
     assert copy is again and recorded == ["backup", "restore"]
     assert copy.fetched == (Trace.at if readable else None)
     assert copy.restore.item["spec"]["namespaceMapping"] == {shared.workload.namespace: copy.workload.namespace}
-    assert len(shared.application.claims) == len(shared.application.pods) == 1
+    assert len(shared.application.claims) == 1
     assert shared.application.backup.item["spec"]["ttl"] == "720h0m0s"
 
 
@@ -272,7 +276,7 @@ def oracle(cluster: FakeCluster) -> Oracle:
 
 @pytest.fixture
 def application(target: TargetClients) -> Application:
-    return Application(Workload("n", target), Operation({"metadata": {"name": "b"}}), [], [])
+    return Application(Workload("n", target), Operation({"metadata": {"name": "b"}}), [])
 
 
 def test_the_oracle_opens_the_repository_of_the_namespace(oracle: Oracle) -> None:

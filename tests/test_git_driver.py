@@ -56,7 +56,10 @@ def test_a_change_that_was_not_committed_any_more_is_taken_back_too(checkout: Ch
 def test_the_history_keeps_what_was_taken_out(checkout: Checkout) -> None:
     checkout.change({"a.yaml": "a: secret\n"}, "change")
     checkout.take_back()
-    assert "+a: secret" in checkout.history() and "-a: secret" in checkout.history()
+    versions = {item.content for item in checkout.history() if item.path == "a.yaml"}
+    assert versions == {b"a: 1\n", b"a: secret\n"}
+    messages = [item.content for item in checkout.history() if item.kind == "commit"]
+    assert any(b"Take back the changes" in message for message in messages)
 
 
 def test_a_remote_that_is_away_is_said_before_anything_is_changed(tmp_path: Path, checkout: Checkout) -> None:

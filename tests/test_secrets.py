@@ -303,13 +303,13 @@ def test_words_are_not_taken_for_keys() -> None:
 def test_a_key_is_found_in_the_clear_and_in_every_base64(around: tuple[str, str]) -> None:
     text = KEY.join(around)
     for form in (text, base64.b64encode(text.encode()).decode()):
-        history = f"commit {'0' * 40}\n+a\ncommit {'1' * 40}\n+  cloud: {form}\ncommit {'2' * 40}\n"
-        assert git_secrets.found_in(history, {"k": KEY, "l": "not there"}) == ["k (commit 111111111111)"]
+        contents = [("a.yaml", b"a"), ("b.yaml", f"  cloud: {form}\n".encode())]
+        assert git_secrets.found_in(contents, {"k": KEY, "l": "not there"}) == ["b.yaml: k"]
 
 
 def test_another_key_is_not_found() -> None:
     encoded = base64.b64encode(f"x{KEY[:-1]}y".encode()).decode()
-    assert git_secrets.found_in(f"+{KEY[:-1]}\n+{encoded}\n", {"k": KEY}) == []
+    assert git_secrets.found_in([("a", f"{KEY[:-1]}\n{encoded}\n".encode())], {"k": KEY}) == []
 
 
 @pytest.fixture
@@ -328,13 +328,48 @@ def checkout(tmp_path: Path, encrypted: str) -> Checkout:
 def test_a_key_that_was_taken_out_again_is_found_in_the_copy_alone(checkout: Checkout, tmp_path: Path) -> None:
     copy = checkout.clone(tmp_path / "origin.git", bare=True).clone(tmp_path / "copy")
     planted = plant(tmp_path, "a base64-encoded Secret")
-    assert git_secrets.found_in(copy.history(), planted.keys) == []
+    assert git_secrets.found_in(SecretsRepository.of(copy).contents(), planted.keys) == []
     copy.change({"planted.yaml": planted.path.read_text()}, "plaintext")
     assert found(SecretsRepository.of(copy).texts["planted.yaml"])
     copy.take_back()
     assert "planted.yaml" not in SecretsRepository.of(copy).texts
-    assert len(git_secrets.found_in(copy.history(), planted.keys)) == 2
-    assert git_secrets.found_in(checkout.history(), planted.keys) == []
+    assert len(git_secrets.found_in(SecretsRepository.of(copy).contents(), planted.keys)) == 2
+    assert git_secrets.found_in(SecretsRepository.of(checkout).contents(), planted.keys) == []
+
+
+@pytest.mark.parametrize("where", ["tag message", "commit message", "other ref", "merge"])
+def test_an_age_key_is_found_wherever_git_keeps_it(checkout: Checkout, tmp_path: Path, where: str) -> None:
+    key = Sops.with_new_key(tmp_path).key_file.read_text().strip()
+
+    def git(*arguments: str) -> None:
+        call = ["git", "-C", str(checkout.folder), *arguments]
+        subprocess.run(call, check=True, capture_output=True, env={**os.environ, **ENVIRONMENT})
+
+    assert git_secrets.forms_in(SecretsRepository.of(checkout).contents()) == []
+    if where == "tag message":
+        git("tag", "--annotate", "v1", "--message", key)
+    elif where == "commit message":
+        git("commit", "--quiet", "--allow-empty", "--message", key)
+    else:
+        git("checkout", "--quiet", "-b", "side")
+        git("commit", "--quiet", "--allow-empty", "--message=side")
+        if where == "merge":  # whose own change is in no other commit
+            git("checkout", "--quiet", "main")
+            git("commit", "--quiet", "--allow-empty", "--message=main")
+            git("merge", "--quiet", "--no-ff", "--no-commit", "side")
+        (checkout.folder / "keys.txt").write_text(key)
+        git("add", "keys.txt")
+        git("commit", "--quiet", "--message=key")
+        if where == "other ref":
+            git("update-ref", "refs/backup/old", "HEAD")
+        git("checkout", "--quiet", "main")
+        if where == "other ref":
+            git("branch", "-D", "side")
+        git("rm", "--quiet", "--ignore-unmatch", "keys.txt")
+        if where == "merge":
+            git("commit", "--quiet", "--message=without")
+    (found,) = git_secrets.forms_in(SecretsRepository.of(checkout).contents())
+    assert found.endswith(": age private key") and key not in found
 
 
 def test_a_key_changed_in_git_alone_is_noticed(checkout: Checkout, sops: Sops) -> None:
@@ -366,12 +401,13 @@ def lint(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_hook_refuses_plaintext_and_shows_none(tmp_path: Path, what: str) -> None:
     planted = plant(tmp_path, what)
     lines = hook_objections(tmp_path, ["planted.yaml"])
-    assert lines and all(line.startswith("planted.yaml: Secret") for line in lines)
-    assert git_secrets.found_in("\n".join(lines), planted.keys) == []
+    assert lines and all(line.startswith("planted.yaml: ") for line in lines)
+    assert git_secrets.found_in([("the hook", "\n".join(lines).encode())], planted.keys) == []
 
 
 def test_the_hook_lets_encrypted_files_and_examples_pass(checkout: Checkout) -> None:
     (checkout.folder / "x.example.yaml").write_text(PLAIN)
+    (checkout.folder / "README.md").write_text("An age key begins with AGE-SECRET-KEY-1.\n")
     assert hook_objections(checkout.folder, [*checkout.files(), "x.example.yaml", "README.md"]) == []
 
 

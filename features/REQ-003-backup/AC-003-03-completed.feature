@@ -13,11 +13,12 @@ Feature: A completed backup holds every volume
   Scenario: The newest existing backup is complete
     Given the newest backup that the suite did not create
     Then that backup is Completed in the cluster and in S3, without errors and with all items
+    And the backup holds the data of every PVC in its namespaces
 
   @negative
   Scenario: The suite reports PVCs that Velero skips silently
     # without the fault: a namespace "source" with an ordinary PVC
-    Given a namespace "source" with three PVCs: on a host path, used by an init container only, and excluded by annotation
+    Given a namespace "source" with five PVCs: on a host path, of an init container only, excluded by annotation, of a pod excluded by label, and of a Deployment scaled to 0
     When "source" is backed up
     Then Velero reports the backup as Completed
     And the suite reports each of these PVCs as missing from the backup

@@ -12,6 +12,15 @@ Feature: A completed restore brings the data back
     And every file of the corpus in "source" is equal, bytes and metadata
     And the file that was written after the backup is not in "source"
 
+  Scenario: A run of the deployed schedule brings back an application with all its objects
+    Given a namespace "source" whose volume holds the standard corpus
+    When a copy of the deployed schedule backs up "source"
+    And the run of "source" is restored into "copy"
+    Then the restore is Completed without errors
+    And every object of "source" is in "copy"
+    And the application in "copy" is ready
+    And every file of the corpus in "copy" is equal, bytes and metadata
+
   @exclusive @soak @upgrade
   Scenario: A restic backup can be restored after an upgrade to a Velero that uses kopia
     Given a Velero that backs up with restic, and a release that backs up with kopia
@@ -35,3 +44,11 @@ Feature: A completed restore brings the data back
     And the backup is restored
     Then Velero reports the restore as Completed and warns about existing objects
     And the suite reports the data in "source" as different
+
+  @negative
+  Scenario: The suite reports an object that a schedule leaves out
+    Given a namespace "source" whose volume holds the standard corpus
+    # without the fault: a copy of the deployed schedule backs up "source"
+    When a copy of the deployed schedule that leaves out ConfigMaps backs up "source"
+    And the run of "source" is restored into "copy"
+    Then the suite reports the ConfigMap of "source" as missing from "copy"

@@ -8,6 +8,7 @@ Feature: Velero has the keys that Git holds encrypted
   Scenario: Flux decrypts the Secrets of the repository, and Velero has exactly those
     Given the repository that Flux deploys from
     Then every value of every Secret in it is encrypted
+    And no file, commit or tag of it, present or past, contains a key of Velero or anything else that looks like a secret
     And every encrypted file can be decrypted with the age key, and its MAC is valid
     And Velero's Secrets in the cluster are equal to the decrypted ones
     And a Kustomization that decrypts with SOPS applied them, in the cluster and in Git

@@ -267,7 +267,7 @@ def test_results_that_s3_does_not_take_are_red_and_named(installed: Installed) -
     installed.job("wrong-results", "velero-acceptance-observe", "-m", "AC-001-02", secret="wrong-results")
     ended = installed.end("wrong-results")
     assert (ended.succeeded, ended.code) == (False, 1), ended.said
-    assert f"the results could not be brought to s3://{BUCKET}/{RESULTS}/" in ended.said
+    assert f"the results could not be uploaded to s3://{BUCKET}/{RESULTS}/" in ended.said
     assert "SignatureDoesNotMatch" in ended.said and WRONG not in ended.said
 
 

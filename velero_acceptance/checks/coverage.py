@@ -1,4 +1,4 @@
-"""AC-003-03: which claims a backup really contains, whatever its phase.
+"""AC-003-03, AC-005-03: which claims a backup really contains, whatever its phase.
 
 Velero leaves out volumes with no more than a warning: host paths, claims that no running pod mounts, volumes that
 were opted out (velero issues 8251, 5705, 6182).
@@ -6,8 +6,10 @@ were opted out (velero issues 8251, 5705, 6182).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from velero_acceptance.drivers.kinds import Json, name_of, phase_of
+from velero_acceptance.drivers.backup_files import BackupFiles
+from velero_acceptance.drivers.kinds import Json, name_of, namespace_of, phase_of, time_of
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,22 @@ class ClaimCoverage:
 
     def line(self) -> str:
         return f"{self.namespace}/{self.claim}: {self.gap or 'in the backup'}"
+
+
+def of_backup(files: BackupFiles, expected: Iterable[Json]) -> list[ClaimCoverage]:
+    """Every claim in a backup's own files, and those that it was *expected* to contain."""
+    archived = files.objects("persistentvolumeclaims")
+    known = {(namespace_of(claim), name_of(claim)) for claim in archived}
+    absent = [claim for claim in expected if (namespace_of(claim), name_of(claim)) not in known]
+    gaps = [ClaimCoverage(namespace_of(claim), name_of(claim), "the claim is not in the backup") for claim in absent]
+    return [*audit(archived, files.objects("pods"), files.volume_backups(), files.volume_info()), *gaps]
+
+
+def older(claims: Iterable[Json], namespaces: Iterable[str], than: datetime) -> list[Json]:
+    """The claims in *namespaces* that were there, with a volume, before a time."""
+    wanted = set(namespaces)
+    bound = (claim for claim in claims if namespace_of(claim) in wanted and phase_of(claim) == "Bound")
+    return [claim for claim in bound if time_of(claim["metadata"]["creationTimestamp"]) < than]
 
 
 def audit(
@@ -36,7 +54,7 @@ def audit(
     recorded = {(i.get("pvcNamespace"), i.get("pvcName")): i for i in volume_info}
     found = []
     for claim in claims:
-        namespace, name = claim["metadata"]["namespace"], name_of(claim)
+        namespace, name = namespace_of(claim), name_of(claim)
         mounts = [(namespace, name_of(pod), volume) for pod in pods for volume in _volumes_of(pod, namespace, name)]
         gap = _gap([backups[mount] for mount in mounts if mount in backups], mounts, recorded.get((namespace, name)))
         found.append(ClaimCoverage(namespace, name, gap))
@@ -65,7 +83,7 @@ def _volumes_of(pod: Json, namespace: str, claim: str) -> list[str]:
 
 def _gap(backups: Sequence[Json], mounts: Sequence[object], info: Mapping[str, object] | None) -> str:
     if not mounts:
-        return "no running pod mounts it"
+        return "no running pod in the backup mounts it"
     if not backups:
         skipped = (info or {}).get("skippedReason")
         return f"no PodVolumeBackup{f' ({skipped})' if skipped else ''}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from velero_acceptance.checks.secret_forms import forms
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.redaction import encodings
 from velero_acceptance.drivers.kinds import KUSTOMIZATION, SECRET, Json, labels_of, name_of
@@ -83,9 +84,10 @@ def secrets_in(file: str, text: str) -> list[SecretFile]:
 def problems(file: str, text: str) -> list[str]:
     """Why a file must not be committed, for the lint and the hook; malformed YAML is a problem too."""
     try:
-        return [problem for secret in secrets_in(file, text) for problem in secret.problems]
+        found = [problem for secret in secrets_in(file, text) for problem in secret.problems]
     except AcceptanceError as error:
         return [str(error)]
+    return found or ([] if EXAMPLE.search(file) else forms_in([(file, text.encode())]))
 
 
 def open_leaves(secrets: Iterable[SecretFile]) -> list[str]:
@@ -204,15 +206,20 @@ def keys_of(secret: Json) -> dict[str, str]:
     return {k: v for k, v in found.items() if len(v) >= (SHORTEST_ID if k.endswith("_id") else SHORTEST)}
 
 
-def found_in(history: str, keys: Mapping[str, str]) -> list[str]:
-    """The names of the *keys* that are in a history, in any encoding, each with the commit."""
-    found = []
-    for name, value in sorted(keys.items()):
-        places = [place for form in encodings(value) if (place := history.find(form)) >= 0]
-        if places:
-            commit = re.findall(r"^commit ([0-9a-f]{40})", history[: min(places)], re.M)
-            found.append(f"{name} (commit {commit[-1][:12] if commit else 'unknown'})")
-    return found
+def found_in(contents: Iterable[tuple[object, bytes]], keys: Mapping[str, str]) -> list[str]:
+    """Which of the *keys* are in *contents*, in any encoding, and where: by name, never by value."""
+    wanted = {name: [form.encode() for form in encodings(value)] for name, value in sorted(keys.items())}
+    return [
+        f"{where}: {name}"
+        for where, content in contents
+        for name, encoded in wanted.items()
+        if any(form in content for form in encoded)
+    ]
+
+
+def forms_in(contents: Iterable[tuple[object, bytes]]) -> list[str]:
+    """What looks like a secret in *contents*, and where: by its form, never by value."""
+    return [f"{where}: {form}" for where, content in contents for form in sorted(forms(content))]
 
 
 def encrypted_files(folder: Path) -> list[Path]:

@@ -3,13 +3,16 @@
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from velero_acceptance.core.errors import AcceptanceError
-from velero_acceptance.core.programs import execute
+from velero_acceptance.core.programs import ExecResult, execute
 
 CALL_SECONDS = 60.0
+# A key in a file that is larger is found in no repository that people read.
+LARGEST = "1m"
 # The commit before the first change; outlives a killed process.
 BASE = "refs/acceptance/base"
 # Independent of the user's own configuration; the author tells who made the change.
@@ -20,6 +23,19 @@ ENVIRONMENT = {
     **{f"GIT_{role}_NAME": "acceptance suite" for role in ("AUTHOR", "COMMITTER")},
     **{f"GIT_{role}_EMAIL": "acceptance@localhost" for role in ("AUTHOR", "COMMITTER")},
 }
+
+
+@dataclass(frozen=True)
+class GitObject:
+    """A version of a file, by its *path* in one of the commits that have it, or a commit or tag with its message."""
+
+    name: str
+    kind: str
+    path: str
+    content: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.path or self.kind} ({self.kind} {self.name[:12]})"
 
 
 class Checkout:
@@ -44,9 +60,18 @@ class Checkout:
         """Every tracked file, by its path from the root."""
         return self._git("ls-files", "-z").split("\0")[:-1]
 
-    def history(self) -> str:
-        """Every line that any commit of any branch added or removed, with its headers."""
-        return self._git("log", "--all", "--patch", "--text", "--no-color")
+    def history(self) -> Iterator[GitObject]:
+        """Every file, commit and tag that a ref reaches, once; files of more than LARGEST are left out."""
+        listed = self._git("rev-list", "--all", "--objects", f"--filter=blob:limit={LARGEST}")
+        paths = dict(line.partition(" ")[::2] for line in listed.splitlines())
+        packed = self._run("cat-file", "--batch", stdin="\n".join(paths)).stdout
+        start = 0
+        while start < len(packed):
+            end = packed.index(b"\n", start)
+            name, kind, size = packed[start:end].decode().split()
+            start = end + 1 + int(size) + 1
+            if kind != "tree":
+                yield GitObject(name, kind, paths[name], packed[end + 1 : start - 1])
 
     def export(self, folder: Path) -> None:
         """Copy the files of the commit that is checked out to *folder*; the repository does not change."""
@@ -89,9 +114,13 @@ class Checkout:
         return self.head()
 
     def _git(self, *arguments: str) -> str:
-        what = f"git {arguments[0]} in {self.folder}"
-        environment = {**os.environ, **ENVIRONMENT}
-        done = execute("git", *arguments, timeout=CALL_SECONDS, what=what, folder=self.folder, environment=environment)
+        return self._run(*arguments).text
+
+    def _run(self, *arguments: str, stdin: str = "") -> ExecResult:
+        what, environment = f"git {arguments[0]} in {self.folder}", {**os.environ, **ENVIRONMENT}
+        done = execute(
+            "git", *arguments, timeout=CALL_SECONDS, what=what, folder=self.folder, environment=environment, stdin=stdin
+        )
         if done.code != 0:
             raise AcceptanceError(f"{what}: {done.stderr.strip()}")
-        return done.text
+        return done

@@ -76,6 +76,10 @@ def name_of(item: Json) -> str:
     return str(item["metadata"]["name"])
 
 
+def namespace_of(item: Json) -> str:
+    return str(item["metadata"]["namespace"])
+
+
 def labels_of(item: Json) -> dict[str, str]:
     return dict(item["metadata"].get("labels") or {})
 

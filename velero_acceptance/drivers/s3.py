@@ -200,14 +200,6 @@ class Bucket:
         except self._client.exceptions.NoSuchKey:
             raise AcceptanceError(f"s3://{self.name}/{key} does not exist") from None
 
-    def members(self, key: str) -> list[str]:
-        """The names in a .tar.gz object; raises ValueError when it cannot be read."""
-        try:
-            with tarfile.open(fileobj=io.BytesIO(self.read(key))) as archive:
-                return archive.getnames()
-        except tarfile.TarError as error:
-            raise ValueError(f"{key} is no archive: {error}") from None
-
     def read(self, key: str) -> bytes:
         """An object's content, unpacked if its name ends in .gz; raises ValueError when that fails."""
         content = self.get(key)

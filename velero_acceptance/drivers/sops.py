@@ -33,7 +33,7 @@ class Sops:
     """SOPS with the age key in *key_file*, and no other. Errors name the file and no value."""
 
     def __init__(self, key_file: Path) -> None:
-        self._key_file = key_file
+        self.key_file = key_file
 
     @staticmethod
     def with_new_key(folder: Path) -> "Sops":
@@ -48,10 +48,10 @@ class Sops:
 
     def encrypt(self, name: str, text: str, encrypted_regex: str) -> str:
         """Encrypt YAML for this key: the values below the keys that match *encrypted_regex*."""
-        lines = self._key_file.read_text().splitlines()
+        lines = self.key_file.read_text().splitlines()
         keys = [line.strip() for line in lines if line.startswith(KEY_MARK)]
         if not keys:
-            raise AcceptanceError(f"{self._key_file} holds no age key")
+            raise AcceptanceError(f"{self.key_file} holds no age key")
         recipient = pyrage.x25519.Identity.from_str(keys[0]).to_public()
         rules = (f"--age={recipient}", f"--encrypted-regex={encrypted_regex}")
         return self._run(name, "encrypt", *rules, *AS_YAML, "/dev/stdin", stdin=text)
@@ -63,7 +63,7 @@ class Sops:
 
     def _run(self, name: str, *arguments: str, stdin: str) -> str:
         # Nothing of the user's: SOPS would also try keys of the environment and of the home folder.
-        environment = {"PATH": os.environ["PATH"], "SOPS_AGE_KEY_FILE": str(self._key_file)}
+        environment = {"PATH": os.environ["PATH"], "SOPS_AGE_KEY_FILE": str(self.key_file)}
         done = execute(program("sops"), *arguments, timeout=CALL_SECONDS, environment=environment, stdin=stdin)
         if done.code in TAMPERED:
             raise MacMismatch(f"{name}: {TAMPERED[done.code]}")

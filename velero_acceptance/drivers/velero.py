@@ -199,11 +199,11 @@ class Velero(VeleroServer):
         """Move the last run of a Schedule (a time accelerator)."""
         self._kubernetes.patch(kinds.SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
 
-    def newest_completed(self, labels: str) -> Operation | None:
-        """The backup with *labels* that was completed last; None when there is none."""
-        found = self._kubernetes.list_all(kinds.BACKUP, self.namespace, labels=labels)
-        done = [Operation(item) for item in found if phase_of(item) == "Completed"]
-        return max(done, key=lambda backup: backup.finished, default=None)
+    def newest_finished(self, labels: str) -> Operation | None:
+        """The backup with *labels* that was created last of those that have ended, in whatever phase; None without."""
+        found = map(Operation, self._kubernetes.list_all(kinds.BACKUP, self.namespace, labels=labels))
+        done = (backup for backup in found if backup.phase in FINISHED)
+        return max(done, key=lambda backup: backup.created, default=None)
 
     def run_now(self, schedule: str, last_backup: str) -> None:
         """Make a Schedule run at once, with *last_backup* as its last run (a time accelerator).
