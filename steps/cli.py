@@ -50,9 +50,6 @@ def wait_idle(commands: Commands) -> None:
     commands.wait_idle()
 
 
-# -- repeated calls, each followed to its effect --------------------------------------------
-
-
 @when(parsers.parse('the account repeatedly backs up "{alias}" with velero'), target_fixture="attempts")
 def back_up_repeatedly(
     scope: Scope, commands: Commands, account: Account, evidence: Evidence, alias: str
@@ -127,9 +124,6 @@ def _often(evidence: Evidence, call: Callable[[str], CommandOutcome]) -> list[Co
     return [call(str(number)) for number in range(_calls(evidence))]
 
 
-# -- one call --------------------------------------------------------------------------------
-
-
 @when(parsers.parse('the account backs up "{alias}" with velero'), target_fixture="attempt")
 def back_up(scope: Scope, commands: Commands, account: Account, alias: str) -> CommandOutcome:
     return commands.backup(account, scope.name(alias), "refused")
@@ -197,9 +191,6 @@ def delete_nothing(commands: Commands, account: Account) -> CommandOutcome:
 @when(phrase("the account applies {fields:Schedule} with kubectl", Schedule=SCHEDULES), target_fixture="attempt")
 def apply_schedule(commands: Commands, account: Account, fields: Mapping[str, str]) -> CommandOutcome:
     return commands.apply_schedule(account, APPLIED, **fields)
-
-
-# -- how it fails ------------------------------------------------------------------------------
 
 
 @then(parsers.parse('the command fails with "{reason}"'))

@@ -38,9 +38,6 @@ def every_value_encrypted(repository: SecretsRepository, evidence: Evidence) -> 
     evidence.measure("plaintext_values", len(found), artefact="\n".join(found or map(str, repository.secrets)))
 
 
-# -- decrypted, and compared with the cluster ----------------------------------------------
-
-
 @then("every encrypted file can be decrypted with the age key, and its MAC is valid")
 def every_file_decrypts(repository: SecretsRepository, sops: Sops, evidence: Evidence) -> None:
     files = repository.encrypted_files()
@@ -115,9 +112,6 @@ def difference_reported(
 ) -> None:
     found = _differences(repository, sops, live_secrets, environment, evidence)
     evidence.expect_violation("secrets_differing", _wrong(found), artefact=_table(found))
-
-
-# -- the pre-commit hook and the history ---------------------------------------------------
 
 
 @then("the pre-commit hook accepts every file of it")

@@ -73,7 +73,6 @@ class Prometheus:
         return {rule["name"] for group in groups for rule in group["rules"]}
 
     def wait_series(self, expression: str, event: str, *, timeout: float) -> list[Series]:
-        """Wait until *expression* has a value."""
         return poll(lambda: self.query(expression), until=bool, event=event, timeout=timeout, interval=INTERVAL)
 
     def firing(self, alert: str, labels: Mapping[str, str]) -> bool:
@@ -81,7 +80,6 @@ class Prometheus:
         return bool(self.query(selector("ALERTS", {"alertname": alert, "alertstate": "firing", **labels})))
 
     def wait_alert(self, alert: str, labels: Mapping[str, str], *, firing: bool, timeout: float) -> None:
-        """Wait until an alert fires, or is resolved."""
         poll(
             lambda: self.firing(alert, labels),
             until=lambda fires: fires is firing,

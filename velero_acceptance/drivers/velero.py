@@ -102,8 +102,6 @@ class Operation:
 class Velero(VeleroServer):
     """The Velero of one namespace: its server, its location, its backups, restores and schedules."""
 
-    # -- backups and restores ------------------------------------------------------------
-
     def backup(self, name: str, *, labels: Mapping[str, str], **spec: object) -> Operation:
         """Create a Backup and watch it until it ends, in whatever phase."""
         return self._follow(
@@ -164,11 +162,9 @@ class Velero(VeleroServer):
         return deadline.elapsed
 
     def volume_backups(self, backup: str) -> list[Json]:
-        """The PodVolumeBackups of a backup."""
         return self._kubernetes.list_all(kinds.POD_VOLUME_BACKUP, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
 
     def volume_restores(self, restore: str) -> list[Json]:
-        """The PodVolumeRestores of a restore."""
         return self._kubernetes.list_all(kinds.POD_VOLUME_RESTORE, self.namespace, labels=f"{RESTORE_LABEL}={restore}")
 
     def repositories(self, volume_namespace: str) -> list[Json]:
@@ -183,8 +179,6 @@ class Velero(VeleroServer):
     def finish_at(self, backup: str, at: str) -> None:
         """Move the completion of a backup (a time accelerator)."""
         self._kubernetes.patch(kinds.BACKUP, backup, self.namespace, {"status": {"completionTimestamp": at}})
-
-    # -- schedules -----------------------------------------------------------------------
 
     def schedule(self, name: str) -> Json:
         return self._kubernetes.require(kinds.SCHEDULE, name, self.namespace)
@@ -243,10 +237,7 @@ class Velero(VeleroServer):
         )
         return fresh(found)[0], deadline.elapsed
 
-    # -- garbage collection --------------------------------------------------------------
-
     def wait_backup_label(self, backup: str, label: str, value: str) -> None:
-        """Wait until Velero has labelled a backup."""
         self._wait_backup(
             backup,
             lambda item: item is not None and labels_of(item).get(label) == value,
@@ -278,8 +269,6 @@ class Velero(VeleroServer):
             kinds.DELETE_BACKUP_REQUEST, self.namespace, labels=f"{BACKUP_LABEL}={backup}"
         )
         return bool(requests or self.log_lines(backup, "expired"))
-
-    # -- watching ------------------------------------------------------------------------
 
     def _create(
         self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json, annotations: Mapping[str, str] | None = None

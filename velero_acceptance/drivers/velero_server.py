@@ -28,7 +28,6 @@ class VeleroServer:
 
     @cached_property
     def server_selector(self) -> str:
-        """The label selector of the server's pods."""
         labels = labels_of(self.deployment()["spec"]["template"])
         chosen = [key for key in SERVER_LABELS if labels.get(key) == SERVER][:1] or sorted(labels)
         return ",".join(f"{key}={labels[key]}" for key in chosen)

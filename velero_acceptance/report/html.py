@@ -101,12 +101,10 @@ def page(report: Report, before: Report | None = None) -> str:
 
 
 def finished(report: Report) -> datetime:
-    """When the run ended."""
     return datetime.fromisoformat(report.run.started).astimezone(UTC) + timedelta(seconds=report.run.seconds)
 
 
 def headline(report: Report) -> Headline:
-    """The result in one sentence."""
     ran = [row for row in report.criteria if row.ran]
     counts = {verdict: sum(row.verdict is verdict for row in report.criteria) for verdict in Verdict}
     wrong = [f"{counts[verdict]} {verdict.lower()}" for verdict in NOT_GREEN if counts[verdict]]

@@ -106,9 +106,6 @@ class ForeignChanges:
     by_others: list[str]
 
 
-# -- taking a snapshot -----------------------------------------------------------------------
-
-
 def take_snapshot(kubernetes: Kubernetes, bucket: Bucket, environment: Environment) -> ClusterSnapshot:
     """The snapshot now."""
     taken = kubernetes.server_time()
@@ -218,9 +215,6 @@ def _velero(kubernetes: Kubernetes, environment: Environment) -> VeleroState:
             for item in repositories
         },
     )
-
-
-# -- comparing two snapshots -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)

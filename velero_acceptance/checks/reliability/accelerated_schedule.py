@@ -74,7 +74,6 @@ class AcceleratedRuns:
 
     @property
     def undisturbed(self) -> list[Trial]:
-        """The trials without a fault."""
         return [trial for place, trial in self._placed() if place not in self.plan.faults]
 
     def not_counted(self) -> list[str]:
