@@ -14,6 +14,9 @@ from velero_acceptance.drivers.kinds import CLAIM, NAMESPACE
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.evidence.recorder import Evidence
 
+HOOKS = {"hooksAttempted": 2}
+FILES = {"quiesced": QUIESCED, "unquiesced": UNQUIESCED}
+
 
 @given(parsers.parse('an empty namespace "{alias}"'))
 def empty_namespace(scope: Scope, alias: str) -> None:
@@ -93,13 +96,6 @@ def delete_namespace(
         event=f"the namespace {alias} is gone",
         timeout=timeouts["namespace_gone"],
     )
-
-
-# An application that writes while it is backed up: what hooks keep consistent, and what is lost.
-
-
-HOOKS = {"hooksAttempted": 2}
-FILES = {"quiesced": QUIESCED, "unquiesced": UNQUIESCED}
 
 
 @when(

@@ -134,9 +134,6 @@ def _volumes(kubernetes: Kubernetes, environment: Environment) -> list[Json]:
     return ours
 
 
-# Restarts of the server, and what they prove of S3.
-
-
 @when("Velero is restarted", target_fixture="server_started")
 def restart_velero(velero: Velero, velero_health: VeleroHealth) -> datetime:
     """Return when the new server container started, by the node's clock."""
@@ -178,9 +175,6 @@ def _stored(backup: Operation, bucket: Bucket, environment: Environment) -> bool
     """Whether a backup is Completed and its tarball in S3."""
     keys = bucket.keys(environment.key("backups", backup.name, ""))
     return backup.phase == "Completed" and any(key.endswith(".tar.gz") for key in keys)
-
-
-# An upgrade to another release of Velero, and the backups of the older one.
 
 
 @given("a Velero that backs up with restic, and a release that backs up with kopia")

@@ -113,9 +113,6 @@ def drift_reported(drift: Drift, evidence: Evidence) -> None:
     evidence.expect_violation("drifts_not_reverted", len(left), artefact="\n".join(left))
 
 
-# The layout of the repository, judged on a copy of the commit that Flux has applied.
-
-
 @given("a copy of the commit that Flux has applied", target_fixture="tree")
 def applied_commit(
     checkout: Checkout, flux: Flux, environment: Environment, evidence: Evidence, tmp_path: Path

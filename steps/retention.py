@@ -77,8 +77,7 @@ def was_restored(
 def expires(
     expiry: Expiry, backups: dict[str, Application], restore: Operation, evidence: Evidence, name: str
 ) -> ExpiredBackup:
-    evidence.accelerate(EXPIRATION)
-    evidence.accelerate(COLLECTOR)
+    evidence.accelerate(EXPIRATION, COLLECTOR)
     return expiry.expire(backups[name].backup, [restore])
 
 
@@ -134,8 +133,7 @@ def location_read_only(velero: Velero) -> Iterator[None]:
 
 @when("the small backup expires", target_fixture="expired")
 def small_backup_expires(expiry: Expiry, backup: Operation, evidence: Evidence) -> ExpiredBackup:
-    evidence.accelerate(EXPIRATION)
-    evidence.accelerate(COLLECTOR)
+    evidence.accelerate(EXPIRATION, COLLECTOR)
     return expiry.expire(backup.require(), [])
 
 
@@ -196,8 +194,7 @@ def expire_both(velero: Velero, small_backups: dict[str, str], collector: str, e
 
 
 def _expire(velero: Velero, names: Iterable[str], evidence: Evidence) -> None:
-    evidence.accelerate(EXPIRATION)
-    evidence.accelerate(COLLECTOR)
+    evidence.accelerate(EXPIRATION, COLLECTOR)
     for name in names:
         velero.expire(name, ago(timedelta(hours=1)))
 

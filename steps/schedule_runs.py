@@ -181,8 +181,7 @@ class DueCopy:
 
 @when("the copy is due", target_fixture="due_run")
 def copy_due(copy: ScheduleCopy, target: TargetClients, evidence: Evidence) -> DueCopy:
-    evidence.accelerate(LAST_RUN)
-    evidence.accelerate(EDIT)
+    evidence.accelerate(LAST_RUN, EDIT)
     before = failures(target, copy.name)
     return DueCopy(copy.follow(copy.make_due())[0], before)
 
@@ -264,8 +263,7 @@ def due_during_run(
     evidence: Evidence,
 ) -> OverlappingRun:
     """A second copy is due meanwhile too, and due again while its own run waits for the end of the first one's."""
-    evidence.accelerate(LAST_RUN)
-    evidence.accelerate(EDIT)
+    evidence.accelerate(LAST_RUN, EDIT)
     name = copy.wait_made(copy.make_due())
     velero.wait_started(name)
     queued = schedule_copies.make("queued", last=LONG_AGO, namespace=copy.namespace)
@@ -302,15 +300,13 @@ def missing_recovery_reported(backup: Operation, evidence: Evidence) -> None:
 
 @when("a run of the copy is Completed", target_fixture="single")
 def complete_run(copy: ScheduleCopy, evidence: Evidence) -> Operation:
-    evidence.accelerate(LAST_RUN)
-    evidence.accelerate(EDIT)
+    evidence.accelerate(LAST_RUN, EDIT)
     return copy.follow(copy.make_due())[0].require()
 
 
 @when("a run of the copy is rejected because its location does not exist", target_fixture="single")
 def reject_run(copy: ScheduleCopy, evidence: Evidence) -> Operation:
-    evidence.accelerate(LAST_RUN)
-    evidence.accelerate(EDIT)
+    evidence.accelerate(LAST_RUN, EDIT)
     copy.edit(template={"storageLocation": "nowhere"})
     return copy.follow(copy.make_due())[0].require("FailedValidation")
 

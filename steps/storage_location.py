@@ -78,9 +78,6 @@ def delete_stray(bucket: Bucket, stray: str) -> datetime:
     return datetime.now(UTC)
 
 
-# Faults of S3, or of the link to it.
-
-
 @given(phrase("S3 {fault:Fault}", Fault=S3_FAULTS))
 @when(phrase("S3 {fault:Fault}", Fault=S3_FAULTS))
 def s3_fault(toxiproxy: Toxiproxy, velero_health: VeleroHealth, fault: Callable[[Toxiproxy], None]) -> None:
@@ -105,9 +102,6 @@ def available_again(velero: Velero, repaired_at: datetime, evidence: Evidence) -
     location = velero.wait_location("Available", validated_after=repaired_at)
     seconds = (time_of(location["status"]["lastValidationTime"]) - repaired_at).total_seconds()
     evidence.observe("available again after", round(seconds, 1), "s")
-
-
-# Validations of the location.
 
 
 @given("the suite watches the location")
@@ -139,9 +133,6 @@ def unavailable_with_cause(velero: Velero, evidence: Evidence) -> None:
 def outage_reported(location_watch: LocationWatch, evidence: Evidence) -> None:
     validity = location_watch.after_outage()
     evidence.expect_violation("validations_missed", validity.missed, artefact=str(validity))
-
-
-# The bucket.
 
 
 @then("the bucket exists, without versioning and without a lifecycle rule")
