@@ -13,10 +13,8 @@ from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import backups, coverage
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.naming import RUN_LABEL
-from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.kinds import name_of
-from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
@@ -100,25 +98,26 @@ def _measure_completion(backup: Operation, evidence: Evidence) -> None:
 
 
 @then("every mounted PVC of the application is in the backup")
-def claims_covered(
-    application: Application, velero: Velero, bucket: Bucket, environment: Environment, evidence: Evidence
-) -> None:
-    name = application.backup.name
-    info = bucket.json(environment.key("backups", name, f"{name}-volumeinfo.json.gz"))
-    found = coverage.audit(application.claims, application.pods, velero.volume_backups(name), info)
+def claims_covered(application: Application, target: TargetClients, evidence: Evidence) -> None:
+    found = _coverage(application, application.backup.name, target)
     evidence.observe("claims in scope", len(found))
     assert found, "the application has no PVC: nothing was checked"
     evidence.measure("claims_without_data", len(coverage.gaps(found)), artefact=coverage.table(found))
 
 
+def _coverage(mounted: Application | MountedClaims, backup: str, target: TargetClients) -> list[coverage.ClaimCoverage]:
+    info = target.bucket.json(target.backup_key(backup, "-volumeinfo.json.gz"))
+    return coverage.audit(mounted.claims, mounted.pods, target.velero.volume_backups(backup), info)
+
+
 @then("the backup's metadata in S3 says Completed")
-def metadata_completed(application: Application, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    _measure_metadata(application.backup, bucket, environment, evidence)
+def metadata_completed(application: Application, target: TargetClients, evidence: Evidence) -> None:
+    _measure_metadata(application.backup, target, evidence)
 
 
-def _measure_metadata(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+def _measure_metadata(backup: Operation, target: TargetClients, evidence: Evidence) -> None:
     """Velero can write Completed to the Backup object without having updated the metadata in S3."""
-    copy = bucket.json(environment.key("backups", backup.name, "velero-backup.json"))
+    copy = target.bucket.json(target.key("backups", backup.name, "velero-backup.json"))
     phase = copy["status"]["phase"]
     evidence.measure("metadata_not_completed", int(phase != "Completed"), artefact=f"phase of the copy: {phase}")
 
@@ -138,10 +137,10 @@ def newest_backup(velero: Velero) -> Operation:
 
 
 @then("that backup is Completed in the cluster and in S3, without errors and with all items")
-def newest_completed(newest: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+def newest_completed(newest: Operation, target: TargetClients, evidence: Evidence) -> None:
     evidence.observe("newest backup", newest.name)
     _measure_completion(newest, evidence)
-    _measure_metadata(newest, bucket, environment, evidence)
+    _measure_metadata(newest, target, evidence)
 
 
 @then("Velero reports the backup as Completed")
@@ -150,16 +149,8 @@ def reported_completed(backup: Operation) -> None:
 
 
 @then("the suite reports each of these PVCs as missing from the backup")
-def claims_reported(
-    claims: MountedClaims,
-    backup: Operation,
-    velero: Velero,
-    bucket: Bucket,
-    environment: Environment,
-    evidence: Evidence,
-) -> None:
-    info = bucket.json(environment.key("backups", backup.name, f"{backup.name}-volumeinfo.json.gz"))
-    found = coverage.audit(claims.claims, claims.pods, velero.volume_backups(backup.name), info)
+def claims_reported(claims: MountedClaims, backup: Operation, target: TargetClients, evidence: Evidence) -> None:
+    found = _coverage(claims, backup.name, target)
     gaps, table = coverage.gaps(found), coverage.table(found)
     assert sorted(gap.claim for gap in gaps) == sorted(map(name_of, claims.claims)), table
     evidence.expect_violation("claims_without_data", len(gaps), artefact=table)

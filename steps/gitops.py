@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pytest_bdd import given, then, when
 
-from fixtures.environment.phrases import phrase
+from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.gitops.drift import Drift
 from fixtures.gitops.flux import RELEASE, NewDeployment, ValueChange
 from fixtures.gitops.layout_mutations import FAULTS
@@ -91,10 +91,11 @@ def reconcile(flux: Flux, environment: Environment, evidence: Evidence) -> None:
     evidence.observe("Kustomization reconciled in", round(seconds, 1), "s")
 
 
-@then("every object is as in Git again")
-def drift_reverted(drift: Drift, evidence: Evidence) -> None:
+@then(holds("every object is as in Git again"))
+@then(violated("the suite reports the Service as missing"))
+def drift_reverted(record: Recorder, drift: Drift, evidence: Evidence) -> None:
     left = drift.remaining()
-    evidence.measure("drifts_not_reverted", len(left), artefact="\n".join(left) or "nothing differs")
+    record(evidence, "drifts_not_reverted", len(left), artefact="\n".join(left) or "nothing differs")
 
 
 @given("Velero's release is suspended")
@@ -105,12 +106,6 @@ def suspend_release(drift: Drift) -> None:
 @when("Flux is asked to reconcile the release")
 def request_reconciliation(drift: Drift) -> None:
     drift.request_reconciliation()
-
-
-@then("the suite reports the Service as missing")
-def drift_reported(drift: Drift, evidence: Evidence) -> None:
-    left = drift.remaining()
-    evidence.expect_violation("drifts_not_reverted", len(left), artefact="\n".join(left))
 
 
 @given("a copy of the commit that Flux has applied", target_fixture="tree")

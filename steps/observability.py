@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_bdd import given, then, when
 
-from fixtures.environment.phrases import phrase
+from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.observability.alert_scenarios import ALERTS, AlertFault, AlertResults, AlertScenarios
 from fixtures.observability.rule_mutations import MISTAKES
@@ -165,16 +165,11 @@ def mistaken_rules(monitoring: Path, mistake: Callable[[Json], None]) -> Json:
     return found
 
 
-@then("they pass their unit tests")
-def rules_pass(rules: Json, promtool: Path, monitoring: Path, evidence: Evidence) -> None:
+@then(holds("they pass their unit tests"))
+@then(violated("the suite reports that they fail their unit tests"))
+def rules_pass(record: Recorder, rules: Json, promtool: Path, monitoring: Path, evidence: Evidence) -> None:
     judged = judge(promtool, rules, monitoring / TESTS)
-    evidence.measure("rule_tests_failed", int(not judged.passed), artefact=judged.words)
-
-
-@then("the suite reports that they fail their unit tests")
-def failing_rules_reported(rules: Json, promtool: Path, monitoring: Path, evidence: Evidence) -> None:
-    judged = judge(promtool, rules, monitoring / TESTS)
-    evidence.expect_violation("rule_tests_failed", int(not judged.passed), artefact=judged.words)
+    record(evidence, "rule_tests_failed", int(not judged.passed), artefact=judged.words)
 
 
 @then(phrase('"{alert:Alert}" fired when {fault:AlertFault}, and was resolved', Alert=ALERTS, AlertFault=AlertFault))

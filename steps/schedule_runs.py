@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pytest_bdd import given, parsers, then, when
 
 from fixtures.environment.cluster import TargetClients
-from fixtures.environment.phrases import phrase
+from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.outages import EXPECTED_ERRORS, AccessDenial
@@ -20,12 +20,10 @@ from velero_acceptance.checks import backups
 from velero_acceptance.checks import schedule as check
 from velero_acceptance.checks.storage_usage import EXCLUDED, Estimate, Sizes, size
 from velero_acceptance.core.errors import Blocked, Inconclusive
-from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts, seconds
 from velero_acceptance.core.waiting import WaitTimedOut, poll
 from velero_acceptance.drivers.kinds import NAMESPACE, Json, labels_of, name_of, phase_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
-from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.toxiproxy import Toxiproxy
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
@@ -35,8 +33,9 @@ VOLUMES = {"all the": True, "all but one of the": False}
 
 
 @then("the resource list and the archive of the run hold the design's namespaces and no others")
-def holds_designed(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    listed, archived = _listed(backup, bucket, environment), _archived(backup, bucket, environment)
+def holds_designed(backup: Operation, target: TargetClients, evidence: Evidence) -> None:
+    listed = _listed(backup, target)
+    archived = check.namespaces_archived(target.bucket.members(target.backup_key(backup.name, ".tar.gz")))
     evidence.observe("namespaces in the run", ", ".join(sorted(listed)))
     foreign = check.unexpected(DESIGN_NAMESPACES, listed | archived)
     missing = check.missing(DESIGN_NAMESPACES, listed & archived)
@@ -74,21 +73,14 @@ def estimate_run(
     return Estimate([expected for expected in estimate.volumes if expected is not largest])
 
 
-@then("the run holds as much data as estimated")
-def as_expected(backup: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
-    evidence.measure("estimate_error", _error(backup, estimate, sizes, evidence), artefact=estimate.table())
-
-
-@then("the suite reports that the run holds more data than estimated")
-def estimate_error_reported(backup: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
-    evidence.expect_violation("estimate_error", _error(backup, estimate, sizes, evidence), artefact=estimate.table())
-
-
-def _error(run: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> float:
-    """By how many percent an estimate differs from what a run held."""
-    held = sizes.report([run.item])[0].logical
+@then(holds("the run holds as much data as estimated"))
+@then(violated("the suite reports that the run holds more data than estimated"))
+def as_estimated(record: Recorder, backup: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
+    """Measured in percent of the larger of the two."""
+    held = sizes.report([backup.item])[0].logical
     evidence.observe("expected, and held", f"{size(estimate.known)}, {size(held)}")
-    return 100 * abs(held - estimate.known) / max(held, estimate.known, 1)
+    error = 100 * abs(held - estimate.known) / max(held, estimate.known, 1)
+    record(evidence, "estimate_error", error, artefact=estimate.table())
 
 
 @then("the report shows how much data the run added to S3")
@@ -107,10 +99,8 @@ def back_up_partly(scope: Scope, velero: Velero, velero_health: VeleroHealth, al
 
 
 @then(parsers.parse('the suite reports the missing namespace, and "{alias}" as unexpected'))
-def namespaces_reported(
-    scope: Scope, backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence, alias: str
-) -> None:
-    held = _listed(backup, bucket, environment)
+def namespaces_reported(scope: Scope, backup: Operation, target: TargetClients, evidence: Evidence, alias: str) -> None:
+    held = _listed(backup, target)
     missing = check.missing(backup.item["spec"]["includedNamespaces"], held)
     evidence.expect_violation("missing_namespaces", len(missing), artefact="\n".join(missing))
     foreign = check.unexpected(DESIGN_NAMESPACES, held)
@@ -152,19 +142,11 @@ def back_up_both(scope: Scope, velero: Velero, first: str, second: str) -> Opera
 
 
 @then(parsers.parse('the suite reports "{alias}" as missing because of its label'))
-def exclusion_reported(
-    scope: Scope,
-    kubernetes: Kubernetes,
-    backup: Operation,
-    bucket: Bucket,
-    environment: Environment,
-    evidence: Evidence,
-    alias: str,
-) -> None:
+def exclusion_reported(scope: Scope, target: TargetClients, backup: Operation, evidence: Evidence, alias: str) -> None:
     """Velero 1.16 rejects the whole backup for it, although the backup excludes nothing."""
-    held = _listed(backup, bucket, environment) if backup.phase == "Completed" else set()
+    held = _listed(backup, target) if backup.phase == "Completed" else set()
     missing = check.missing(backup.item["spec"]["includedNamespaces"], held)
-    labels = labels_of(kubernetes.require(NAMESPACE, scope.name(alias)))
+    labels = labels_of(target.kubernetes.require(NAMESPACE, scope.name(alias)))
     why = f"{alias} is labelled {EXCLUDED}={labels.get(EXCLUDED)}; the backup is {backup.phase}: {backup.reason()}"
     evidence.observe("of the labelled namespace", f"{backup.phase}: {backup.reason()}")
     evidence.expect_violation("missing_namespaces", len(missing), artefact="\n".join([*missing, why]))
@@ -196,34 +178,37 @@ def cut_after_validation(velero: Velero, toxiproxy: Toxiproxy, velero_health: Ve
 
 @then("its run fails, the failure is logged and counted, and the copy stays enabled")
 def run_failed(
-    due_run: DueCopy,
-    copy: ScheduleCopy,
-    target: TargetClients,
-    velero: Velero,
-    velero_health: VeleroHealth,
-    evidence: Evidence,
+    due_run: DueCopy, copy: ScheduleCopy, target: TargetClients, velero_health: VeleroHealth, evidence: Evidence
 ) -> None:
     run = due_run.run
     evidence.observe("the run ended", f"{run.phase}: {run.reason()[:200]}")
     assert run.phase in backups.FAILURES, f"the run is {run.phase}, as if nothing had failed"
-    lines = _logged(velero_health, run.name)
-    evidence.measure("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
-    counted = failures(target, copy.name) - due_run.counted
-    evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
-    evidence.measure("schedules_stopped", int(phase_of(velero.schedule(copy.name)) != "Enabled"))
+    _judge_log(Evidence.measure, velero_health, run.name, evidence)
+    _judge_count(Evidence.measure, target, copy, evidence, before=due_run.counted)
+    evidence.measure("schedules_stopped", int(phase_of(target.velero.schedule(copy.name)) != "Enabled"))
 
 
-def _logged(velero_health: VeleroHealth, run: str) -> list[str]:
-    """The error lines that name the run. The logs are followed, so a line comes a moment after its event."""
+def _judge_count(
+    record: Recorder, target: TargetClients, copy: ScheduleCopy, evidence: Evidence, before: float = 0
+) -> None:
+    counted = failures(target, copy.name) - before
+    artefact = f"{counted:g} failures of {copy.name} counted"
+    record(evidence, "failures_not_counted", int(counted != 1), artefact=artefact)
+
+
+def _judge_log(record: Recorder, velero_health: VeleroHealth, run: str, evidence: Evidence) -> None:
+    """The logs are followed, so an error line comes a moment after its event."""
+    lines: list[str] = []
     with suppress(WaitTimedOut):
-        return poll(
+        lines = poll(
             lambda: backups.logged(velero_health.error_lines(), run),
             until=bool,
             event=f"an error line names {run}",
             timeout=seconds("log_followed"),
             interval=0.2,
         )
-    return []
+    artefact = "\n".join(lines) or "no error line names the run"
+    record(evidence, "failures_not_logged", int(not lines), artefact=artefact)
 
 
 @when("S3 grants Velero write access again")
@@ -313,40 +298,21 @@ def reject_run(copy: ScheduleCopy, evidence: Evidence) -> Operation:
 
 @then("the suite finds the failure in the metrics and reports it as missing from the log")
 def counted_and_not_logged(
-    copy: ScheduleCopy,
-    single: Operation,
-    target: TargetClients,
-    velero_health: VeleroHealth,
-    evidence: Evidence,
+    copy: ScheduleCopy, single: Operation, target: TargetClients, velero_health: VeleroHealth, evidence: Evidence
 ) -> None:
     """Velero logs what it rejects at debug level only; the status of the run names the cause."""
     evidence.observe("the run says", single.reason())
-    counted = failures(target, copy.name)
-    evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
-    lines = _logged(velero_health, single.name)
-    evidence.expect_violation(
-        "failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run"
-    )
+    _judge_count(Evidence.measure, target, copy, evidence)
+    _judge_log(Evidence.expect_violation, velero_health, single.name, evidence)
 
 
 @then("the suite reports that the metrics count no failure of the copy")
 def missing_count_reported(copy: ScheduleCopy, target: TargetClients, evidence: Evidence) -> None:
-    counted = failures(target, copy.name)
-    evidence.expect_violation(
-        "failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted"
-    )
+    _judge_count(Evidence.expect_violation, target, copy, evidence)
 
 
-def _listed(backup: Operation, bucket: Bucket, environment: Environment) -> set[str]:
-    return check.namespaces_in(bucket.json(_key(backup, environment, "-resource-list.json.gz")))
-
-
-def _archived(backup: Operation, bucket: Bucket, environment: Environment) -> set[str]:
-    return check.namespaces_archived(bucket.members(_key(backup, environment, ".tar.gz")))
-
-
-def _key(backup: Operation, environment: Environment, ending: str) -> str:
-    return environment.key("backups", backup.name, f"{backup.name}{ending}")
+def _listed(backup: Operation, target: TargetClients) -> set[str]:
+    return check.namespaces_in(target.bucket.json(target.backup_key(backup.name, "-resource-list.json.gz")))
 
 
 def _volume_line(volume: Json) -> str:
