@@ -8,14 +8,13 @@ from pytest_bdd import given, parsers, then, when
 from fixtures.applications.standard import Application
 from fixtures.cli.accounts import RIGHTS, Account, Accounts
 from fixtures.cli.commands import CommandOutcome, Commands
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.optional_systems import Tracer
 from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import cli_output
 from velero_acceptance.core.errors import Inconclusive
-from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.kinds import SCHEDULE, Json, phase_of
-from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import FINISHED, Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
@@ -259,25 +258,14 @@ def kept_backup_reported(commands: Commands, backup: Operation, attempt: Command
 
 @then("the suite reports that Velero rejected the schedule, with the cause")
 def rejected_schedule_reported(
-    scope: Scope,
-    kubernetes: Kubernetes,
-    velero: Velero,
-    attempt: CommandOutcome,
-    evidence: Evidence,
-    timeouts: Timeouts,
+    scope: Scope, target: TargetClients, attempt: CommandOutcome, evidence: Evidence
 ) -> None:
     """The command itself succeeds: the API server does not validate cron expressions."""
     assert not attempt.problems, str(attempt)
     name = scope.schedule_name(APPLIED)
-    item = kubernetes.wait(
-        SCHEDULE,
-        name,
-        velero.namespace,
-        until=lambda item: phase_of(item) != "",
-        event=f"Velero comes to a phase for the schedule {name}",
-        timeout=timeouts["schedule_fires"],
-    )
-    assert item is not None and phase_of(item) == "FailedValidation", item
+    event = f"Velero comes to a phase for the schedule {name}"
+    item = target.wait(SCHEDULE, name, lambda item: phase_of(item) != "", event, "schedule_fires")
+    assert phase_of(item) == "FailedValidation", item
     assert any("61" in error for error in item["status"]["validationErrors"]), item["status"]
     evidence.expect_violation("response_time", None, artefact=str(item["status"]))
 

@@ -4,6 +4,7 @@ import base64
 
 from pytest_bdd import given, parsers, then, when
 
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.optional_systems import Tracer
 from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.environment.run_scope import Scope
@@ -103,23 +104,15 @@ def plant_key(kubernetes: Kubernetes, scope: Scope, deployed_keys: DeployedKeys,
 
 
 @then("Velero signs its S3 requests with the key of its Secret")
-def signs_with_secret(
-    velero: Velero,
-    environment: Environment,
-    deployed_keys: DeployedKeys,
-    s3_trace: Tracer,
-    timeouts: Timeouts,
-    evidence: Evidence,
-) -> None:
+def signs_with_secret(target: TargetClients, deployed_keys: DeployedKeys, s3_trace: Tracer, evidence: Evidence) -> None:
     """Seen at its next validation. A request signed with neither this key nor the suite's own is a wrong one."""
+    environment = target.environment
     with s3_trace() as trace:
-        trace.wait_for("GET", f"/{environment.bucket}", timeout=timeouts["location_phase"])
+        trace.wait_for("GET", f"/{environment.bucket}", timeout=target.timeouts["location_phase"])
     known = (deployed_keys.keys.access_key, environment.s3.access_key.get_secret_value())
-    strange = [
-        seen for seen in trace.requests if seen.access_key not in known and not is_generated_name(seen.access_key)
-    ]
-    evidence.measure("requests_with_other_keys", len(strange), artefact=f"requests seen: {len(trace.requests)}")
-    evidence.measure("locations_available", int(velero.location()["status"]["phase"] == "Available"))
+    strange = sum(s.access_key not in known and not is_generated_name(s.access_key) for s in trace.requests)
+    evidence.measure("requests_with_other_keys", strange, artefact=f"requests seen: {len(trace.requests)}")
+    evidence.measure("locations_available", int(target.velero.location()["status"]["phase"] == "Available"))
 
 
 @then("that key has no access to another bucket")

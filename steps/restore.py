@@ -136,14 +136,7 @@ def restore_both(scope: Scope, pair: Pair, velero: Velero, workloads: Workloads,
 
 @then(parsers.parse('the other objects of "{first}" are in "{third}", and those of "{second}" in "{fourth}"'))
 def objects_not_mixed_up(
-    scope: Scope,
-    kubernetes: Kubernetes,
-    workloads: Workloads,
-    evidence: Evidence,
-    first: str,
-    third: str,
-    second: str,
-    fourth: str,
+    scope: Scope, kubernetes: Kubernetes, evidence: Evidence, first: str, third: str, second: str, fourth: str
 ) -> None:
     """Each ConfigMap names the namespace in which it was created; a Service comes with it."""
     missing = []

@@ -240,12 +240,7 @@ class OverlappingRun:
 
 @when("the copy is due again while its run is in progress", target_fixture="overlap")
 def due_during_run(
-    scope: Scope,
-    velero: Velero,
-    copy: ScheduleCopy,
-    schedule_copies: ScheduleCopies,
-    timeouts: Timeouts,
-    evidence: Evidence,
+    velero: Velero, copy: ScheduleCopy, schedule_copies: ScheduleCopies, timeouts: Timeouts, evidence: Evidence
 ) -> OverlappingRun:
     """A second copy is due meanwhile too, and due again while its own run waits for the end of the first one's."""
     evidence.accelerate(LAST_RUN, EDIT)

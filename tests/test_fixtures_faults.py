@@ -88,6 +88,11 @@ def put_repository(cluster: FakeCluster) -> None:
     cluster.put(kinds.BACKUP_REPOSITORY, {"metadata": metadata})
 
 
+def names(cluster: FakeCluster) -> Scope:
+    """A scope in which the backup of "source" is b and its namespace is n."""
+    return Scope("run", "scenario", cluster, _names={"backups source": "b", "source": "n"})
+
+
 def end(cluster: FakeCluster, phase: str = "PartiallyFailed") -> None:
     cluster.change(kinds.BACKUP, "b", "velero", {"status": {"phase": phase}})
 
@@ -102,7 +107,7 @@ def test_something_happens_at_its_moment(moment: str, kind: str, cluster: FakeCl
         cluster.later.append(partial(put_volume, cluster, phase))
     cluster.later.append(partial(end, cluster))
     happened: list[Json] = []
-    found = BackupFaults(make_target(cluster)).backup("b", "n", {}, happened.append, moment)
+    found = BackupFaults(make_target(cluster)).backup(names(cluster), "source", happened.append, moment)
     assert found.phase == "PartiallyFailed" and len(happened) == 1
     assert kind in (happened[0].get("status", {}).get("phase"), "BackupRepository")
 
@@ -115,7 +120,7 @@ def test_a_backup_that_was_faster_than_the_fault_is_inconclusive(moment: str, en
         (ended or partial(end, phase="Completed"))(cluster)
 
     with pytest.raises(Inconclusive, match=f"the {moment} of b was over before anything happened to it"):
-        BackupFaults(make_target(cluster)).backup("b", "n", {}, too_late, moment)
+        BackupFaults(make_target(cluster)).backup(names(cluster), "source", too_late, moment)
 
 
 def test_only_the_node_agent_of_the_volume_s_node_is_killed(cluster: FakeCluster) -> None:
