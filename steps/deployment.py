@@ -12,7 +12,7 @@ from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.node_agents import AgentAffinity, TaintedNode
 from fixtures.faults.outages import EXPECTED_ERRORS
-from fixtures.gitops.upgrade import Upgrade
+from fixtures.gitops.flux import Upgrade
 from velero_acceptance.checks import node_agents
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.corpus.uploaders import KOPIA, RESTIC

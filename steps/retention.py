@@ -7,8 +7,7 @@ from pytest_bdd import given, parsers, then, when
 
 from fixtures.applications.standard import Application, Applications, Restores
 from fixtures.applications.workload import MOUNT, Workload, Workloads
-from fixtures.backups.expiry import EXPIRATION, ExpiredBackup, Expiry
-from fixtures.backups.maintenance import maintain, maintenance_table
+from fixtures.backups.expiry import EXPIRATION, ExpiredBackup, Expiry, maintain, maintenance_table
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.phrases import Recorder, holds, violated
 from fixtures.environment.run_scope import Scope

@@ -41,9 +41,9 @@ from velero_acceptance.preconditions import diagnosis as module
 from velero_acceptance.preconditions import permissions, runnable
 from velero_acceptance.preconditions.diagnosis import Diagnosis, diagnose
 from velero_acceptance.preconditions.findings import Finding, State
-from velero_acceptance.preconditions.needs import Needs
 from velero_acceptance.preconditions.permissions import Permission, missing_permissions, required_permissions, roles
 from velero_acceptance.preconditions.probes import NEEDS
+from velero_acceptance.preconditions.runnable import Needs
 from velero_acceptance.preconditions.text import show
 
 VELERO = "backup"

@@ -13,11 +13,10 @@ import pytest
 
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
-from fixtures.faults import long_outage, node_agents, outages, second_velero
-from fixtures.faults.long_outage import LongOutage, Outage, _moves
+from fixtures.faults import long_outage, node_agents, outages
+from fixtures.faults.long_outage import LongOutage, Outage, SecondVelero, _moves
 from fixtures.faults.node_agents import AgentAffinity, TaintedNode
 from fixtures.faults.outages import METADATA, REPOSITORY, VOLUME, AccessDenial, BackupFaults
-from fixtures.faults.second_velero import SecondVelero
 from fixtures.gitops.flux import HELM_FILE
 from fixtures.storage.credentials import DeployedKeys, S3Keys
 from tests.fake_cluster import FakeBucket, FakeCluster, make_target, ready
@@ -211,8 +210,8 @@ def test_a_release_without_node_agent_blocks(target: TargetClients, scope: Scope
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is done to the link and the users of S3."""
     found: list[str] = []
-    monkeypatch.setattr(second_velero, "Toxiproxy", lambda *_: FakeLink(found))
-    monkeypatch.setattr(second_velero, "Users", lambda *_: FakeUsers(found))
+    monkeypatch.setattr(long_outage, "Toxiproxy", lambda *_: FakeLink(found))
+    monkeypatch.setattr(long_outage, "Users", lambda *_: FakeUsers(found))
     return found
 
 

@@ -20,7 +20,6 @@ from rich.table import Table
 
 from velero_acceptance.cli import report
 from velero_acceptance.cli.cluster import cluster_app, facts_of
-from velero_acceptance.cli.image import image
 from velero_acceptance.cli.target import COMMANDS
 from velero_acceptance.core.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 from velero_acceptance.core.installation import (
@@ -32,12 +31,12 @@ from velero_acceptance.core.installation import (
     modules,
 )
 from velero_acceptance.core.settings import Target
+from velero_acceptance.core.version import VARIABLE, commit_of
 from velero_acceptance.target.selection import cluster_of
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(report.app, name="report")
 app.command()(report.verify)
-app.command()(image)
 for command in COMMANDS:
     app.command()(command)
 console = Console(highlight=False)
@@ -112,6 +111,25 @@ def shell(
     environment["KUBECACHEDIR"] = str(facts.kubeconfig.with_name("kubectl-cache"))
     done = subprocess.run([*prefix, *(command or [os.environ.get("SHELL", "/bin/sh")])], env=environment)
     raise typer.Exit(done.returncode)
+
+
+@app.command()
+def image(file: Annotated[Path, typer.Argument(help="Where the archive is to be written.")]) -> None:
+    """Write the suite and the programs that it calls to FILE, as a container image (an OCI archive).
+
+    The programs are those that `acceptance lab up` builds.
+    """
+    from lab import suite_image
+    from lab.oci import write
+
+    if file.is_dir() or not file.parent.is_dir():
+        raise Refusal(f"{file} cannot be written: name a file in an existing folder")
+    made = suite_image.image(suite_image.programs(), {VARIABLE: commit_of(suite_image.SOURCE)})
+    try:
+        write(made, file)
+    except OSError as error:
+        raise AcceptanceError(f"{file} cannot be written: {error.strerror}") from None
+    print(f"{made.reference} is in {file} ({file.stat().st_size / 1e6:.0f} MB)")
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 The fixture of a need's name calls :func:`require`, which raises BLOCKED with the sentence; `acceptance doctor` runs the
 same probe before a run. The needs of a scenario follow from the fixtures of its steps
-(:mod:`velero_acceptance.preconditions.needs`), so none of it is written down twice.
+(:mod:`velero_acceptance.preconditions.runnable`), so none of it is written down twice.
 """
 
 import shutil
