@@ -202,7 +202,7 @@ def test_a_need_is_only_asked_by_the_fixture_of_its_name() -> None:
                 asked += [
                     (function.name, ast.literal_eval(call.args[0]))
                     for call in calls
-                    if isinstance(call.func, ast.Name) and call.func.id == "require"
+                    if isinstance(call.func, ast.Name) and call.func.id in ("require", "required")
                 ]
     assert sorted(asked) == [(name, name) for name in sorted(NEEDS)]
 
