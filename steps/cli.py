@@ -45,8 +45,9 @@ def create_account(accounts: Accounts, rules: list[Json]) -> Account:
 
 
 @given("Velero is idle")
-def wait_idle(commands: Commands) -> None:
-    commands.wait_idle()
+def wait_idle(velero: Velero) -> None:
+    """It deletes one backup after the other."""
+    velero.wait_deletions()
 
 
 @when(parsers.parse('the account repeatedly backs up "{alias}" with velero'), target_fixture="attempts")
@@ -242,8 +243,10 @@ def no_deletion_reported(attempt: CommandOutcome, evidence: Evidence) -> None:
 
 
 @then("the small backup is unchanged, and its deletion was not requested")
-def not_deleted(commands: Commands, backup: Operation, attempt: CommandOutcome, evidence: Evidence) -> None:
-    assert commands.requests_to_delete(backup.name) == [], f"{attempt.called.command} requested a deletion"
+def not_deleted(
+    commands: Commands, velero: Velero, backup: Operation, attempt: CommandOutcome, evidence: Evidence
+) -> None:
+    assert velero.deletion_requests(backup.name) == [], f"{attempt.called.command} requested a deletion"
     _unchanged(commands, backup, attempt, evidence)
 
 

@@ -16,7 +16,7 @@ from fixtures.gitops.flux import ValueChange
 from fixtures.schedule.runs import LAST_RUN, LONG_AGO, ScheduleCopies, ago
 from velero_acceptance.checks import schedule
 from velero_acceptance.corpus.manifest import Corpus
-from velero_acceptance.drivers.kinds import name_of
+from velero_acceptance.drivers.kinds import BACKUP, name_of
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
@@ -191,7 +191,7 @@ def expire_both(velero: Velero, small_backups: dict[str, str], collector: str, e
 def _expire(velero: Velero, names: Iterable[str], evidence: Evidence) -> None:
     evidence.accelerate(EXPIRATION, COLLECTOR)
     for name in names:
-        velero.expire(name, ago(timedelta(hours=1)))
+        velero.move_time(BACKUP, name, "expiration", ago(timedelta(hours=1)))
 
 
 @then(parsers.parse('the garbage collector reports "{name}" as expired and requests its deletion'))

@@ -37,14 +37,8 @@ def modules(package: str) -> list[str]:
 def feature_arguments(arguments: Iterable[str]) -> list[str]:
     """*arguments* of pytest, with features named by their full path; with all of them when none is named."""
     found = [_feature(argument) for argument in arguments]
-    return (
-        found
-        if any(argument.startswith(str(ROOT / FEATURES)) for argument in found)
-        else [
-            *found,
-            str(ROOT / FEATURES),
-        ]
-    )
+    everything = str(ROOT / FEATURES)
+    return found if any(argument.startswith(everything) for argument in found) else [*found, everything]
 
 
 def program(name: str) -> Path:

@@ -188,9 +188,18 @@ class VeleroServer:
         change = {"metadata": {"labels": {FAULT: owner}}, "spec": {"replicas": replicas}}
         self._kubernetes.patch(kinds.DEPLOYMENT, SERVER, self.namespace, change)
 
-    def _wait(self, kind: Kind, name: str, until: Callable[[Json | None], bool], event: str, timeout: float) -> Json:
+    def _wait(
+        self,
+        kind: Kind,
+        name: str,
+        until: Callable[[Json | None], bool],
+        event: str,
+        timeout: float,
+        terminal: Callable[[Json | None], str | None] = lambda _: None,
+    ) -> Json:
         """Wait for an object of Velero's namespace that satisfies *until*, which None does not; return it."""
-        found = self._kubernetes.wait(kind, name, self.namespace, until=until, event=event, timeout=timeout)
+        wait = self._kubernetes.wait
+        found = wait(kind, name, self.namespace, until=until, event=event, timeout=timeout, terminal=terminal)
         assert found is not None
         return found
 

@@ -5,7 +5,6 @@ import signal
 import tempfile
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,11 +12,8 @@ from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import missing_library
 from velero_acceptance.core.settings import Environment, Profile, Settings, Target
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.suite.options import option
+from velero_acceptance.suite.options import VALUES, option
 from velero_acceptance.suite.session import RUN, Run, index_of, is_worker, runs_features
-
-if TYPE_CHECKING:
-    pass
 
 # Tag of scenarios that need a newer Velero beside the deployed one.
 UPGRADE = "upgrade"
@@ -28,16 +24,8 @@ EXIT_USAGE = int(pytest.ExitCode.USAGE_ERROR)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and give JUnit and Allure their place in the run's folder."""
     try:
-        settings = Settings.read(
-            target=option(config, "target"),
-            profile=option(config, "profile"),
-            uploader=option(config, "profile-uploader"),
-            run_id=option(config, "run-id"),
-            data_size=option(config, "data-size"),
-            reliability_runs=option(config, "reliability-runs"),
-            hours=option(config, "hours"),
-            labs=option(config, "labs"),
-        )
+        values = {name.removeprefix("profile-").replace("-", "_"): option(config, name) for name in VALUES}
+        settings = Settings.read(**values)
         run = Run(settings, Timeouts.from_environment())
         _check_signing_key()
         _check_results(settings)
@@ -127,7 +115,9 @@ def _prepare(session: pytest.Session) -> None:
             run.environment.notes["labs"] = f"{len(numbers)} side by side on one machine, shared by the workers"
         if run.settings.results:
             _choose_results(run, run.environment)
-        _begin(session, run, [_reachable(run, number) for number in others])
+        from velero_acceptance.suite import guard
+
+        guard.begin(session, run, [_reachable(run, number) for number in others])
     except ModuleNotFoundError as error:
         pytest.exit(f"refused: {missing_library(error)}", returncode=EXIT_USAGE)
     except Refusal as error:
@@ -228,9 +218,3 @@ def _by_private_kubeconfig(environment: Environment, config: pytest.Config) -> E
     folder = tempfile.TemporaryDirectory(prefix="velero-acceptance-")
     config.add_cleanup(folder.cleanup)
     return environment.model_copy(update={"kubeconfig": private_kubeconfig(environment, Path(folder.name))})
-
-
-def _begin(session: pytest.Session, run: Run, others: list[Environment]) -> None:
-    from velero_acceptance.suite import guard
-
-    guard.begin(session, run, others)
