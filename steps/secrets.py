@@ -169,7 +169,6 @@ def _problem(sops: Sops, file: str, text: str) -> str:
 
 
 def _wrong(found: dict[str, list[str]]) -> int:
-    """How many Secrets have something wrong."""
     return sum(bool(reasons) for reasons in found.values())
 
 
@@ -178,5 +177,4 @@ def _table(found: dict[str, list[str]]) -> str:
 
 
 def _files(lines: list[str]) -> int:
-    """How many files the lines of the hook are about."""
     return len({line.partition(":")[0] for line in lines})

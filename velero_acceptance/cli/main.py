@@ -156,7 +156,6 @@ def lint(
 
 
 def _try_key(age_key: Path, checkout: Path) -> None:
-    """Say which encrypted files of *checkout* the key does not open."""
     from velero_acceptance.checks import git_secrets as check
     from velero_acceptance.drivers.sops import Sops
 

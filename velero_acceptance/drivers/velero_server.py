@@ -206,7 +206,6 @@ class VeleroServer:
     def _wait_server(
         self, until: Callable[[list[Json]], bool], event: str, timeout: str = "velero_restarted"
     ) -> list[Json]:
-        """Wait until the server's pods satisfy *until*; return them."""
         return self._kubernetes.wait_all(
             kinds.POD,
             self.namespace,

@@ -75,7 +75,6 @@ class Evidence:
             )
 
     def observe(self, name: str, value: float | str, unit: str = "") -> None:
-        """Record a value that has no limit."""
         self.record.observations.append(Observation(name=name, value=value, unit=unit))
 
     def accelerate(self, *names: str) -> None:

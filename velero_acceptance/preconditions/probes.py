@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from velero_acceptance.checks.schedule import seconds_of
 from velero_acceptance.core.errors import AcceptanceError, Blocked
-from velero_acceptance.core.extras import missing_package
+from velero_acceptance.core.installation import missing_package
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.git import Checkout

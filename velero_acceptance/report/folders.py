@@ -13,8 +13,6 @@ from velero_acceptance.report.build import SCHEMA_VERSION, Report
 JSON = "traceability.json"
 # How many folders, the newest, are searched for the run before this one.
 NEWEST = 50
-
-
 OLDER_VERSIONS = ("1.0", "1.1", "1.2", "2.0")
 # Names of measurements by their names before schema 2.0.
 RENAMED: dict[str, str] = json.loads(Path(__file__).with_name("renamed_measurements.json").read_text())

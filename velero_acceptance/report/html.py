@@ -34,8 +34,6 @@ MARKS = {
     Verdict.BLOCKED: "■",
     Verdict.FAILED: "✕",
 }
-
-
 # The bar of a measurement, in pixels; the template draws it.
 WIDTH = 160.0
 # The length of the bar relative to the greatest number.

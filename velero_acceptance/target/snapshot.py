@@ -55,8 +55,6 @@ REPOSITORY_FOLDERS = frozenset({"restic", "kopia"})
 
 @dataclass(frozen=True)
 class ObjectKey:
-    """The identity of an object."""
-
     kind: str
     namespace: str
     name: str
@@ -107,7 +105,6 @@ class ForeignChanges:
 
 
 def take_snapshot(kubernetes: Kubernetes, bucket: Bucket, environment: Environment) -> ClusterSnapshot:
-    """The snapshot now."""
     taken = kubernetes.server_time()
     unseen: dict[str, str] = {}
     listable = [kind for kind in kubernetes.listable_kinds(unseen) if kind.kind not in RESTLESS]

@@ -42,7 +42,6 @@ class Plan:
     faults: Mapping[tuple[int, int], Fault]
 
     def in_round(self, number: int) -> dict[int, Fault]:
-        """The faults of one round by schedule."""
         return {schedule: fault for (schedule, round_), fault in self.faults.items() if round_ == number}
 
 
