@@ -19,8 +19,10 @@ from velero_acceptance.drivers.velero import FINISHED, Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
 NOWHERE = "nowhere"
+NameOf = Callable[[Application], str]
 # Options of a backup, given the application that has one already.
-MISTAKES: dict[str, Callable[[Application], dict[str, str]]] = {
+OptionsOf = Callable[[Application], dict[str, str]]
+MISTAKES: dict[str, OptionsOf] = {
     "a name that Kubernetes rejects": lambda _: {"name": "Not_a_name"},
     "the name of an existing backup": lambda application: {"name": application.backup.name},
     "a location that does not exist": lambda _: {"location": NOWHERE},
@@ -33,7 +35,7 @@ SCHEDULES: dict[str, dict[str, str]] = {
     "a schedule with a misspelt field": {"shedule": "0 2 * * *"},
     "a schedule with an impossible time": {"cron": "61 2 * * *"},
 }
-BACKUPS: dict[str, Callable[[Application], str]] = {
+BACKUPS: dict[str, NameOf] = {
     "the backup": lambda application: application.backup.name,
     "a backup that does not exist": lambda _: NOWHERE,
 }
@@ -131,11 +133,7 @@ def back_up(scope: Scope, commands: Commands, account: Account, alias: str) -> C
 
 @when(phrase("the account requests a backup with {options_of:Mistake}", Mistake=MISTAKES), target_fixture="attempt")
 def request_backup(
-    scope: Scope,
-    commands: Commands,
-    account: Account,
-    application: Application,
-    options_of: Callable[[Application], dict[str, str]],
+    scope: Scope, commands: Commands, account: Account, application: Application, options_of: OptionsOf
 ) -> CommandOutcome:
     return commands.backup(account, scope.namespace("mistaken"), "mistaken", **options_of(application))
 
@@ -152,16 +150,12 @@ def list_nothing(commands: Commands, account: Account) -> CommandOutcome:
 
 
 @when(phrase("the account describes {name_of:Backup} with velero", Backup=BACKUPS), target_fixture="attempt")
-def describe(
-    commands: Commands, account: Account, application: Application, name_of: Callable[[Application], str]
-) -> CommandOutcome:
+def describe(commands: Commands, account: Account, application: Application, name_of: NameOf) -> CommandOutcome:
     return commands.description(account, name_of(application))
 
 
 @when(phrase("the account reads the log of {name_of:Backup} with velero", Backup=BACKUPS), target_fixture="attempt")
-def read_log(
-    commands: Commands, account: Account, application: Application, name_of: Callable[[Application], str]
-) -> CommandOutcome:
+def read_log(commands: Commands, account: Account, application: Application, name_of: NameOf) -> CommandOutcome:
     return commands.logs(account, name_of(application))
 
 
@@ -169,9 +163,7 @@ def read_log(
     phrase("the account restores the settings from {name_of:Backup} with velero", Backup=BACKUPS),
     target_fixture="attempt",
 )
-def restore(
-    commands: Commands, account: Account, application: Application, name_of: Callable[[Application], str]
-) -> CommandOutcome:
+def restore(commands: Commands, account: Account, application: Application, name_of: NameOf) -> CommandOutcome:
     return commands.unfollowed_restore(account, name_of(application), application.workload.namespace)
 
 

@@ -12,7 +12,6 @@ from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.observability.alert_scenarios import ALERTS, AlertFault, AlertResults, AlertScenarios
 from velero_acceptance.checks import alerts, metrics
-from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.kinds import Json
 from velero_acceptance.drivers.prometheus import Prometheus
@@ -154,36 +153,27 @@ def _dashboard(monitoring: Path) -> Json:
     return dict(json.loads((monitoring / "app/dashboard.json").read_text()))
 
 
-@then("every panel has data")
+@then(holds("every panel has data"))
+@then(violated("the suite reports the additional panel"))
 def panels_have_data(
-    board: Json, prometheus: Prometheus, alert_results: AlertResults, environment: Environment, evidence: Evidence
+    record: Recorder,
+    board: Json,
+    prometheus: Prometheus,
+    alert_results: AlertResults,
+    velero: Velero,
+    evidence: Evidence,
 ) -> None:
-    asked, found = _panel_faults(board, prometheus, alert_results, environment)
-    evidence.observe("queries of panels", asked)
-    evidence.measure("panels_without_data", len(found), artefact="\n".join(found) or "every panel has data")
-
-
-@then("the suite reports the additional panel")
-def additional_panel_reported(
-    board: Json, prometheus: Prometheus, alert_results: AlertResults, environment: Environment, evidence: Evidence
-) -> None:
-    _, found = _panel_faults(board, prometheus, alert_results, environment)
-    assert [fault.partition(":")[0] for fault in found] == [ADDITIONAL_PANEL], found
-    evidence.expect_violation("panels_without_data", len(found), artefact="\n".join(found))
-
-
-def _panel_faults(
-    board: Json, prometheus: Prometheus, alert_results: AlertResults, environment: Environment
-) -> tuple[int, list[str]]:
-    """The number of queries, and a line for each that finds nothing."""
-    values = {"namespace": environment.velero_namespace, "schedule": ".*", "__rate_interval": "1m"}
+    """Nothing but the additional panel may lack data."""
+    values = {"namespace": velero.namespace, "schedule": ".*", "__rate_interval": "1m"}
     queries, known = metrics.queries(board, values), prometheus.names(alert_results.since)
     found: list[str] = []
     for query in queries:
         sound = metrics.is_promql(query.expression)
         seen = prometheus.history(query.expression, alert_results.since, datetime.now(UTC), step=2.0) if sound else []
         found += metrics.faults(query, known, seen)
-    return len(queries), found
+    evidence.observe("queries of panels", len(queries))
+    record(evidence, "panels_without_data", len(found), artefact="\n".join(found) or "every panel has data")
+    assert {fault.partition(":")[0] for fault in found} <= {ADDITIONAL_PANEL}, found
 
 
 @given("the alerts", target_fixture="rules")
