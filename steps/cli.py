@@ -187,7 +187,9 @@ def apply_schedule(commands: Commands, account: Account, fields: Mapping[str, st
 
 @then(parsers.parse('the command fails with "{reason}"'))
 def command_fails(attempt: CommandOutcome, evidence: Evidence, reason: str) -> None:
-    _failed(attempt, reason, evidence)
+    unclear = cli_output.unclear(attempt.called, reason)
+    evidence.measure("unclear_errors", int(bool(unclear)), artefact="\n".join([str(attempt), *unclear]))
+    evidence.expect_violation("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
 
 
 @then("the API server refuses the account")
@@ -195,7 +197,7 @@ def account_refused(attempt: CommandOutcome, account: Account, evidence: Evidenc
     """The API server names the account, so that no other failure passes for a refusal."""
     allowed = int(not cli_output.refused(attempt.called))
     evidence.measure("unauthorized_calls_allowed", allowed, artefact=str(attempt))
-    _failed(attempt, f'User "{account.user}" cannot', evidence)
+    command_fails(attempt, evidence, f'User "{account.user}" cannot')
 
 
 @then("the command created nothing")
@@ -291,13 +293,7 @@ def log_readable_later(commands: Commands, velero: Velero, account: Account, run
 @then("the command fails soon and names the log that it could not fetch")
 def fails_without_s3(attempt: CommandOutcome, application: Application, evidence: Evidence) -> None:
     evidence.measure("outage_response", round(attempt.called.seconds, 2), artefact=str(attempt))
-    _failed(attempt, f"{application.backup.name}-logs.gz", evidence)
-
-
-def _failed(attempt: CommandOutcome, reason: str, evidence: Evidence) -> None:
-    unclear = cli_output.unclear(attempt.called, reason)
-    evidence.measure("unclear_errors", int(bool(unclear)), artefact="\n".join([str(attempt), *unclear]))
-    evidence.expect_violation("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
+    command_fails(attempt, evidence, f"{application.backup.name}-logs.gz")
 
 
 def _unchanged(commands: Commands, backup: Operation, attempt: CommandOutcome, evidence: Evidence) -> None:

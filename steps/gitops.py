@@ -19,7 +19,12 @@ from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.evidence.recorder import Evidence
 
-# Thresholds by what a feature calls a violation.
+# Thresholds by what a feature says of the layout, and by what it calls a violation.
+LAYOUT = {
+    "every path of the layout exists, and a kustomization names every file": ("paths_missing", "orphan_files"),
+    "every folder builds": ("builds_failed",),
+    "there is one schedule, and it waits for the release that brings its CRD": ("schedules", "order_faults"),
+}
 FINDINGS = {
     "a wrong order": "order_faults",
     "a second schedule": "schedules",
@@ -124,19 +129,11 @@ def seed_fault(tree: Path, fault: Callable[[Path], None]) -> None:
     fault(tree)
 
 
-@then("every path of the layout exists, and a kustomization names every file")
-def paths_and_files(tree: Path, evidence: Evidence) -> None:
-    _measure(tree, evidence, "paths_missing", "orphan_files")
-
-
-@then("every folder builds")
-def folders_build(tree: Path, evidence: Evidence) -> None:
-    _measure(tree, evidence, "builds_failed")
-
-
-@then("there is one schedule, and it waits for the release that brings its CRD")
-def one_schedule_in_order(tree: Path, evidence: Evidence) -> None:
-    _measure(tree, evidence, "schedules", "order_faults")
+@then(phrase("{names:Layout}", Layout=LAYOUT))
+def layout_as_designed(tree: Path, names: tuple[str, ...], evidence: Evidence) -> None:
+    found = gitops_layout.findings(tree)
+    for name in names:
+        evidence.measure(name, len(found[name]), artefact="\n".join(found[name]) or "none")
 
 
 @then("Velero's namespace has one schedule, apart from those of the suite")
@@ -149,9 +146,3 @@ def one_live_schedule(kubernetes: Kubernetes, environment: Environment, evidence
 def finding_reported(tree: Path, finding: str, evidence: Evidence) -> None:
     found = gitops_layout.findings(tree)[finding]
     evidence.expect_violation(finding, len(found), artefact="\n".join(found))
-
-
-def _measure(tree: Path, evidence: Evidence, *names: str) -> None:
-    found = gitops_layout.findings(tree)
-    for name in names:
-        evidence.measure(name, len(found[name]), artefact="\n".join(found[name]) or "none")

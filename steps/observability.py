@@ -136,7 +136,7 @@ def wrong_status_reported(
 
 @given("the dashboard", target_fixture="board")
 def dashboard(monitoring: Path) -> Json:
-    return _dashboard(monitoring)
+    return dict(json.loads((monitoring / "app/dashboard.json").read_text()))
 
 
 @given(
@@ -144,13 +144,9 @@ def dashboard(monitoring: Path) -> Json:
     target_fixture="board",
 )
 def dashboard_with_additional_panel(monitoring: Path, expression: str) -> Json:
-    found = _dashboard(monitoring)
+    found = dashboard(monitoring)
     panel = {"title": ADDITIONAL_PANEL, "type": "stat", "targets": [{"expr": expression}]}
     return {**found, "panels": [*found["panels"], panel]}
-
-
-def _dashboard(monitoring: Path) -> Json:
-    return dict(json.loads((monitoring / "app/dashboard.json").read_text()))
 
 
 @then(holds("every panel has data"))

@@ -39,10 +39,11 @@ def copy_creates_backup(scope: Scope, schedule_copies: ScheduleCopies, evidence:
 @then("both are kept as long as the design says, counted from their start")
 def kept_as_designed(application: Application, scheduled_backup: Operation, evidence: Evidence) -> None:
     for backup in (application.backup, scheduled_backup):
-        _measure_retention(backup, evidence)
+        run_kept(backup, evidence)
 
 
-def _measure_retention(backup: Operation, evidence: Evidence) -> None:
+@then("the run is kept as long as the design says, counted from its start")
+def run_kept(backup: Operation, evidence: Evidence) -> None:
     evidence.measure("retention", schedule.retention(backup.item))
     evidence.measure("expiration_error", schedule.expiration_error(backup.item), artefact=str(backup.status))
 
@@ -214,11 +215,6 @@ def skipped_backup_reported(
 ) -> None:
     velero.wait_deletion_requested(small_backups[old])
     evidence.expect_violation("expired_not_identified", int(not velero.is_collected(small_backups[kept])))
-
-
-@then("the run is kept as long as the design says, counted from its start")
-def run_kept(backup: Operation, evidence: Evidence) -> None:
-    _measure_retention(backup, evidence)
 
 
 @then(holds("the backup is kept as long as the design says"))
