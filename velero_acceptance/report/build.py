@@ -143,6 +143,8 @@ class RunInfo(Row):
 
 
 class Report(Row):
+    """traceability.json."""
+
     schema_version: str = SCHEMA_VERSION
     run: RunInfo
     environment: dict[str, str]

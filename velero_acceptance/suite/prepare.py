@@ -115,9 +115,7 @@ def _prepare(session: pytest.Session) -> None:
             run.environment.notes["labs"] = f"{len(numbers)} side by side on one machine, shared by the workers"
         if run.settings.results:
             _choose_results(run, run.environment)
-        from velero_acceptance.suite import guard
-
-        guard.begin(session, run, [_reachable(run, number) for number in others])
+        _begin(session, run, [_reachable(run, number) for number in others])
     except ModuleNotFoundError as error:
         pytest.exit(f"refused: {missing_library(error)}", returncode=EXIT_USAGE)
     except Refusal as error:
@@ -218,3 +216,9 @@ def _by_private_kubeconfig(environment: Environment, config: pytest.Config) -> E
     folder = tempfile.TemporaryDirectory(prefix="velero-acceptance-")
     config.add_cleanup(folder.cleanup)
     return environment.model_copy(update={"kubeconfig": private_kubeconfig(environment, Path(folder.name))})
+
+
+def _begin(session: pytest.Session, run: Run, others: list[Environment]) -> None:
+    from velero_acceptance.suite import guard
+
+    guard.begin(session, run, others)
