@@ -75,13 +75,10 @@ class Prometheus:
     def wait_series(self, expression: str, event: str, *, timeout: float) -> list[Series]:
         return poll(lambda: self.query(expression), until=bool, event=event, timeout=timeout, interval=INTERVAL)
 
-    def firing(self, alert: str, labels: Mapping[str, str]) -> bool:
-        """Whether an alert with these *labels* is firing."""
-        return bool(self.query(selector("ALERTS", {"alertname": alert, "alertstate": "firing", **labels})))
-
     def wait_alert(self, alert: str, labels: Mapping[str, str], *, firing: bool, timeout: float) -> None:
+        expression = selector("ALERTS", {"alertname": alert, "alertstate": "firing", **labels})
         poll(
-            lambda: self.firing(alert, labels),
+            lambda: bool(self.query(expression)),
             until=lambda fires: fires is firing,
             event=f"{selector(alert, labels)} {'fires' if firing else 'is resolved'}",
             timeout=timeout,
