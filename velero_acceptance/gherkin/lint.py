@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from velero_acceptance.core.units import Quantity, quantities
@@ -49,7 +50,7 @@ def definitions() -> list[Definition]:
         Definition(
             context.type,
             context.parser.name,
-            context.parser.is_matching,
+            cache(context.parser.is_matching),
             f"{context.step_func.__module__}.{context.step_func.__name__}",
             tuple(inspect.signature(context.step_func).parameters),
         )
@@ -95,7 +96,7 @@ def lint_suite(features: Iterable[FeatureText], register: Register, steps: Seque
         if paths and criterion.planned:
             yield f"{criterion.id} has a feature: remove its mark planned from the register"
     scenarios = [s for feature in features for s in (*feature.scenarios, *feature.control_scenarios)]
-    used = [step for scenario in scenarios for step in scenario.steps]
+    used = {step for scenario in scenarios for step in scenario.steps}
     for definition in steps:
         for parameter in FREE.findall(definition.text):
             yield f"the step definition {definition.where} takes any text for {parameter}: quote it, or list its words"
