@@ -8,11 +8,12 @@ from fixtures.applications.workload import CLAIM_NAME, Workload, Workloads
 from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.core.errors import Inconclusive
-from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.corpus.manifest import Corpus
 from velero_acceptance.drivers.kinds import CLAIM, NAMESPACE
-from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.evidence.recorder import Evidence
+
+HOOKS = {"hooksAttempted": 2}
+FILES = {"quiesced": QUIESCED, "unquiesced": UNQUIESCED}
 
 
 @given(parsers.parse('an empty namespace "{alias}"'))
@@ -76,30 +77,16 @@ def write_late_file(scope: Scope, workloads: Workloads, alias: str) -> None:
 
 
 @when(parsers.parse('"{alias}" is deleted'))
-def delete_namespace(
-    scope: Scope, kubernetes: Kubernetes, workloads: Workloads, timeouts: Timeouts, alias: str
-) -> None:
+def delete_namespace(scope: Scope, workloads: Workloads, alias: str) -> None:
     """Delete the namespace and wait until it is gone, so that a later restore cannot show the old data.
 
     Pods and PVC go first: Kubernetes takes twice as long for a namespace that still holds them.
     """
-    workloads.in_namespace(scope.name(alias)).remove_pods()
-    kubernetes.delete(CLAIM, CLAIM_NAME, scope.name(alias))
-    kubernetes.delete(NAMESPACE, scope.name(alias))
-    kubernetes.wait(
-        NAMESPACE,
-        scope.name(alias),
-        until=lambda found: found is None,
-        event=f"the namespace {alias} is gone",
-        timeout=timeouts["namespace_gone"],
-    )
-
-
-# An application that writes while it is backed up: what hooks keep consistent, and what is lost.
-
-
-HOOKS = {"hooksAttempted": 2}
-FILES = {"quiesced": QUIESCED, "unquiesced": UNQUIESCED}
+    target, name = workloads.target, scope.name(alias)
+    workloads.in_namespace(name).remove_pods()
+    target.kubernetes.delete(CLAIM, CLAIM_NAME, name)
+    target.kubernetes.delete(NAMESPACE, name)
+    target.wait(NAMESPACE, name, lambda found: found is None, f"the namespace {alias} is gone", "namespace_gone")
 
 
 @when(

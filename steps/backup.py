@@ -14,10 +14,8 @@ from velero_acceptance.checks import backups, coverage
 from velero_acceptance.checks.schedule import namespaces_archived
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.naming import RUN_LABEL
-from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.kinds import CLAIM, Json, name_of
-from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
@@ -125,13 +123,13 @@ def _measure_claims(found: list[coverage.ClaimCoverage], evidence: Evidence) -> 
 
 
 @then("the backup's metadata in S3 says Completed")
-def metadata_completed(application: Application, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    _measure_metadata(application.backup, bucket, environment, evidence)
+def metadata_completed(application: Application, target: TargetClients, evidence: Evidence) -> None:
+    _measure_metadata(application.backup, target, evidence)
 
 
-def _measure_metadata(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+def _measure_metadata(backup: Operation, target: TargetClients, evidence: Evidence) -> None:
     """Velero can write Completed to the Backup object without having updated the metadata in S3."""
-    copy = bucket.json(environment.key("backups", backup.name, "velero-backup.json"))
+    copy = target.bucket.json(target.key("backups", backup.name, "velero-backup.json"))
     phase = copy["status"]["phase"]
     evidence.measure("metadata_not_completed", int(phase != "Completed"), artefact=f"phase of the copy: {phase}")
 
@@ -150,10 +148,10 @@ def newest_backup(velero: Velero) -> Operation:
 
 
 @then("that backup is Completed in the cluster and in S3, without errors and with all items")
-def newest_completed(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
+def newest_completed(backup: Operation, target: TargetClients, evidence: Evidence) -> None:
     evidence.observe("newest backup", backup.name)
     _measure_completion(backup, evidence)
-    _measure_metadata(backup, bucket, environment, evidence)
+    _measure_metadata(backup, target, evidence)
 
 
 @then("Velero reports the backup as Completed")

@@ -10,7 +10,7 @@ from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.long_outage import LongOutage, Outage
-from fixtures.faults.outages import EXPECTED_ERRORS, MOMENTS, OBJECTS, S3_FAULTS, AccessDenial, BackupFaults
+from fixtures.faults.outages import EXPECTED_ERRORS, MOMENTS, OBJECTS, S3_FAULTS, AccessDenial, BackupFaults, LinkFault
 from velero_acceptance.checks import backups
 from velero_acceptance.corpus.uploaders import Uploader
 from velero_acceptance.drivers.kinds import Json, name_of
@@ -23,7 +23,11 @@ SLOW = 200
 # How long a backup waits for its volumes instead; shorter than that.
 SHORT_TIMEOUT = "12s"
 FAILURES = sorted(backups.FAILURES)
-RESTARTS = {"node-agent is killed": BackupFaults.end_agent, "Velero is restarted": BackupFaults.restart_server}
+VolumeFault = Callable[[BackupFaults, Json], None]
+RESTARTS: dict[str, VolumeFault] = {
+    "node-agent is killed": BackupFaults.end_agent,
+    "Velero is restarted": BackupFaults.restart_server,
+}
 
 
 @given(phrase('S3 denies Velero write access to the {objects:Objects} of "{alias}"', Objects=tuple(OBJECTS)))
@@ -45,16 +49,10 @@ def slow_link_to_s3(toxiproxy: Toxiproxy, uploader: Uploader, velero_health: Vel
     target_fixture="backup",
 )
 def restart_during_upload(
-    scope: Scope,
-    backup_faults: BackupFaults,
-    velero_health: VeleroHealth,
-    alias: str,
-    event: Callable[[BackupFaults, Json], None],
+    scope: Scope, backup_faults: BackupFaults, velero_health: VeleroHealth, alias: str, event: VolumeFault
 ) -> Operation:
     velero_health.expect_restart()
-    return backup_faults.backup(
-        scope.backup_name(alias), scope.name(alias), scope.labels, lambda volume: event(backup_faults, volume)
-    )
+    return backup_faults.backup(scope, alias, lambda volume: event(backup_faults, volume))
 
 
 @when(
@@ -62,16 +60,9 @@ def restart_during_upload(
     target_fixture="backup",
 )
 def s3_fault_during_backup(
-    scope: Scope,
-    backup_faults: BackupFaults,
-    toxiproxy: Toxiproxy,
-    alias: str,
-    fault: Callable[[Toxiproxy], None],
-    moment: str,
+    scope: Scope, backup_faults: BackupFaults, toxiproxy: Toxiproxy, alias: str, fault: LinkFault, moment: str
 ) -> Operation:
-    return backup_faults.backup(
-        scope.backup_name(alias), scope.name(alias), scope.labels, lambda _: fault(toxiproxy), moment
-    )
+    return backup_faults.backup(scope, alias, lambda _: fault(toxiproxy), moment)
 
 
 @when(parsers.parse('"{alias}" is backed up with a short timeout for its volumes'), target_fixture="backup")
@@ -85,16 +76,14 @@ def back_up_with_short_timeout(scope: Scope, velero: Velero, alias: str) -> Oper
 def failure_reported(
     backup: Operation,
     backup_faults: BackupFaults,
-    velero: Velero,
-    uploader: Uploader,
     velero_health: VeleroHealth,
     evidence: Evidence,
     phase: str,
     cause: str,
 ) -> None:
-    words = backup_faults.messages(backup)
-    if not uploader.reports_cause:
-        words += velero_health.error_lines([name_of(volume) for volume in velero.volume_backups(backup.name)])
+    words, target = backup_faults.messages(backup), velero_health.target
+    if not target.uploader.reports_cause:
+        words += velero_health.error_lines([name_of(v) for v in target.velero.volume_backups(backup.name)])
     missing = backups.unreported(backup.phase, phase, cause, words)
     evidence.observe("from the backup's creation to its end", round(backup.transitions[-1].seconds, 1), "s")
     evidence.measure("faults_not_reported", int(bool(missing)), artefact="\n".join([*missing, backup.phase, *words]))

@@ -8,20 +8,21 @@ from pytest_bdd import given, parsers, then, when
 from fixtures.applications.standard import Application
 from fixtures.cli.accounts import RIGHTS, Account, Accounts
 from fixtures.cli.commands import CommandOutcome, Commands
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.optional_systems import Tracer
 from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import cli_output
 from velero_acceptance.core.errors import Inconclusive
-from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.kinds import SCHEDULE, Json, phase_of
-from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import FINISHED, Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
 NOWHERE = "nowhere"
+NameOf = Callable[[Application], str]
 # Options of a backup, given the application that has one already.
-MISTAKES: dict[str, Callable[[Application], dict[str, str]]] = {
+OptionsOf = Callable[[Application], dict[str, str]]
+MISTAKES: dict[str, OptionsOf] = {
     "a name that Kubernetes rejects": lambda _: {"name": "Not_a_name"},
     "the name of an existing backup": lambda application: {"name": application.backup.name},
     "a location that does not exist": lambda _: {"location": NOWHERE},
@@ -34,7 +35,7 @@ SCHEDULES: dict[str, dict[str, str]] = {
     "a schedule with a misspelt field": {"shedule": "0 2 * * *"},
     "a schedule with an impossible time": {"cron": "61 2 * * *"},
 }
-BACKUPS: dict[str, Callable[[Application], str]] = {
+BACKUPS: dict[str, NameOf] = {
     "the backup": lambda application: application.backup.name,
     "a backup that does not exist": lambda _: NOWHERE,
 }
@@ -46,11 +47,9 @@ def create_account(accounts: Accounts, rules: list[Json]) -> Account:
 
 
 @given("Velero is idle")
-def wait_idle(commands: Commands) -> None:
-    commands.wait_idle()
-
-
-# -- repeated calls, each followed to its effect --------------------------------------------
+def wait_idle(velero: Velero) -> None:
+    """It deletes one backup after the other."""
+    velero.wait_deletions()
 
 
 @when(parsers.parse('the account repeatedly backs up "{alias}" with velero'), target_fixture="attempts")
@@ -127,9 +126,6 @@ def _often(evidence: Evidence, call: Callable[[str], CommandOutcome]) -> list[Co
     return [call(str(number)) for number in range(_calls(evidence))]
 
 
-# -- one call --------------------------------------------------------------------------------
-
-
 @when(parsers.parse('the account backs up "{alias}" with velero'), target_fixture="attempt")
 def back_up(scope: Scope, commands: Commands, account: Account, alias: str) -> CommandOutcome:
     return commands.backup(account, scope.name(alias), "refused")
@@ -137,11 +133,7 @@ def back_up(scope: Scope, commands: Commands, account: Account, alias: str) -> C
 
 @when(phrase("the account requests a backup with {options_of:Mistake}", Mistake=MISTAKES), target_fixture="attempt")
 def request_backup(
-    scope: Scope,
-    commands: Commands,
-    account: Account,
-    application: Application,
-    options_of: Callable[[Application], dict[str, str]],
+    scope: Scope, commands: Commands, account: Account, application: Application, options_of: OptionsOf
 ) -> CommandOutcome:
     return commands.backup(account, scope.namespace("mistaken"), "mistaken", **options_of(application))
 
@@ -158,16 +150,12 @@ def list_nothing(commands: Commands, account: Account) -> CommandOutcome:
 
 
 @when(phrase("the account describes {name_of:Backup} with velero", Backup=BACKUPS), target_fixture="attempt")
-def describe(
-    commands: Commands, account: Account, application: Application, name_of: Callable[[Application], str]
-) -> CommandOutcome:
+def describe(commands: Commands, account: Account, application: Application, name_of: NameOf) -> CommandOutcome:
     return commands.description(account, name_of(application))
 
 
 @when(phrase("the account reads the log of {name_of:Backup} with velero", Backup=BACKUPS), target_fixture="attempt")
-def read_log(
-    commands: Commands, account: Account, application: Application, name_of: Callable[[Application], str]
-) -> CommandOutcome:
+def read_log(commands: Commands, account: Account, application: Application, name_of: NameOf) -> CommandOutcome:
     return commands.logs(account, name_of(application))
 
 
@@ -175,9 +163,7 @@ def read_log(
     phrase("the account restores the settings from {name_of:Backup} with velero", Backup=BACKUPS),
     target_fixture="attempt",
 )
-def restore(
-    commands: Commands, account: Account, application: Application, name_of: Callable[[Application], str]
-) -> CommandOutcome:
+def restore(commands: Commands, account: Account, application: Application, name_of: NameOf) -> CommandOutcome:
     return commands.unfollowed_restore(account, name_of(application), application.workload.namespace)
 
 
@@ -199,12 +185,15 @@ def apply_schedule(commands: Commands, account: Account, fields: Mapping[str, st
     return commands.apply_schedule(account, APPLIED, **fields)
 
 
-# -- how it fails ------------------------------------------------------------------------------
-
-
 @then(parsers.parse('the command fails with "{reason}"'))
 def command_fails(attempt: CommandOutcome, evidence: Evidence, reason: str) -> None:
-    _failed(attempt, reason, evidence)
+    _measure_failure(attempt, evidence, reason)
+
+
+def _measure_failure(attempt: CommandOutcome, evidence: Evidence, reason: str) -> None:
+    unclear = cli_output.unclear(attempt.called, reason)
+    evidence.measure("unclear_errors", int(bool(unclear)), artefact="\n".join([str(attempt), *unclear]))
+    evidence.expect_violation("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
 
 
 @then("the API server refuses the account")
@@ -212,7 +201,7 @@ def account_refused(attempt: CommandOutcome, account: Account, evidence: Evidenc
     """The API server names the account, so that no other failure passes for a refusal."""
     allowed = int(not cli_output.refused(attempt.called))
     evidence.measure("unauthorized_calls_allowed", allowed, artefact=str(attempt))
-    _failed(attempt, f'User "{account.user}" cannot', evidence)
+    _measure_failure(attempt, evidence, f'User "{account.user}" cannot')
 
 
 @then("the command created nothing")
@@ -252,8 +241,10 @@ def no_deletion_reported(attempt: CommandOutcome, evidence: Evidence) -> None:
 
 
 @then("the small backup is unchanged, and its deletion was not requested")
-def not_deleted(commands: Commands, backup: Operation, attempt: CommandOutcome, evidence: Evidence) -> None:
-    assert commands.requests_to_delete(backup.name) == [], f"{attempt.called.command} requested a deletion"
+def not_deleted(
+    commands: Commands, velero: Velero, backup: Operation, attempt: CommandOutcome, evidence: Evidence
+) -> None:
+    assert velero.deletion_requests(backup.name) == [], f"{attempt.called.command} requested a deletion"
     _unchanged(commands, backup, attempt, evidence)
 
 
@@ -268,25 +259,14 @@ def kept_backup_reported(commands: Commands, backup: Operation, attempt: Command
 
 @then("the suite reports that Velero rejected the schedule, with the cause")
 def rejected_schedule_reported(
-    scope: Scope,
-    kubernetes: Kubernetes,
-    velero: Velero,
-    attempt: CommandOutcome,
-    evidence: Evidence,
-    timeouts: Timeouts,
+    scope: Scope, target: TargetClients, attempt: CommandOutcome, evidence: Evidence
 ) -> None:
     """The command itself succeeds: the API server does not validate cron expressions."""
     assert not attempt.problems, str(attempt)
     name = scope.schedule_name(APPLIED)
-    item = kubernetes.wait(
-        SCHEDULE,
-        name,
-        velero.namespace,
-        until=lambda item: phase_of(item) != "",
-        event=f"Velero comes to a phase for the schedule {name}",
-        timeout=timeouts["schedule_fires"],
-    )
-    assert item is not None and phase_of(item) == "FailedValidation", item
+    event = f"Velero comes to a phase for the schedule {name}"
+    item = target.wait(SCHEDULE, name, lambda item: phase_of(item) != "", event, "schedule_fires")
+    assert phase_of(item) == "FailedValidation", item
     assert any("61" in error for error in item["status"]["validationErrors"]), item["status"]
     evidence.expect_violation("response_time", None, artefact=str(item["status"]))
 
@@ -317,13 +297,7 @@ def log_readable_later(commands: Commands, velero: Velero, account: Account, run
 @then("the command fails soon and names the log that it could not fetch")
 def fails_without_s3(attempt: CommandOutcome, application: Application, evidence: Evidence) -> None:
     evidence.measure("outage_response", round(attempt.called.seconds, 2), artefact=str(attempt))
-    _failed(attempt, f"{application.backup.name}-logs.gz", evidence)
-
-
-def _failed(attempt: CommandOutcome, reason: str, evidence: Evidence) -> None:
-    unclear = cli_output.unclear(attempt.called, reason)
-    evidence.measure("unclear_errors", int(bool(unclear)), artefact="\n".join([str(attempt), *unclear]))
-    evidence.expect_violation("wrong_outputs", int(bool(attempt.problems)), artefact=str(attempt))
+    _measure_failure(attempt, evidence, f"{application.backup.name}-logs.gz")
 
 
 def _unchanged(commands: Commands, backup: Operation, attempt: CommandOutcome, evidence: Evidence) -> None:

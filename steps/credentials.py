@@ -4,8 +4,9 @@ import base64
 
 from pytest_bdd import given, parsers, then, when
 
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.optional_systems import Tracer
-from fixtures.environment.phrases import phrase
+from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.storage.credentials import DeployedKeys, KeyRotation, S3Keys
@@ -43,18 +44,25 @@ def mounted(velero: Velero, deployed_keys: DeployedKeys, evidence: Evidence) -> 
     evidence.measure("mounts_missing", len(problems), artefact="\n".join(problems) or "every pod mounts it")
 
 
-@then("no other pod in the cluster uses the Secret")
-def no_other_pod(velero: Velero, secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
+@then(holds("no other pod in the cluster uses the Secret"))
+@then(violated("the suite reports the pod as a foreign user of the Secret"))
+def no_other_pod(
+    record: Recorder, secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence
+) -> None:
     foreign = secret_search.foreign_users(deployed_keys.secret)
-    evidence.measure("mounts_by_other_pods", len(foreign), artefact=f"other pods that take the secret: {foreign}")
+    record(evidence, "mounts_by_other_pods", len(foreign), artefact=f"other pods that take the secret: {foreign}")
 
 
-@then("no argument, variable, log, event or object in the cluster contains the keys")
-def keys_nowhere(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
+@then(holds("no argument, variable, log, event or object in the cluster contains the keys"))
+@then(violated("the suite reports the key in the ConfigMap"))
+def keys_nowhere(
+    record: Recorder, secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence
+) -> None:
     texts = secret_search.texts(deployed_keys.secret)
     found = secret_exposure.places(deployed_keys.material, texts)
     evidence.observe("objects and logs searched", len(texts))
-    evidence.measure("exposed_keys", len(found), artefact="\n".join(found) or f"searched: {len(texts)}, found: none")
+    artefact = "\n".join(found) or f"searched: {len(texts)}, found: none"
+    record(evidence, "exposed_keys", len(found), artefact=artefact)
 
 
 @when(parsers.parse('a service account in "{alias}" tries to read the Secret'), target_fixture="read_attempt")
@@ -95,38 +103,16 @@ def plant_key(kubernetes: Kubernetes, scope: Scope, deployed_keys: DeployedKeys,
     kubernetes.create(CONFIG_MAP, {"metadata": {"name": "notes"}, "data": {"note": hidden}}, scope.name(alias))
 
 
-@then("the suite reports the pod as a foreign user of the Secret")
-def pod_reported(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
-    foreign = secret_search.foreign_users(deployed_keys.secret)
-    evidence.expect_violation(
-        "mounts_by_other_pods", len(foreign), artefact=f"other pods that take the secret: {foreign}"
-    )
-
-
-@then("the suite reports the key in the ConfigMap")
-def config_map_reported(secret_search: SecretSearch, deployed_keys: DeployedKeys, evidence: Evidence) -> None:
-    found = secret_exposure.places(deployed_keys.material, secret_search.texts(deployed_keys.secret))
-    evidence.expect_violation("exposed_keys", len(found), artefact="\n".join(found))
-
-
 @then("Velero signs its S3 requests with the key of its Secret")
-def signs_with_secret(
-    velero: Velero,
-    environment: Environment,
-    deployed_keys: DeployedKeys,
-    s3_trace: Tracer,
-    timeouts: Timeouts,
-    evidence: Evidence,
-) -> None:
+def signs_with_secret(target: TargetClients, deployed_keys: DeployedKeys, s3_trace: Tracer, evidence: Evidence) -> None:
     """Seen at its next validation. A request signed with neither this key nor the suite's own is a wrong one."""
+    environment = target.environment
     with s3_trace() as trace:
-        trace.wait_for("GET", f"/{environment.bucket}", timeout=timeouts["location_phase"])
+        trace.wait_for("GET", f"/{environment.bucket}", timeout=target.timeouts["location_phase"])
     known = (deployed_keys.keys.access_key, environment.s3.access_key.get_secret_value())
-    strange = [
-        seen for seen in trace.requests if seen.access_key not in known and not is_generated_name(seen.access_key)
-    ]
-    evidence.measure("requests_with_other_keys", len(strange), artefact=f"requests seen: {len(trace.requests)}")
-    evidence.measure("locations_available", int(velero.location()["status"]["phase"] == "Available"))
+    strange = sum(s.access_key not in known and not is_generated_name(s.access_key) for s in trace.requests)
+    evidence.measure("requests_with_other_keys", strange, artefact=f"requests seen: {len(trace.requests)}")
+    evidence.measure("locations_available", int(target.velero.location()["status"]["phase"] == "Available"))
 
 
 @then("that key has no access to another bucket")

@@ -6,28 +6,26 @@ from pytest_bdd import given, then, when
 
 from fixtures.applications.standard import Application
 from fixtures.applications.workload import Workload
+from fixtures.environment.cluster import TargetClients
+from fixtures.environment.phrases import Recorder, holds, violated
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.node_agents import AgentAffinity, TaintedNode
 from fixtures.faults.outages import EXPECTED_ERRORS
-from fixtures.gitops.upgrade import Upgrade
+from fixtures.gitops.flux import Upgrade
 from velero_acceptance.checks import node_agents
 from velero_acceptance.core.errors import Inconclusive
-from velero_acceptance.core.settings import Environment
 from velero_acceptance.corpus.uploaders import KOPIA, RESTIC
 from velero_acceptance.drivers.kinds import DAEMON_SET, NODE, VOLUME, Json, name_of, time_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
-from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.target.fault_reverts import untaint
 
 
 @then("every node with a volume of the storage class has a ready node-agent")
-def agents_everywhere(kubernetes: Kubernetes, velero: Velero, environment: Environment, evidence: Evidence) -> None:
-    lacking = node_agents.without_agent(
-        _volumes(kubernetes, environment), kubernetes.list_all(NODE), velero.agent_pods()
-    )
+def agents_everywhere(target: TargetClients, evidence: Evidence) -> None:
+    lacking = node_agents.without_agent(*_volumes_and_nodes(target))
     evidence.measure("nodes_without_agent", len(lacking), artefact=f"nodes without agent: {lacking}")
 
 
@@ -82,17 +80,8 @@ def daemon_set_complete(kubernetes: Kubernetes, velero: Velero, evidence: Eviden
 
 
 @then("the suite reports that node and its volumes as lacking a node-agent")
-def lost_node_reported(
-    kubernetes: Kubernetes,
-    velero: Velero,
-    environment: Environment,
-    workload: Workload,
-    lost_node: str,
-    evidence: Evidence,
-) -> None:
-    lost = node_agents.unreachable_nodes(
-        _volumes(kubernetes, environment), kubernetes.list_all(NODE), velero.agent_pods()
-    )
+def lost_node_reported(target: TargetClients, workload: Workload, lost_node: str, evidence: Evidence) -> None:
+    lost = node_agents.unreachable_nodes(*_volumes_and_nodes(target))
     table = "\n".join(f"{node}: {', '.join(volumes)}" for node, volumes in lost.items())
     evidence.expect_violation("nodes_without_agent", len(lost), artefact=table or "every node has its node-agent")
     assert name_of(workload.volume()) in lost.get(lost_node, []), table
@@ -126,15 +115,13 @@ def failed_without_agent(velero: Velero, backup: Operation, lost_node: str, evid
     assert not velero.volume_backups(backup.name), "its volume was uploaded nevertheless"
 
 
-def _volumes(kubernetes: Kubernetes, environment: Environment) -> list[Json]:
-    volumes = kubernetes.list_all(VOLUME)
-    ours = [v for v in volumes if v["spec"].get("storageClassName") == environment.storage_class]
+def _volumes_and_nodes(target: TargetClients) -> tuple[list[Json], list[Json], list[Json]]:
+    """The volumes of the storage class, the nodes, and the pods of node-agent."""
+    volumes, nodes = (target.kubernetes.list_all(kind) for kind in (VOLUME, NODE))
+    ours = [v for v in volumes if v["spec"].get("storageClassName") == target.environment.storage_class]
     if not ours:
-        raise Inconclusive(f"there is no volume of the class {environment.storage_class} to look at")
-    return ours
-
-
-# Restarts of the server, and what they prove of S3.
+        raise Inconclusive(f"there is no volume of the class {target.environment.storage_class} to look at")
+    return ours, nodes, target.velero.agent_pods()
 
 
 @when("Velero is restarted", target_fixture="server_started")
@@ -162,25 +149,12 @@ def location_not_validated(velero: Velero, server_started: datetime, evidence: E
     evidence.expect_violation("s3_initialised", None, artefact=str(location["status"]))
 
 
-@then("the backup is stored in S3")
-def backup_stored(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    stored, artefact = _stored(backup, bucket, environment), f"{backup.phase} {backup.reason()}"
-    evidence.measure("write_probes_completed", int(stored), artefact=artefact)
-
-
-@then("the suite reports that the backup is not stored in S3")
-def backup_not_stored(backup: Operation, bucket: Bucket, environment: Environment, evidence: Evidence) -> None:
-    stored, artefact = _stored(backup, bucket, environment), f"{backup.phase} {backup.reason()}"
-    evidence.expect_violation("write_probes_completed", int(stored), artefact=artefact)
-
-
-def _stored(backup: Operation, bucket: Bucket, environment: Environment) -> bool:
-    """Whether a backup is Completed and its tarball in S3."""
-    keys = bucket.keys(environment.key("backups", backup.name, ""))
-    return backup.phase == "Completed" and any(key.endswith(".tar.gz") for key in keys)
-
-
-# An upgrade to another release of Velero, and the backups of the older one.
+@then(holds("the backup is stored in S3"))
+@then(violated("the suite reports that the backup is not stored in S3"))
+def backup_stored(record: Recorder, backup: Operation, target: TargetClients, evidence: Evidence) -> None:
+    """It is Completed, and its tarball is in S3."""
+    stored = backup.phase == "Completed" and bool(target.bucket.keys(target.backup_key(backup.name, ".tar.gz")))
+    record(evidence, "write_probes_completed", int(stored), artefact=f"{backup.phase} {backup.reason()}")
 
 
 @given("a Velero that backs up with restic, and a release that backs up with kopia")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pytest_bdd import given, then, when
 
-from fixtures.environment.phrases import phrase
+from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.gitops.drift import Drift
 from fixtures.gitops.flux import RELEASE, NewDeployment, ValueChange
 from fixtures.gitops.layout_mutations import FAULTS
@@ -19,7 +19,12 @@ from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.evidence.recorder import Evidence
 
-# Thresholds by what a feature calls a violation.
+# Thresholds by what a feature says of the layout, and by what it calls a violation.
+LAYOUT = {
+    "every path of the layout exists, and a kustomization names every file": ("paths_missing", "orphan_files"),
+    "every folder builds": ("builds_failed",),
+    "there is one schedule, and it waits for the release that brings its CRD": ("schedules", "order_faults"),
+}
 FINDINGS = {
     "a wrong order": "order_faults",
     "a second schedule": "schedules",
@@ -91,10 +96,11 @@ def reconcile(flux: Flux, environment: Environment, evidence: Evidence) -> None:
     evidence.observe("Kustomization reconciled in", round(seconds, 1), "s")
 
 
-@then("every object is as in Git again")
-def drift_reverted(drift: Drift, evidence: Evidence) -> None:
+@then(holds("every object is as in Git again"))
+@then(violated("the suite reports the Service as missing"))
+def drift_reverted(record: Recorder, drift: Drift, evidence: Evidence) -> None:
     left = drift.remaining()
-    evidence.measure("drifts_not_reverted", len(left), artefact="\n".join(left) or "nothing differs")
+    record(evidence, "drifts_not_reverted", len(left), artefact="\n".join(left) or "nothing differs")
 
 
 @given("Velero's release is suspended")
@@ -105,15 +111,6 @@ def suspend_release(drift: Drift) -> None:
 @when("Flux is asked to reconcile the release")
 def request_reconciliation(drift: Drift) -> None:
     drift.request_reconciliation()
-
-
-@then("the suite reports the Service as missing")
-def drift_reported(drift: Drift, evidence: Evidence) -> None:
-    left = drift.remaining()
-    evidence.expect_violation("drifts_not_reverted", len(left), artefact="\n".join(left))
-
-
-# The layout of the repository, judged on a copy of the commit that Flux has applied.
 
 
 @given("a copy of the commit that Flux has applied", target_fixture="tree")
@@ -132,19 +129,11 @@ def seed_fault(tree: Path, fault: Callable[[Path], None]) -> None:
     fault(tree)
 
 
-@then("every path of the layout exists, and a kustomization names every file")
-def paths_and_files(tree: Path, evidence: Evidence) -> None:
-    _measure(tree, evidence, "paths_missing", "orphan_files")
-
-
-@then("every folder builds")
-def folders_build(tree: Path, evidence: Evidence) -> None:
-    _measure(tree, evidence, "builds_failed")
-
-
-@then("there is one schedule, and it waits for the release that brings its CRD")
-def one_schedule_in_order(tree: Path, evidence: Evidence) -> None:
-    _measure(tree, evidence, "schedules", "order_faults")
+@then(phrase("{names:Layout}", Layout=LAYOUT))
+def layout_as_designed(tree: Path, names: tuple[str, ...], evidence: Evidence) -> None:
+    found = gitops_layout.findings(tree)
+    for name in names:
+        evidence.measure(name, len(found[name]), artefact="\n".join(found[name]) or "none")
 
 
 @then("Velero's namespace has one schedule, apart from those of the suite")
@@ -157,9 +146,3 @@ def one_live_schedule(kubernetes: Kubernetes, environment: Environment, evidence
 def finding_reported(tree: Path, finding: str, evidence: Evidence) -> None:
     found = gitops_layout.findings(tree)[finding]
     evidence.expect_violation(finding, len(found), artefact="\n".join(found))
-
-
-def _measure(tree: Path, evidence: Evidence, *names: str) -> None:
-    found = gitops_layout.findings(tree)
-    for name in names:
-        evidence.measure(name, len(found[name]), artefact="\n".join(found[name]) or "none")

@@ -12,7 +12,6 @@ from fixtures.environment.velero_health import VeleroHealth
 from velero_acceptance.core.errors import AcceptanceError, Blocked
 from velero_acceptance.corpus.layers import Layers
 from velero_acceptance.corpus.manifest import Corpus
-from velero_acceptance.corpus.uploaders import Uploader
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Operation
 from velero_acceptance.evidence.recorder import Evidence
@@ -117,15 +116,12 @@ def delete_pack(application: Application, bucket: Bucket, oracle: Oracle, eviden
 
 @then("the suite detects the damage, by a failed restore or by different data")
 def damage_detected(
-    restore: Operation,
-    workloads: Workloads,
-    corpus: Corpus,
-    uploader: Uploader,
-    evidence: Evidence,
-    velero_health: VeleroHealth,
+    restore: Operation, workloads: Workloads, corpus: Corpus, evidence: Evidence, velero_health: VeleroHealth
 ) -> None:
     """A restore that fails may leave its pod waiting for data: then there is nothing to read."""
-    velero_health.allow_errors(rf"PodVolumeRestore|data path|pod volume restore|{uploader.fault_words}")
+    velero_health.allow_errors(
+        rf"PodVolumeRestore|data path|pod volume restore|{workloads.target.uploader.fault_words}"
+    )
     evidence.observe("phase of the restore", restore.phase)
     (target,) = restore.item["spec"]["namespaceMapping"].values()
     workload = workloads.in_namespace(target)

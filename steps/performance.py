@@ -36,6 +36,8 @@ TOO_SLOW = {"backed up": SlowLinkRun.backups, "restored": SlowLinkRun.restores}
 THRESHOLDS = {"backup": "backup_duration", "restore": "restore_duration"}
 VOLUMES = {"with its volume": True, "without its volume": False}
 PODS: dict[str, dict[str, object]] = {"with its pods": {}, "without its pods": {"excludedResources": ["pods"]}}
+SLOWED = {"backed up": SlowLink.backup, "backed up and restored": SlowLink.restore}
+PACKS = {"held": "samples_with_more_packs_stored", "had served": "samples_with_more_packs_fetched"}
 
 
 @given("fresh data, backed up and restored", target_fixture="result")
@@ -164,12 +166,6 @@ def _prediction(timings: Sequence[Timing], evidence: Evidence) -> Prediction:
         return extrapolation.predict(points, evidence.criterion.threshold("data_size").value)
     except NoPrediction as error:
         raise Inconclusive(f"nothing can be predicted for the data size of the register: {error}") from None
-
-
-# Progress of volumes while they are backed up and restored.
-
-SLOWED = {"backed up": SlowLink.backup, "backed up and restored": SlowLink.restore}
-PACKS = {"held": "samples_with_more_packs_stored", "had served": "samples_with_more_packs_fetched"}
 
 
 @when(phrase("fresh data is {operation:Operation} over a slow link", Operation=SLOWED), target_fixture="tracked")

@@ -20,8 +20,6 @@ from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.suite.session import Run as Session
 
 MINUTELY = "schedule of one minute"
-
-
 JUDGED = {"all the runs": attrgetter("all"), "the runs without a fault": attrgetter("undisturbed")}
 
 
@@ -48,8 +46,7 @@ def calendar_reported(calendar_runs: Calendar, evidence: Evidence) -> None:
 @when("a schedule of one minute runs, with faults in some of its runs", target_fixture="accelerated")
 def run_accelerated(accelerated_schedule: AcceleratedSchedule, evidence: Evidence) -> AcceleratedRuns:
     """Once a session."""
-    evidence.accelerate(MINUTELY)
-    evidence.accelerate(LAST_RUN)
+    evidence.accelerate(MINUTELY, LAST_RUN)
     return accelerated_schedule.outcome()
 
 
@@ -98,8 +95,7 @@ def failures_above_allowance_reported(accelerated: AcceleratedRuns, evidence: Ev
 
 @given("an application that is backed up every minute and keeps few of its backups")
 def deploy_for_soak(soak_run: SoakRun, evidence: Evidence) -> None:
-    evidence.accelerate(MINUTELY)
-    evidence.accelerate(EXPIRATION)
+    evidence.accelerate(MINUTELY, EXPIRATION)
     soak_run.deploy()
 
 

@@ -6,6 +6,7 @@ from pytest_bdd import given, then, when
 
 from fixtures.applications.workload import Workload
 from fixtures.environment.cluster import TargetClients
+from fixtures.environment.phrases import Recorder
 from fixtures.environment.run_scope import Scope
 from fixtures.faults.outages import BackupFaults
 from fixtures.observability.agent_resources import (
@@ -48,8 +49,7 @@ def within_limits(load: LoadResult, evidence: Evidence) -> None:
     for pod, samples in load.samples.items():
         resident = max(use.resident for use in samples) / MEGABYTE
         evidence.observe(f"memory of the processes alone, {pod}", round(resident), "MB")
-    evidence.measure("memory_peak", _megabytes(load.samples), artefact=_table(load.samples))
-    evidence.measure("cpu_peak", _cpus(load.samples), artefact=_table(load.samples))
+    _judge_peaks(Evidence.measure, load.samples, evidence)
 
 
 @then("Prometheus recorded the same usage")
@@ -136,9 +136,7 @@ def judge_agent(load: LoadResult, velero: Velero) -> OverusingPod:
 
 @then("the suite reports its memory and its CPU as too high")
 def overuse_reported(judged: OverusingPod, evidence: Evidence) -> None:
-    samples = {name_of(judged.pod): judged.samples}
-    evidence.expect_violation("memory_peak", _megabytes(samples), artefact=_table(samples))
-    evidence.expect_violation("cpu_peak", _cpus(samples), artefact=_table(samples))
+    _judge_peaks(Evidence.expect_violation, {name_of(judged.pod): judged.samples}, evidence)
 
 
 @then("the suite reports the readings of one node-agent as not matching another")
@@ -157,12 +155,10 @@ def not_burstable_reported(judged: OverusingPod, evidence: Evidence) -> None:
     evidence.expect_violation("pods_not_burstable", len(others), artefact="\n".join(others))
 
 
-def _megabytes(samples: Mapping[str, Sequence[ResourceUse]]) -> float:
-    return max(map(resources.highest_memory, samples.values())) / MEGABYTE
-
-
-def _cpus(samples: Mapping[str, Sequence[ResourceUse]]) -> float:
-    return max(map(resources.highest_cpu, samples.values()))
+def _judge_peaks(record: Recorder, samples: Mapping[str, Sequence[ResourceUse]], evidence: Evidence) -> None:
+    memory = max(map(resources.highest_memory, samples.values())) / MEGABYTE
+    record(evidence, "memory_peak", memory, artefact=_table(samples))
+    record(evidence, "cpu_peak", max(map(resources.highest_cpu, samples.values())), artefact=_table(samples))
 
 
 def _table(samples: Mapping[str, Sequence[ResourceUse]]) -> str:

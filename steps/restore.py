@@ -1,22 +1,32 @@
 """Restores: created, followed to their end, and checked for what they brought back."""
 
+from dataclasses import dataclass
+
 from pytest_bdd import parsers, then, when
 
 from fixtures.applications.standard import Application, Pair, RestoredCopy, Restores, Standard
 from fixtures.applications.workload import APP, SETTINGS, Workloads
-from fixtures.backups.backup_sync import SyncedBackup, delete_backup_object
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.optional_systems import Tracer
 from fixtures.environment.run_scope import Scope
 from velero_acceptance.checks import restored_objects
+from velero_acceptance.core.waiting import WaitTimedOut
 from velero_acceptance.drivers import kinds
-from velero_acceptance.drivers.kinds import CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
+from velero_acceptance.drivers.kinds import BACKUP, CLAIM, CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, SERVICE, is_ready
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import RESTORE_LABEL, Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
 RESTORED_KINDS = (POD, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
 NAMESPACE_KINDS = (CLAIM, CONFIG_MAP, DEPLOYMENT, kinds.SECRET, SERVICE, kinds.SERVICE_ACCOUNT)
+
+
+@dataclass(frozen=True)
+class SyncedBackup:
+    """The backup before its object was deleted, and the seconds until Velero created it again; None if it did not."""
+
+    backup: Operation
+    seconds: float | None
 
 
 @when("the backup is restored", target_fixture="restore")
@@ -142,7 +152,12 @@ def nothing_in_source(
 
 @when("the Backup object is deleted while the bucket keeps its data", target_fixture="synced")
 def delete_object(backup: Operation, target: TargetClients) -> SyncedBackup:
-    return delete_backup_object(target, backup)
+    """Delete the Backup object alone, and wait for Velero's backup sync."""
+    target.kubernetes.delete(BACKUP, backup.name, target.namespace)
+    try:
+        return SyncedBackup(backup, target.velero.wait_synced(backup.name))
+    except WaitTimedOut:
+        return SyncedBackup(backup, None)
 
 
 @then("Velero syncs the Backup object from the bucket")
@@ -174,14 +189,7 @@ def restore_both(scope: Scope, pair: Pair, velero: Velero, workloads: Workloads,
 
 @then(parsers.parse('the other objects of "{first}" are in "{third}", and those of "{second}" in "{fourth}"'))
 def objects_not_mixed_up(
-    scope: Scope,
-    kubernetes: Kubernetes,
-    workloads: Workloads,
-    evidence: Evidence,
-    first: str,
-    third: str,
-    second: str,
-    fourth: str,
+    scope: Scope, kubernetes: Kubernetes, evidence: Evidence, first: str, third: str, second: str, fourth: str
 ) -> None:
     """Each ConfigMap names the namespace in which it was created; a Service comes with it."""
     missing = []

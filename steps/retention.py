@@ -7,16 +7,16 @@ from pytest_bdd import given, parsers, then, when
 
 from fixtures.applications.standard import Application, Applications, Restores
 from fixtures.applications.workload import MOUNT, Workload, Workloads
-from fixtures.backups.expiry import EXPIRATION, ExpiredBackup, Expiry
-from fixtures.backups.maintenance import maintain, maintenance_table
+from fixtures.backups.expiry import EXPIRATION, ExpiredBackup, Expiry, maintain, maintenance_table
 from fixtures.environment.cluster import TargetClients
+from fixtures.environment.phrases import Recorder, holds, violated
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.gitops.flux import ValueChange
 from fixtures.schedule.runs import LAST_RUN, LONG_AGO, ScheduleCopies, ago
 from velero_acceptance.checks import schedule
 from velero_acceptance.corpus.manifest import Corpus
-from velero_acceptance.drivers.kinds import name_of
+from velero_acceptance.drivers.kinds import BACKUP, name_of
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
@@ -42,14 +42,14 @@ def kept_as_designed(application: Application, scheduled_backup: Operation, evid
         _measure_retention(backup, evidence)
 
 
+@then("the run is kept as long as the design says, counted from its start")
+def run_kept(backup: Operation, evidence: Evidence) -> None:
+    _measure_retention(backup, evidence)
+
+
 def _measure_retention(backup: Operation, evidence: Evidence) -> None:
     evidence.measure("retention", schedule.retention(backup.item))
     evidence.measure("expiration_error", schedule.expiration_error(backup.item), artefact=str(backup.status))
-
-
-@then("the suite reports its retention as wrong")
-def retention_reported(backup: Operation, evidence: Evidence) -> None:
-    evidence.expect_violation("retention", schedule.retention(backup.item), artefact=str(backup.item["spec"]))
 
 
 @given(
@@ -77,8 +77,7 @@ def was_restored(
 def expires(
     expiry: Expiry, backups: dict[str, Application], restore: Operation, evidence: Evidence, name: str
 ) -> ExpiredBackup:
-    evidence.accelerate(EXPIRATION)
-    evidence.accelerate(COLLECTOR)
+    evidence.accelerate(EXPIRATION, COLLECTOR)
     return expiry.expire(backups[name].backup, [restore])
 
 
@@ -134,8 +133,7 @@ def location_read_only(velero: Velero) -> Iterator[None]:
 
 @when("the small backup expires", target_fixture="expired")
 def small_backup_expires(expiry: Expiry, backup: Operation, evidence: Evidence) -> ExpiredBackup:
-    evidence.accelerate(EXPIRATION)
-    evidence.accelerate(COLLECTOR)
+    evidence.accelerate(EXPIRATION, COLLECTOR)
     return expiry.expire(backup.require(), [])
 
 
@@ -196,10 +194,9 @@ def expire_both(velero: Velero, small_backups: dict[str, str], collector: str, e
 
 
 def _expire(velero: Velero, names: Iterable[str], evidence: Evidence) -> None:
-    evidence.accelerate(EXPIRATION)
-    evidence.accelerate(COLLECTOR)
+    evidence.accelerate(EXPIRATION, COLLECTOR)
     for name in names:
-        velero.expire(name, ago(timedelta(hours=1)))
+        velero.move_time(BACKUP, name, "expiration", ago(timedelta(hours=1)))
 
 
 @then(parsers.parse('the garbage collector reports "{name}" as expired and requests its deletion'))
@@ -224,14 +221,10 @@ def skipped_backup_reported(
     evidence.expect_violation("expired_not_identified", int(not velero.is_collected(small_backups[kept])))
 
 
-@then("the run is kept as long as the design says, counted from its start")
-def run_kept(backup: Operation, evidence: Evidence) -> None:
-    _measure_retention(backup, evidence)
-
-
-@then("the backup is kept as long as the design says")
-def kept_by_default(backup: Operation, evidence: Evidence) -> None:
-    evidence.measure("retention", schedule.retention(backup.item), artefact=str(backup.item["spec"]))
+@then(holds("the backup is kept as long as the design says"))
+@then(violated("the suite reports its retention as wrong"))
+def kept_by_default(record: Recorder, backup: Operation, evidence: Evidence) -> None:
+    record(evidence, "retention", schedule.retention(backup.item), artefact=str(backup.item["spec"]))
 
 
 @then("the backup is kept as long as the committed default says")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pytest_bdd import given, parsers, then, when
 
 from fixtures.environment.cluster import TargetClients
-from fixtures.environment.phrases import phrase
+from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.faults.outages import EXPECTED_ERRORS, AccessDenial
@@ -69,21 +69,14 @@ def estimate_run(
     return Estimate([expected for expected in estimate.volumes if expected is not largest])
 
 
-@then("the run holds as much data as estimated")
-def as_expected(backup: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
-    evidence.measure("estimate_error", _error(backup, estimate, sizes, evidence), artefact=estimate.table())
-
-
-@then("the suite reports that the run holds more data than estimated")
-def estimate_error_reported(backup: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
-    evidence.expect_violation("estimate_error", _error(backup, estimate, sizes, evidence), artefact=estimate.table())
-
-
-def _error(run: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> float:
-    """By how many percent an estimate differs from what a run held."""
-    held = sizes.report([run.item])[0].logical
+@then(holds("the run holds as much data as estimated"))
+@then(violated("the suite reports that the run holds more data than estimated"))
+def as_estimated(record: Recorder, backup: Operation, estimate: Estimate, sizes: Sizes, evidence: Evidence) -> None:
+    """Measured in percent of the larger of the two."""
+    held = sizes.report([backup.item])[0].logical
     evidence.observe("expected, and held", f"{size(estimate.known)}, {size(held)}")
-    return 100 * abs(held - estimate.known) / max(held, estimate.known, 1)
+    error = 100 * abs(held - estimate.known) / max(held, estimate.known, 1)
+    record(evidence, "estimate_error", error, artefact=estimate.table())
 
 
 @then("the report shows how much data the run added to S3")
@@ -103,7 +96,7 @@ def back_up_partly(scope: Scope, velero: Velero, velero_health: VeleroHealth, al
 
 @then(parsers.parse('the suite reports the missing namespace, and "{alias}" as unexpected'))
 def namespaces_reported(scope: Scope, backup: Operation, target: TargetClients, evidence: Evidence, alias: str) -> None:
-    held = check.namespaces_in(target.backup_files(backup.name).resource_list())
+    held = _listed(backup, target)
     missing = check.missing(backup.item["spec"]["includedNamespaces"], held)
     evidence.expect_violation("missing_namespaces", len(missing), artefact="\n".join(missing))
     foreign = check.unexpected(DESIGN_NAMESPACES, held)
@@ -156,16 +149,9 @@ def back_up_both(scope: Scope, velero: Velero, first: str, second: str) -> Opera
 
 
 @then(parsers.parse('the suite reports "{alias}" as missing because of its label'))
-def exclusion_reported(
-    scope: Scope,
-    backup: Operation,
-    target: TargetClients,
-    evidence: Evidence,
-    alias: str,
-) -> None:
+def exclusion_reported(scope: Scope, target: TargetClients, backup: Operation, evidence: Evidence, alias: str) -> None:
     """Velero 1.16 rejects the whole backup for it, although the backup excludes nothing."""
-    files = target.backup_files(backup.name)
-    held = check.namespaces_in(files.resource_list()) if backup.phase == "Completed" else set()
+    held = _listed(backup, target) if backup.phase == "Completed" else set()
     missing = check.missing(backup.item["spec"]["includedNamespaces"], held)
     labels = labels_of(target.kubernetes.require(NAMESPACE, scope.name(alias)))
     why = f"{alias} is labelled {EXCLUDED}={labels.get(EXCLUDED)}; the backup is {backup.phase}: {backup.reason()}"
@@ -184,8 +170,7 @@ class DueCopy:
 
 @when("the copy is due", target_fixture="due_run")
 def copy_due(copy: ScheduleCopy, target: TargetClients, evidence: Evidence) -> DueCopy:
-    evidence.accelerate(LAST_RUN)
-    evidence.accelerate(EDIT)
+    evidence.accelerate(LAST_RUN, EDIT)
     before = failures(target, copy.name)
     return DueCopy(copy.follow(copy.make_due())[0], before)
 
@@ -200,34 +185,37 @@ def cut_after_validation(velero: Velero, toxiproxy: Toxiproxy, velero_health: Ve
 
 @then("its run fails, the failure is logged and counted, and the copy stays enabled")
 def run_failed(
-    due_run: DueCopy,
-    copy: ScheduleCopy,
-    target: TargetClients,
-    velero: Velero,
-    velero_health: VeleroHealth,
-    evidence: Evidence,
+    due_run: DueCopy, copy: ScheduleCopy, target: TargetClients, velero_health: VeleroHealth, evidence: Evidence
 ) -> None:
     run = due_run.run
     evidence.observe("the run ended", f"{run.phase}: {run.reason()[:200]}")
     assert run.phase in backups.FAILURES, f"the run is {run.phase}, as if nothing had failed"
-    lines = _logged(velero_health, run.name)
-    evidence.measure("failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run")
-    counted = failures(target, copy.name) - due_run.counted
-    evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
-    evidence.measure("schedules_stopped", int(phase_of(velero.schedule(copy.name)) != "Enabled"))
+    _judge_log(Evidence.measure, velero_health, run.name, evidence)
+    _judge_count(Evidence.measure, target, copy, evidence, before=due_run.counted)
+    evidence.measure("schedules_stopped", int(phase_of(target.velero.schedule(copy.name)) != "Enabled"))
 
 
-def _logged(velero_health: VeleroHealth, run: str) -> list[str]:
-    """The error lines that name the run. The logs are followed, so a line comes a moment after its event."""
+def _judge_count(
+    record: Recorder, target: TargetClients, copy: ScheduleCopy, evidence: Evidence, before: float = 0
+) -> None:
+    counted = failures(target, copy.name) - before
+    artefact = f"{counted:g} failures of {copy.name} counted"
+    record(evidence, "failures_not_counted", int(counted != 1), artefact=artefact)
+
+
+def _judge_log(record: Recorder, velero_health: VeleroHealth, run: str, evidence: Evidence) -> None:
+    """The logs are followed, so an error line comes a moment after its event."""
+    lines: list[str] = []
     with suppress(WaitTimedOut):
-        return poll(
+        lines = poll(
             lambda: backups.logged(velero_health.error_lines(), run),
             until=bool,
             event=f"an error line names {run}",
             timeout=seconds("log_followed"),
             interval=0.2,
         )
-    return []
+    artefact = "\n".join(lines) or "no error line names the run"
+    record(evidence, "failures_not_logged", int(not lines), artefact=artefact)
 
 
 @when("S3 grants Velero write access again")
@@ -259,16 +247,10 @@ class OverlappingRun:
 
 @when("the copy is due again while its run is in progress", target_fixture="overlap")
 def due_during_run(
-    scope: Scope,
-    velero: Velero,
-    copy: ScheduleCopy,
-    schedule_copies: ScheduleCopies,
-    timeouts: Timeouts,
-    evidence: Evidence,
+    velero: Velero, copy: ScheduleCopy, schedule_copies: ScheduleCopies, timeouts: Timeouts, evidence: Evidence
 ) -> OverlappingRun:
     """A second copy is due meanwhile too, and due again while its own run waits for the end of the first one's."""
-    evidence.accelerate(LAST_RUN)
-    evidence.accelerate(EDIT)
+    evidence.accelerate(LAST_RUN, EDIT)
     name = copy.wait_made(copy.make_due())
     velero.wait_started(name)
     queued = schedule_copies.make("queued", last=LONG_AGO, namespace=copy.namespace)
@@ -305,43 +287,34 @@ def missing_recovery_reported(backup: Operation, evidence: Evidence) -> None:
 
 @when("a run of the copy is Completed", target_fixture="single")
 def complete_run(copy: ScheduleCopy, evidence: Evidence) -> Operation:
-    evidence.accelerate(LAST_RUN)
-    evidence.accelerate(EDIT)
+    evidence.accelerate(LAST_RUN, EDIT)
     return copy.follow(copy.make_due())[0].require()
 
 
 @when("a run of the copy is rejected because its location does not exist", target_fixture="single")
 def reject_run(copy: ScheduleCopy, evidence: Evidence) -> Operation:
-    evidence.accelerate(LAST_RUN)
-    evidence.accelerate(EDIT)
+    evidence.accelerate(LAST_RUN, EDIT)
     copy.edit(template={"storageLocation": "nowhere"})
     return copy.follow(copy.make_due())[0].require("FailedValidation")
 
 
 @then("the suite finds the failure in the metrics and reports it as missing from the log")
 def counted_and_not_logged(
-    copy: ScheduleCopy,
-    single: Operation,
-    target: TargetClients,
-    velero_health: VeleroHealth,
-    evidence: Evidence,
+    copy: ScheduleCopy, single: Operation, target: TargetClients, velero_health: VeleroHealth, evidence: Evidence
 ) -> None:
     """Velero logs what it rejects at debug level only; the status of the run names the cause."""
     evidence.observe("the run says", single.reason())
-    counted = failures(target, copy.name)
-    evidence.measure("failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted")
-    lines = _logged(velero_health, single.name)
-    evidence.expect_violation(
-        "failures_not_logged", int(not lines), artefact="\n".join(lines) or "no error line names the run"
-    )
+    _judge_count(Evidence.measure, target, copy, evidence)
+    _judge_log(Evidence.expect_violation, velero_health, single.name, evidence)
 
 
 @then("the suite reports that the metrics count no failure of the copy")
 def missing_count_reported(copy: ScheduleCopy, target: TargetClients, evidence: Evidence) -> None:
-    counted = failures(target, copy.name)
-    evidence.expect_violation(
-        "failures_not_counted", int(counted != 1), artefact=f"{counted:g} failures of {copy.name} counted"
-    )
+    _judge_count(Evidence.expect_violation, target, copy, evidence)
+
+
+def _listed(backup: Operation, target: TargetClients) -> set[str]:
+    return check.namespaces_in(target.backup_files(backup.name).resource_list())
 
 
 def _volume_line(volume: Json) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pytest_bdd import given, then, when
 
-from fixtures.environment.phrases import phrase
+from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.gitops import secrets as planting
 from fixtures.gitops.secrets import S3_SECRET, PlantedSecret, SecretsRepository, damage, hook_objections, plant
 from velero_acceptance.checks import git_secrets
@@ -38,9 +38,6 @@ def every_value_encrypted(repository: SecretsRepository, evidence: Evidence) -> 
     evidence.measure("plaintext_values", len(found), artefact="\n".join(found or map(str, repository.secrets)))
 
 
-# -- decrypted, and compared with the cluster ----------------------------------------------
-
-
 @then("every encrypted file can be decrypted with the age key, and its MAC is valid")
 def every_file_decrypts(repository: SecretsRepository, sops: Sops, evidence: Evidence) -> None:
     files = repository.encrypted_files()
@@ -69,17 +66,23 @@ def damage_reported(damaged: dict[str, str], sops: Sops, evidence: Evidence) -> 
     evidence.expect_violation("mac_failures", len(found), artefact="\n".join(found.values()))
 
 
-@then("Velero's Secrets in the cluster are equal to the decrypted ones")
+@then(holds("Velero's Secrets in the cluster are equal to the decrypted ones"))
+@then(violated("the suite reports Velero's Secrets in the cluster as different"))
 def cluster_equal(
+    record: Recorder,
     repository: SecretsRepository,
     sops: Sops,
     live_secrets: dict[str, Json],
-    environment: Environment,
     evidence: Evidence,
+    environment: Environment,
 ) -> None:
-    found = _differences(repository, sops, live_secrets, environment, evidence)
+    decrypted = repository.decrypt(sops, environment.velero_namespace)
+    for secret in decrypted.values():
+        evidence.redactor.learn(*git_secrets.keys_of(secret).values())
+    names = {S3_SECRET, *decrypted}
+    found = {name: git_secrets.differences(decrypted.get(name), live_secrets.get(name)) for name in names}
     evidence.observe("commit compared with the cluster", repository.checkout.head())
-    evidence.measure("secrets_differing", _wrong(found), artefact=_table(found))
+    record(evidence, "secrets_differing", _wrong(found), artefact=_table(found))
 
 
 @then("a Kustomization that decrypts with SOPS applied them, in the cluster and in Git")
@@ -103,21 +106,6 @@ def change_s3_key(repository: SecretsRepository, sops: Sops, environment: Enviro
     part, _, key = secret.sealed[0].partition(".")
     sops.change(repository.checkout.folder / secret.file, (part, key), random.token_hex(20))
     return SecretsRepository.of(repository.checkout)
-
-
-@then("the suite reports Velero's Secrets in the cluster as different")
-def difference_reported(
-    repository: SecretsRepository,
-    sops: Sops,
-    live_secrets: dict[str, Json],
-    environment: Environment,
-    evidence: Evidence,
-) -> None:
-    found = _differences(repository, sops, live_secrets, environment, evidence)
-    evidence.expect_violation("secrets_differing", _wrong(found), artefact=_table(found))
-
-
-# -- the pre-commit hook and the history ---------------------------------------------------
 
 
 @then("the pre-commit hook accepts every file of it")
@@ -183,17 +171,7 @@ def _problem(sops: Sops, file: str, text: str) -> str:
     return ""
 
 
-def _differences(
-    repository: SecretsRepository, sops: Sops, live: dict[str, Json], environment: Environment, evidence: Evidence
-) -> dict[str, list[str]]:
-    decrypted = repository.decrypt(sops, environment.velero_namespace)
-    for secret in decrypted.values():
-        evidence.redactor.learn(*git_secrets.keys_of(secret).values())
-    return {name: git_secrets.differences(decrypted.get(name), live.get(name)) for name in {S3_SECRET, *decrypted}}
-
-
 def _wrong(found: dict[str, list[str]]) -> int:
-    """How many Secrets have something wrong."""
     return sum(bool(reasons) for reasons in found.values())
 
 
@@ -202,5 +180,4 @@ def _table(found: dict[str, list[str]]) -> str:
 
 
 def _files(lines: list[str]) -> int:
-    """How many files the lines of the hook are about."""
     return len({line.partition(":")[0] for line in lines})

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pytest_bdd import given, then, when
 
 from fixtures.applications.standard import RestoredCopy, Standard
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
@@ -16,7 +17,6 @@ from velero_acceptance.checks.bucket import LayoutFindings, Validity, backup_key
 from velero_acceptance.core.naming import unique
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.corpus.uploaders import Uploader
 from velero_acceptance.drivers.kinds import time_of
 from velero_acceptance.drivers.minio_admin import Users
 from velero_acceptance.drivers.s3 import Bucket, BucketState, break_design, bucket_made, may_make_bucket
@@ -32,18 +32,11 @@ def layout_exact(layout_findings: LayoutFindings, evidence: Evidence) -> None:
 
 
 @then("every object of that backup and that restore can be read")
-def objects_readable(
-    standard: Standard,
-    copy: RestoredCopy,
-    bucket: Bucket,
-    environment: Environment,
-    uploader: Uploader,
-    evidence: Evidence,
-) -> None:
-    prefix = environment.key("")
-    keys = backup_keys(prefix, standard.application.backup.name, uploader)
+def objects_readable(standard: Standard, copy: RestoredCopy, target: TargetClients, evidence: Evidence) -> None:
+    prefix = target.key("")
+    keys = backup_keys(prefix, standard.application.backup.name, target.uploader)
     keys |= restore_keys(prefix, copy.restore.name)
-    bad = unreadable({key: bucket.problem(key) for key in keys})
+    bad = unreadable({key: target.bucket.problem(key) for key in keys})
     evidence.observe("objects read", len(keys))
     evidence.measure("objects_unreadable", len(bad), artefact="\n".join(bad) or "all objects were read")
 
@@ -78,9 +71,6 @@ def delete_stray(bucket: Bucket, stray: str) -> datetime:
     return datetime.now(UTC)
 
 
-# Faults of S3, or of the link to it.
-
-
 @given(phrase("S3 {fault:Fault}", Fault=S3_FAULTS))
 @when(phrase("S3 {fault:Fault}", Fault=S3_FAULTS))
 def s3_fault(toxiproxy: Toxiproxy, velero_health: VeleroHealth, fault: Callable[[Toxiproxy], None]) -> None:
@@ -105,9 +95,6 @@ def available_again(velero: Velero, repaired_at: datetime, evidence: Evidence) -
     location = velero.wait_location("Available", validated_after=repaired_at)
     seconds = (time_of(location["status"]["lastValidationTime"]) - repaired_at).total_seconds()
     evidence.observe("available again after", round(seconds, 1), "s")
-
-
-# Validations of the location.
 
 
 @given("the suite watches the location")
@@ -139,9 +126,6 @@ def unavailable_with_cause(velero: Velero, evidence: Evidence) -> None:
 def outage_reported(location_watch: LocationWatch, evidence: Evidence) -> None:
     validity = location_watch.after_outage()
     evidence.expect_violation("validations_missed", validity.missed, artefact=str(validity))
-
-
-# The bucket.
 
 
 @then("the bucket exists, without versioning and without a lifecycle rule")

@@ -7,15 +7,14 @@ from pytest_bdd import then, when
 
 from fixtures.applications.packet_capture import PacketCaptures
 from fixtures.applications.standard import Standard
+from fixtures.environment.cluster import TargetClients
 from fixtures.environment.phrases import phrase
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.storage.locations import Locations, foreign_authority
 from velero_acceptance.core.errors import Inconclusive
-from velero_acceptance.core.settings import Environment
-from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.corpus.uploaders import Uploader
 from velero_acceptance.drivers.kinds import Json, phase_of
-from velero_acceptance.drivers.s3 import Bucket, plain_status
+from velero_acceptance.drivers.s3 import plain_status
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.evidence.recorder import Evidence
 
@@ -69,8 +68,8 @@ def _insecure(config: dict[str, str]) -> list[str]:
 
 
 @then("S3 refuses plain HTTP")
-def plain_refused(environment: Environment, timeouts: Timeouts, evidence: Evidence) -> None:
-    status = plain_status(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
+def plain_refused(target: TargetClients, evidence: Evidence) -> None:
+    status = _request_plainly(target)
     evidence.measure("plain_requests_answered", int(status is not None and status < 400), artefact=f"status {status}")
 
 
@@ -79,18 +78,13 @@ def plain_refused(environment: Environment, timeouts: Timeouts, evidence: Eviden
     target_fixture="captured",
 )
 def send_request(
-    packet_captures: PacketCaptures,
-    capture_command: list[str],
-    bucket: Bucket,
-    environment: Environment,
-    timeouts: Timeouts,
-    plain: bool,
+    packet_captures: PacketCaptures, capture_command: list[str], target: TargetClients, plain: bool
 ) -> Path:
     with packet_captures.capture("request") as capture:
         if plain:
-            plain_status(environment.s3, environment.bucket, call_seconds=timeouts["s3_call"])
+            _request_plainly(target)
         else:
-            bucket.state()
+            target.bucket.state()
     return capture.file
 
 
@@ -128,6 +122,11 @@ def _rejected(who: str, item: Json, *, accepted: bool, evidence: Evidence) -> No
     evidence.expect_violation(f"{who}_connects", int(accepted), artefact=status)
     if not any(text in status for text in UNTRUSTED):
         raise Inconclusive(f"{who} failed for another reason than the certificate: {status[:500]}")
+
+
+def _request_plainly(target: TargetClients) -> int | None:
+    place = target.environment
+    return plain_status(place.s3, place.bucket, call_seconds=target.timeouts["s3_call"])
 
 
 def _https(url: str | None) -> bool:

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, NoReturn
 
-from velero_acceptance.preconditions import needs
+from velero_acceptance.preconditions import runnable
 
 
 def fixture_of(module: ModuleType, name: str) -> Any:
     """The function behind a fixture of a module."""
-    return needs._function_of(vars(module)[name])
+    return runnable._function_of(vars(module)[name])
 
 
 def set_up(module: ModuleType, name: str, **values: object) -> Any:
     """What a fixture that is not torn down makes of those *values* of its parameters that it asks for."""
-    return fixture_of(module, name)(**{parameter: values[parameter] for parameter in needs.fixtures()[name]})
+    return fixture_of(module, name)(**{parameter: values[parameter] for parameter in runnable.fixtures()[name]})
 
 
 @contextmanager

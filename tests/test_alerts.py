@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from fixtures.observability.alert_scenarios import ALERTS, AlertResults
-from fixtures.observability.rule_mutations import MISTAKES
 from lab import debian, monitoring
 from lab.monitoring import APP
 from lab.settings import LabSettings
+from steps.observability import MISTAKES
 from velero_acceptance.checks import alerts
 from velero_acceptance.checks.alerts import AlertTimeline
 from velero_acceptance.drivers import promtool

@@ -18,7 +18,7 @@ from tests.commands import ROOT
 from velero_acceptance.core.settings import Settings
 from velero_acceptance.drivers.kinds import Json, name_of
 from velero_acceptance.drivers.kustomize import build
-from velero_acceptance.preconditions.permissions import roles
+from velero_acceptance.preconditions.diagnosis import roles
 
 NAMESPACE = "velero-acceptance"
 WRITABLE = {"/tmp", "/reports"}

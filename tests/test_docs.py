@@ -20,7 +20,7 @@ from velero_acceptance.core.settings import CurrentTarget, Settings
 from velero_acceptance.criteria.load import load
 from velero_acceptance.evidence.verdicts import Verdict
 from velero_acceptance.gherkin.lint import KNOWN_TAGS
-from velero_acceptance.report.migration import RENAMED
+from velero_acceptance.report.folders import RENAMED
 from velero_acceptance.suite.options import FLAGS, VALUES
 
 PAGES = (

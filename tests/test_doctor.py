@@ -37,13 +37,19 @@ from velero_acceptance.drivers.minio_trace import S3Trace
 from velero_acceptance.drivers.s3 import Bucket, BucketState
 from velero_acceptance.gherkin.documents import FeatureText, ScenarioText, StepText, read_all
 from velero_acceptance.gherkin.lint import Definition
+from velero_acceptance.preconditions import diagnosis, runnable
 from velero_acceptance.preconditions import diagnosis as module
-from velero_acceptance.preconditions import permissions, runnable
-from velero_acceptance.preconditions.diagnosis import Diagnosis, diagnose
+from velero_acceptance.preconditions.diagnosis import (
+    Diagnosis,
+    Permission,
+    diagnose,
+    missing_permissions,
+    required_permissions,
+    roles,
+)
 from velero_acceptance.preconditions.findings import Finding, State
-from velero_acceptance.preconditions.needs import Needs
-from velero_acceptance.preconditions.permissions import Permission, missing_permissions, required_permissions, roles
 from velero_acceptance.preconditions.probes import NEEDS
+from velero_acceptance.preconditions.runnable import Needs
 from velero_acceptance.preconditions.text import show
 
 VELERO = "backup"
@@ -115,7 +121,7 @@ def test_rights_are_those_of_the_files_that_people_apply() -> None:
 
 @pytest.mark.parametrize("name", ["observe", "exercise"])
 def test_the_files_bind_what_they_define_to_one_account(name: str) -> None:
-    documents = list(yaml.safe_load_all((permissions.FOLDER / f"{name}.yaml").read_text()))
+    documents = list(yaml.safe_load_all((diagnosis.FOLDER / f"{name}.yaml").read_text()))
     known = {(d["kind"], d["metadata"]["name"]) for d in documents} | {("ClusterRole", "view")}
     known |= {(role["kind"], role["metadata"]["name"]) for role in roles("observe")}
     bindings = [document for document in documents if document["kind"].endswith("Binding")]

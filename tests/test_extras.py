@@ -15,7 +15,7 @@ from tests.small_suite import Suite
 from tests.test_cli import call
 from velero_acceptance.checks import metrics, transport
 from velero_acceptance.core.errors import Refusal
-from velero_acceptance.core.extras import LAB, lab_packages, missing_package
+from velero_acceptance.core.installation import LAB, lab_packages, missing_package
 from velero_acceptance.core.settings import S3Access
 from velero_acceptance.drivers.minio_admin import Users
 from velero_acceptance.preconditions.probes import TargetProbe, missing

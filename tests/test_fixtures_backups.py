@@ -13,12 +13,11 @@ import pytest
 from fixtures.applications.repository_oracle import Oracle
 from fixtures.applications.workload import Workloads
 from fixtures.backups import progress
-from fixtures.backups.backup_sync import delete_backup_object
-from fixtures.backups.expiry import Expiry
-from fixtures.backups.maintenance import failure_since, maintain, maintenance_table
+from fixtures.backups.expiry import Expiry, failure_since, maintain, maintenance_table
 from fixtures.backups.progress import packs_requested, slowed, track_backup, track_restore
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
+from steps.restore import delete_object
 from tests.fake_cluster import FakeBucket, FakeCluster
 from tests.fake_systems import FakeLink, watch_volumes
 from tests.fixture_functions import set_up
@@ -147,7 +146,7 @@ def test_a_backup_is_synced_or_not(
 ) -> None:
     if synced:
         cluster.later.append(lambda: cluster.put(kinds.BACKUP, backup.item))
-    found = delete_backup_object(target, backup)
+    found = delete_object(target=target, backup=backup)
     assert found.backup is backup and (found.seconds is not None) is synced
 
 

@@ -13,11 +13,10 @@ import pytest
 
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
-from fixtures.faults import long_outage, node_agents, outages, second_velero
-from fixtures.faults.long_outage import LongOutage, Outage, _moves
+from fixtures.faults import long_outage, node_agents, outages
+from fixtures.faults.long_outage import LongOutage, Outage, SecondVelero, _moves
 from fixtures.faults.node_agents import AgentAffinity, TaintedNode
 from fixtures.faults.outages import METADATA, REPOSITORY, VOLUME, AccessDenial, BackupFaults
-from fixtures.faults.second_velero import SecondVelero
 from fixtures.gitops.flux import HELM_FILE
 from fixtures.storage.credentials import DeployedKeys, S3Keys
 from tests.fake_cluster import FakeBucket, FakeCluster, make_target, ready
@@ -88,6 +87,11 @@ def put_repository(cluster: FakeCluster) -> None:
     cluster.put(kinds.BACKUP_REPOSITORY, {"metadata": metadata})
 
 
+def names(cluster: FakeCluster) -> Scope:
+    """A scope in which the backup of "source" is b and its namespace is n."""
+    return Scope("run", "scenario", cluster, _names={"backups source": "b", "source": "n"})
+
+
 def end(cluster: FakeCluster, phase: str = "PartiallyFailed") -> None:
     cluster.change(kinds.BACKUP, "b", "velero", {"status": {"phase": phase}})
 
@@ -102,7 +106,7 @@ def test_something_happens_at_its_moment(moment: str, kind: str, cluster: FakeCl
         cluster.later.append(partial(put_volume, cluster, phase))
     cluster.later.append(partial(end, cluster))
     happened: list[Json] = []
-    found = BackupFaults(make_target(cluster)).backup("b", "n", {}, happened.append, moment)
+    found = BackupFaults(make_target(cluster)).backup(names(cluster), "source", happened.append, moment)
     assert found.phase == "PartiallyFailed" and len(happened) == 1
     assert kind in (happened[0].get("status", {}).get("phase"), "BackupRepository")
 
@@ -115,7 +119,7 @@ def test_a_backup_that_was_faster_than_the_fault_is_inconclusive(moment: str, en
         (ended or partial(end, phase="Completed"))(cluster)
 
     with pytest.raises(Inconclusive, match=f"the {moment} of b was over before anything happened to it"):
-        BackupFaults(make_target(cluster)).backup("b", "n", {}, too_late, moment)
+        BackupFaults(make_target(cluster)).backup(names(cluster), "source", too_late, moment)
 
 
 def test_only_the_node_agent_of_the_volume_s_node_is_killed(cluster: FakeCluster) -> None:
@@ -206,8 +210,8 @@ def test_a_release_without_node_agent_blocks(target: TargetClients, scope: Scope
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is done to the link and the users of S3."""
     found: list[str] = []
-    monkeypatch.setattr(second_velero, "Toxiproxy", lambda *_: FakeLink(found))
-    monkeypatch.setattr(second_velero, "Users", lambda *_: FakeUsers(found))
+    monkeypatch.setattr(long_outage, "Toxiproxy", lambda *_: FakeLink(found))
+    monkeypatch.setattr(long_outage, "Users", lambda *_: FakeUsers(found))
     return found
 
 

@@ -20,8 +20,7 @@ from velero_acceptance.criteria.load import load
 from velero_acceptance.evidence.records import Artefact, Extrapolation, Observation, Outcome, StepTime, load_all
 from velero_acceptance.report import formatting
 from velero_acceptance.report.build import MeasurementRow, Report
-from velero_acceptance.report.charts import WIDTH, chart
-from velero_acceptance.report.html import headline, page
+from velero_acceptance.report.html import WIDTH, chart, headline, page
 
 PLANTED = "<script>alert('planted')</script>\"'><img src=x onerror=planted()>"
 BIGGEST = 4_000_000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.environment.phrases import phrase
+from fixtures.environment.phrases import holds, phrase, violated
+from velero_acceptance.evidence.recorder import Evidence
 
 S3 = phrase('S3 {fault:Fault} for "{alias}"', Fault={"is slow": 1, "is slow and busy": 2})
 
@@ -29,3 +30,10 @@ def test_words_without_values_are_their_own_values() -> None:
 
 def test_signs_of_regular_expressions_are_letters() -> None:
     assert not phrase("a {what:What}", What=["b.c (d)"]).is_matching("a bxc (d)")
+
+
+def test_a_check_and_its_control_differ_only_in_how_they_record() -> None:
+    check, control = holds('"{alias}" is there'), violated('the suite reports "{alias}" as missing')
+    assert check.parse_arguments('"a" is there') == {"alias": "a", "record": Evidence.measure}
+    found = control.parse_arguments('the suite reports "a" as missing')
+    assert found == {"alias": "a", "record": Evidence.expect_violation}

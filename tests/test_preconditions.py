@@ -34,7 +34,7 @@ from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.gherkin.documents import ScenarioText, StepText, read_all
 from velero_acceptance.gherkin.lint import Definition
-from velero_acceptance.preconditions import needs, probes, runnable
+from velero_acceptance.preconditions import probes, runnable
 from velero_acceptance.preconditions.probes import NEEDS, TargetProbe, missing
 from velero_acceptance.target.clocks import Clocks, Skew
 
@@ -188,7 +188,7 @@ def fixture_functions() -> list[tuple[str, Callable[..., Any]]]:
         (name, function)
         for module in modules("fixtures")
         for name, value in vars(importlib.import_module(module)).items()
-        if (function := needs._function_of(value)) is not None
+        if (function := runnable._function_of(value)) is not None
     ]
 
 
@@ -202,7 +202,7 @@ def test_a_need_is_only_asked_by_the_fixture_of_its_name() -> None:
                 asked += [
                     (function.name, ast.literal_eval(call.args[0]))
                     for call in calls
-                    if isinstance(call.func, ast.Name) and call.func.id == "require"
+                    if isinstance(call.func, ast.Name) and call.func.id in ("require", "required")
                 ]
     assert sorted(asked) == [(name, name) for name in sorted(NEEDS)]
 
@@ -281,7 +281,7 @@ def test_needs_are_followed_through_fixtures() -> None:
         Definition("given", "a", "a".__eq__, "steps.a", ("scope", "restorer")),
         Definition("then", "b", "b".__eq__, "steps.b", ("evidence",)),
     ]
-    graph = needs.Needs(
+    graph = runnable.Needs(
         steps, {"restorer": ("oracle",), "oracle": ("oracle_program", "oracle"), "idle": ("toxiproxy",)}
     )
     scenario = ScenarioText("s", frozenset(), (StepText("given", "a"), StepText("then", "b")))
@@ -317,7 +317,7 @@ def test_needs_of_the_suites_own_scenarios(criterion: str, scenario: str, wanted
 def test_every_step_gets_the_fixtures_that_it_asks_for() -> None:
     """From a fixture, from its text, or from a step before it; a scenario without its fault ends at its first Then."""
     contexts = {id(context): context for context in step_function_context_registry.values()}.values()
-    known = needs.fixtures().keys() | {"evidence", "run", "request", "tmp_path", "pytestconfig"}
+    known = runnable.fixtures().keys() | {"evidence", "run", "request", "tmp_path", "pytestconfig"}
     assert runnable.suite_needs().steps
     outcomes = [scenario.steps for feature in read_all() for scenario in feature.scenarios]
     for scenario in (scenario for feature in read_all() for scenario in feature.control_scenarios if scenario.negative):

@@ -13,7 +13,7 @@ import pytest
 from lab import suite_image
 from lab.oci import Image
 from tests.test_cli import call
-from velero_acceptance.cli.image import image as write_image
+from velero_acceptance.cli.main import image as write_image
 from velero_acceptance.core.errors import AcceptanceError
 
 CALLED = ("velero", "kubectl", "restic", "corpus", "acceptance", "pytest", "sops")

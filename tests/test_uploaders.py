@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 from fixtures.applications.repository_oracle import COMMANDS
-from fixtures.backups.data_movers import DataMoverWatch
-from fixtures.gitops.upgrade import Upgrade
+from fixtures.backups.timed import DataMoverWatch
+from fixtures.gitops.flux import Upgrade
 from lab.programs import RELEASES
 from tests.fake_cluster import NOWHERE, FakeCluster, environment, make_target, merged
 from velero_acceptance.checks import bucket

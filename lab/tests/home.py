@@ -20,7 +20,7 @@ from lab.settings import LabSettings
 from velero_acceptance.core.waiting import poll
 from velero_acceptance.drivers.command_line import token_kubeconfig
 from velero_acceptance.drivers.kinds import Json, phase_of
-from velero_acceptance.preconditions.permissions import FOLDER
+from velero_acceptance.preconditions.diagnosis import FOLDER
 
 ROOT = Path(__file__).parents[2]
 # Not the design's, which the main lab has.

@@ -35,7 +35,6 @@ class AlertTimeline:
 
 
 def not_fired(timelines: Iterable[AlertTimeline]) -> list[AlertTimeline]:
-    """Faults whose alert did not fire."""
     return [timeline for timeline in timelines if timeline.fired is None]
 
 

@@ -28,7 +28,6 @@ def created(called: CommandResult, kind: str, name: str) -> list[str]:
 
 
 def deleted(called: CommandResult, name: str) -> list[str]:
-    """Problems of ``velero backup delete``."""
     return [*_failure(called), *_unsaid(called, f'Request to delete backup "{name}" submitted successfully.')]
 
 

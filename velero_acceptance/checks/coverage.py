@@ -62,7 +62,6 @@ def audit(
 
 
 def gaps(coverage: Iterable[ClaimCoverage]) -> list[ClaimCoverage]:
-    """The claims whose data is not in the backup."""
     return [claim for claim in coverage if claim.gap]
 
 

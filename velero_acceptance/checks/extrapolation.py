@@ -40,7 +40,6 @@ class Prediction:
     points: tuple[Point, ...]
 
     def table(self) -> str:
-        """The prediction and its points."""
         lines = [f"{p.gigabytes:8.3f} GB  {p.moving:7.2f} s, and {p.overhead:.2f} s of overhead" for p in self.points]
         bounds = f"{CONFIDENCE:.0%} interval {self.low:.0f} to {self.high:.0f} s"
         return "\n".join([*lines, f"{self.gigabytes:8.3f} GB  {self.seconds:.0f} s predicted, {bounds}"])

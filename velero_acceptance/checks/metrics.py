@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from velero_acceptance.core.extras import lab_packages
+from velero_acceptance.core.installation import lab_packages
 from velero_acceptance.drivers.kinds import Json
 from velero_acceptance.drivers.prometheus import Series, selector
 
@@ -72,7 +72,6 @@ class ExpectedMetric:
         return selector(self.metric, self.labels)
 
     def holds(self, before: Sequence[Series], after: Sequence[Series]) -> bool:
-        """Whether the series before and after the event are as expected."""
         if len(after) != 1:
             return False
         value = after[0].value
@@ -105,7 +104,6 @@ class MetricReading:
 
 
 def incorrect(readings: Iterable[MetricReading]) -> list[MetricReading]:
-    """The readings that are not as expected."""
     return [reading for reading in readings if not reading.true]
 
 

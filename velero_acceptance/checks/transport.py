@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from velero_acceptance.core.extras import lab_packages
+from velero_acceptance.core.installation import lab_packages
 
 # Every S3 request in clear contains its signature, in header or query.
 S3_MARKS = (b"AWS4-HMAC-SHA256", b"X-Amz-Signature")

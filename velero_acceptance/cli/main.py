@@ -20,7 +20,6 @@ from rich.table import Table
 
 from velero_acceptance.cli import report
 from velero_acceptance.cli.cluster import cluster_app, facts_of
-from velero_acceptance.cli.image import image
 from velero_acceptance.cli.target import COMMANDS
 from velero_acceptance.core.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 from velero_acceptance.core.installation import (
@@ -32,12 +31,12 @@ from velero_acceptance.core.installation import (
     modules,
 )
 from velero_acceptance.core.settings import Target
+from velero_acceptance.core.version import VARIABLE, commit_of
 from velero_acceptance.target.selection import cluster_of
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(report.app, name="report")
 app.command()(report.verify)
-app.command()(image)
 for command in COMMANDS:
     app.command()(command)
 console = Console(highlight=False)
@@ -115,6 +114,25 @@ def shell(
 
 
 @app.command()
+def image(file: Annotated[Path, typer.Argument(help="Where the archive is to be written.")]) -> None:
+    """Write the suite and the programs that it calls to FILE, as a container image (an OCI archive).
+
+    The programs are those that `acceptance lab up` builds.
+    """
+    from lab import suite_image
+    from lab.oci import write
+
+    if file.is_dir() or not file.parent.is_dir():
+        raise Refusal(f"{file} cannot be written: name a file in an existing folder")
+    made = suite_image.image(suite_image.programs(), {VARIABLE: commit_of(suite_image.SOURCE)})
+    try:
+        write(made, file)
+    except OSError as error:
+        raise AcceptanceError(f"{file} cannot be written: {error.strerror}") from None
+    print(f"{made.reference} is in {file} ({file.stat().st_size / 1e6:.0f} MB)")
+
+
+@app.command()
 def lint(
     files: Annotated[list[Path] | None, typer.Argument(help="With --secrets: the files; gitops/ without.")] = None,
     secrets: Annotated[bool, typer.Option("--secrets", help="Only look for Secrets that are not encrypted.")] = False,
@@ -138,7 +156,6 @@ def lint(
 
 
 def _try_key(age_key: Path, checkout: Path) -> None:
-    """Say which encrypted files of *checkout* the key does not open."""
     from velero_acceptance.checks import git_secrets as check
     from velero_acceptance.drivers.sops import Sops
 

@@ -3,7 +3,9 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
@@ -13,6 +15,8 @@ IN_CHECKOUT = not (_PACKAGE / "data").is_dir()
 # The folder of features/, steps/, fixtures/, criteria/, lab/ and what they deploy.
 ROOT = _PACKAGE.parent if IN_CHECKOUT else _PACKAGE / "data"
 FEATURES = "features"
+# Packages of the optional extra ``lab``, imported where they are used.
+LAB = frozenset({"minio", "oras", "promql_parser", "pyroute2", "scapy"})
 
 
 def make_importable() -> None:
@@ -37,14 +41,8 @@ def modules(package: str) -> list[str]:
 def feature_arguments(arguments: Iterable[str]) -> list[str]:
     """*arguments* of pytest, with features named by their full path; with all of them when none is named."""
     found = [_feature(argument) for argument in arguments]
-    return (
-        found
-        if any(argument.startswith(str(ROOT / FEATURES)) for argument in found)
-        else [
-            *found,
-            str(ROOT / FEATURES),
-        ]
-    )
+    everything = str(ROOT / FEATURES)
+    return found if any(argument.startswith(everything) for argument in found) else [*found, everything]
 
 
 def program(name: str) -> Path:
@@ -63,6 +61,23 @@ def missing_library(error: ModuleNotFoundError) -> Refusal:
         f"{error.name} is not installed: `pip install 'velero-acceptance[lab]'` brings what the lab, the kind cluster "
         "and some criteria need; your own cluster is --target current"
     )
+
+
+def missing_package(package: str) -> str:
+    """Why *package* cannot be used, in one sentence; empty when it is installed."""
+    return "" if find_spec(package) else str(missing_library(ModuleNotFoundError(name=package)))
+
+
+@contextmanager
+def lab_packages() -> Iterator[None]:
+    """Around imports that need the extra ``lab``: raises Refusal when a package of it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package not in LAB:
+            raise
+        raise Refusal(missing_package(package)) from None
 
 
 def _feature(argument: str) -> str:

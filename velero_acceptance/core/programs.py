@@ -18,7 +18,6 @@ class ExecResult:
 
     @property
     def text(self) -> str:
-        """Standard output as text."""
         return self.stdout.decode(errors="replace")
 
     def checked(self, what: str) -> bytes:

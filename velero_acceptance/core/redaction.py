@@ -40,7 +40,6 @@ class Redactor:
         self.learn(*secrets)
 
     def learn(self, *secrets: str) -> None:
-        """Add secrets to what is replaced."""
         for value in {text for secret in secrets for text in (secret, secret.strip())}:
             if len(value) >= SHORTEST:
                 whole = base64.b64encode(value.encode()).decode()

@@ -29,7 +29,6 @@ class Deadline:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the deadline was set."""
         return time.monotonic() - self.started
 
     @property

@@ -30,8 +30,6 @@ class UnmappedCriterion(StrictModel):
 
 
 class Mapping(StrictModel):
-    """criteria/controls.yaml."""
-
     controls: tuple[Control, ...]
     unmapped: tuple[UnmappedCriterion, ...] = ()
 

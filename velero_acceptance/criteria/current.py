@@ -13,7 +13,6 @@ def register() -> Register:
 
 @cache
 def mapping() -> controls.Mapping:
-    """The controls that criteria give evidence for."""
     return controls.load(register())
 
 

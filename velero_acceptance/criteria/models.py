@@ -75,7 +75,6 @@ class Threshold(StrictModel):
         return self
 
     def holds(self, value: float) -> bool:
-        """Whether *value* satisfies the limit."""
         return COMPARATORS[self.comparator](value, self.value)
 
     def margin(self, value: float) -> float:

@@ -49,7 +49,6 @@ class PodCgroups:
         return PodCgroups(memory, cpu)
 
     def read(self) -> ResourceUse:
-        """The pod's resources now."""
         stat = _pairs(self.memory / "memory.stat")
         usage = int(_either(self.memory, USAGE).read_text())
         return ResourceUse(time.time(), usage - _value(stat, INACTIVE), _value(stat, RESIDENT), self._seconds())
@@ -67,7 +66,6 @@ class PodCgroups:
         return int(text) if text.isdigit() else UNLIMITED
 
     def set_limit(self, size: int) -> None:
-        """Limit the pod's memory to *size* bytes."""
         _either(self.memory, LIMIT).write_text(str(size))
 
     def _seconds(self) -> float:

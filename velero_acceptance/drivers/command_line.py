@@ -76,11 +76,9 @@ class VeleroCli:
         return self._program.call("backup", "create", name, scope, where, _labels(labels))
 
     def list_backups(self) -> CommandResult:
-        """``velero backup get``."""
         return self._program.call("backup", "get")
 
     def get_backup(self, name: str) -> CommandResult:
-        """``velero backup get NAME``."""
         return self._program.call("backup", "get", name)
 
     def describe(self, backup: str) -> CommandResult:
@@ -105,13 +103,10 @@ class VeleroCli:
 
 
 class KubectlCli:
-    """The `kubectl` command."""
-
     def __init__(self, program: Program) -> None:
         self._program = program
 
     def apply(self, manifest: Path) -> CommandResult:
-        """``kubectl apply -f``."""
         return self._program.call("apply", f"--filename={manifest}")
 
 

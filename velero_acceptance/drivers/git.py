@@ -50,7 +50,6 @@ class Checkout:
         return Checkout(folder)
 
     def head(self) -> str:
-        """The commit that is checked out."""
         return self._git("rev-parse", "HEAD").strip()
 
     def read(self, path: str) -> str:

@@ -75,8 +75,6 @@ class Kubernetes:
     def server(self) -> str:
         return str(self._api.configuration.host)
 
-    # -- objects -------------------------------------------------------------------------
-
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json | None:
         """One object, or None when there is none."""
         try:
@@ -103,7 +101,6 @@ class Kubernetes:
         return self._json("POST", kind.path(namespace or body["metadata"].get("namespace")), body=content)
 
     def patch(self, kind: Kind, name: str, namespace: str | None, change: Json) -> Json:
-        """Merge *change* into an object."""
         return self._json("PATCH", kind.path(namespace, name), body=change, content=MERGE_PATCH)
 
     def delete(self, kind: Kind, name: str, namespace: str | None = None, *, grace: int | None = None) -> None:
@@ -166,8 +163,6 @@ class Kubernetes:
         """The answer of the API server for a path, e.g. one that it proxies to a node or a pod."""
         return str(self._call("GET", path).data.decode(errors="replace"))
 
-    # -- watching ------------------------------------------------------------------------
-
     def watch(
         self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "", deadline: Deadline
     ) -> Iterator[dict[str, Json]]:
@@ -227,8 +222,6 @@ class Kubernetes:
             (list(state.values()) for state in states), until=until, terminal=terminal, event=event, deadline=deadline
         )
 
-    # -- pods ----------------------------------------------------------------------------
-
     def logs(self, pod: str, namespace: str, container: str) -> str:
         """The log of a container so far."""
         response = self._call("GET", f"{POD.path(namespace, pod)}/log", query={"container": container})
@@ -249,8 +242,6 @@ class Kubernetes:
         flags = [f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null", *context, f"--namespace={namespace}"]
         call = (*flags, "exec", pod, f"--container={container}", "--", *command)
         return execute(program("kubectl"), *call, timeout=timeout, what=f"{' '.join(command)} in {namespace}/{pod}")
-
-    # -- calls ---------------------------------------------------------------------------
 
     def _list(self, kind: Kind, namespace: str | None, labels: str, fields: str) -> tuple[list[Json], str]:
         answer = self._json("GET", kind.path(namespace), query=_selectors(labels, fields))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from velero_acceptance.core.errors import AcceptanceError
-from velero_acceptance.core.extras import lab_packages
+from velero_acceptance.core.installation import lab_packages
 from velero_acceptance.core.settings import S3Access
 
 if TYPE_CHECKING:

@@ -73,17 +73,12 @@ class Prometheus:
         return {rule["name"] for group in groups for rule in group["rules"]}
 
     def wait_series(self, expression: str, event: str, *, timeout: float) -> list[Series]:
-        """Wait until *expression* has a value."""
         return poll(lambda: self.query(expression), until=bool, event=event, timeout=timeout, interval=INTERVAL)
 
-    def firing(self, alert: str, labels: Mapping[str, str]) -> bool:
-        """Whether an alert with these *labels* is firing."""
-        return bool(self.query(selector("ALERTS", {"alertname": alert, "alertstate": "firing", **labels})))
-
     def wait_alert(self, alert: str, labels: Mapping[str, str], *, firing: bool, timeout: float) -> None:
-        """Wait until an alert fires, or is resolved."""
+        expression = selector("ALERTS", {"alertname": alert, "alertstate": "firing", **labels})
         poll(
-            lambda: self.firing(alert, labels),
+            lambda: bool(self.query(expression)),
             until=lambda fires: fires is firing,
             event=f"{selector(alert, labels)} {'fires' if firing else 'is resolved'}",
             timeout=timeout,

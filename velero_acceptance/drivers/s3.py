@@ -156,7 +156,6 @@ class Bucket:
             raise Refusal(f"S3 at {access.endpoint} cannot be reached: {error}") from None
 
     def state(self) -> BucketState:
-        """The settings of the bucket."""
         with _errors(f"the lifecycle rules of {self.name} cannot be read"):
             try:
                 rules = len(self._client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"])

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -102,8 +102,6 @@ class Operation:
 class Velero(VeleroServer):
     """The Velero of one namespace: its server, its location, its backups, restores and schedules."""
 
-    # -- backups and restores ------------------------------------------------------------
-
     def backup(self, name: str, *, labels: Mapping[str, str], **spec: object) -> Operation:
         """Create a Backup and watch it until it ends, in whatever phase."""
         return self._follow(
@@ -125,7 +123,8 @@ class Velero(VeleroServer):
 
     def wait_started(self, name: str) -> None:
         """Wait until a Backup is InProgress; raises WaitEnded when it has ended already."""
-        self._wait_backup(
+        self._wait(
+            kinds.BACKUP,
             name,
             lambda item: phase_of(item) == "InProgress",
             f"the backup {name} is InProgress",
@@ -160,31 +159,22 @@ class Velero(VeleroServer):
         """Wait until Velero has created the object of a backup in the bucket; return the seconds waited."""
         deadline = Deadline(self._timeouts["backup_synced"])
         event = f"Velero finds the backup {backup} in the bucket"
-        self._wait_backup(backup, lambda item: phase_of(item) == "Completed", event, deadline.seconds)
+        self._wait(kinds.BACKUP, backup, lambda item: phase_of(item) == "Completed", event, deadline.seconds)
         return deadline.elapsed
 
     def volume_backups(self, backup: str) -> list[Json]:
-        """The PodVolumeBackups of a backup."""
-        return self._kubernetes.list_all(kinds.POD_VOLUME_BACKUP, self.namespace, labels=f"{BACKUP_LABEL}={backup}")
+        return self._labelled(kinds.POD_VOLUME_BACKUP, BACKUP_LABEL, backup)
 
     def volume_restores(self, restore: str) -> list[Json]:
-        """The PodVolumeRestores of a restore."""
-        return self._kubernetes.list_all(kinds.POD_VOLUME_RESTORE, self.namespace, labels=f"{RESTORE_LABEL}={restore}")
+        return self._labelled(kinds.POD_VOLUME_RESTORE, RESTORE_LABEL, restore)
 
     def repositories(self, volume_namespace: str) -> list[Json]:
         """The BackupRepositories of a namespace's volumes."""
-        label = f"{VOLUME_NAMESPACE_LABEL}={volume_namespace}"
-        return self._kubernetes.list_all(kinds.BACKUP_REPOSITORY, self.namespace, labels=label)
+        return self._labelled(kinds.BACKUP_REPOSITORY, VOLUME_NAMESPACE_LABEL, volume_namespace)
 
-    def expire(self, backup: str, at: str) -> None:
-        """Move a backup's expiration (a time accelerator; the CRD has no status subresource)."""
-        self._kubernetes.patch(kinds.BACKUP, backup, self.namespace, {"status": {"expiration": at}})
-
-    def finish_at(self, backup: str, at: str) -> None:
-        """Move the completion of a backup (a time accelerator)."""
-        self._kubernetes.patch(kinds.BACKUP, backup, self.namespace, {"status": {"completionTimestamp": at}})
-
-    # -- schedules -----------------------------------------------------------------------
+    def move_time(self, kind: Kind, name: str, entry: str, at: str) -> None:
+        """Move a time in the status of an object (a time accelerator; the CRDs have no status subresource)."""
+        self._kubernetes.patch(kind, name, self.namespace, {"status": {entry: at}})
 
     def schedule(self, name: str) -> Json:
         return self._kubernetes.require(kinds.SCHEDULE, name, self.namespace)
@@ -194,10 +184,6 @@ class Velero(VeleroServer):
         metadata = {"name": name, "namespace": self.namespace, "labels": dict(labels)}
         body = {"metadata": metadata, "spec": spec, "status": {"lastBackup": last_backup}}
         return self._kubernetes.create(kinds.SCHEDULE, body)
-
-    def pretend_last_run(self, schedule: str, at: str) -> None:
-        """Move the last run of a Schedule (a time accelerator)."""
-        self._kubernetes.patch(kinds.SCHEDULE, schedule, self.namespace, {"status": {"lastBackup": at}})
 
     def newest_finished(self, labels: str) -> Operation | None:
         """The backup with *labels* that was created last of those that have ended, in whatever phase; None without."""
@@ -224,7 +210,7 @@ class Velero(VeleroServer):
         self._kubernetes.patch(kinds.BACKUP, name, self.namespace, {"metadata": {"labels": dict(labels)}})
 
     def scheduled_backups(self, schedule: str) -> list[Json]:
-        return self._kubernetes.list_all(kinds.BACKUP, self.namespace, labels=f"{SCHEDULE_LABEL}={schedule}")
+        return self._labelled(kinds.BACKUP, SCHEDULE_LABEL, schedule)
 
     def wait_scheduled(self, schedule: str, known: set[str]) -> tuple[Json, float]:
         """Wait for a backup of *schedule* that is not in *known*; return it and the seconds waited."""
@@ -243,11 +229,9 @@ class Velero(VeleroServer):
         )
         return fresh(found)[0], deadline.elapsed
 
-    # -- garbage collection --------------------------------------------------------------
-
     def wait_backup_label(self, backup: str, label: str, value: str) -> None:
-        """Wait until Velero has labelled a backup."""
-        self._wait_backup(
+        self._wait(
+            kinds.BACKUP,
             backup,
             lambda item: item is not None and labels_of(item).get(label) == value,
             f"the backup {backup} gets the label {label}={value}",
@@ -272,14 +256,15 @@ class Velero(VeleroServer):
         )
         return found[0]
 
+    def deletion_requests(self, backup: str) -> list[Json]:
+        return self._labelled(kinds.DELETE_BACKUP_REQUEST, BACKUP_LABEL, backup)
+
     def is_collected(self, backup: str) -> bool:
         """Whether there is a request to delete a backup, or the log calls it expired."""
-        requests = self._kubernetes.list_all(
-            kinds.DELETE_BACKUP_REQUEST, self.namespace, labels=f"{BACKUP_LABEL}={backup}"
-        )
-        return bool(requests or self.log_lines(backup, "expired"))
+        return bool(self.deletion_requests(backup) or self.log_lines(backup, "expired"))
 
-    # -- watching ------------------------------------------------------------------------
+    def _labelled(self, kind: Kind, label: str, value: str) -> list[Json]:
+        return self._kubernetes.list_all(kind, self.namespace, labels=f"{label}={value}")
 
     def _create(
         self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json, annotations: Mapping[str, str] | None = None
@@ -295,18 +280,6 @@ class Velero(VeleroServer):
         created = self._create(kind, name, labels, spec)
         found = (state.get(name) for state in states)
         return _to_the_end(f"{kind.kind} {name}", itertools.chain([created], found), deadline)
-
-    def _wait_backup(
-        self,
-        name: str,
-        until: Callable[[Json | None], bool],
-        event: str,
-        timeout: float,
-        terminal: Callable[[Json | None], str | None] = lambda _: None,
-    ) -> None:
-        self._kubernetes.wait(
-            kinds.BACKUP, name, self.namespace, until=until, event=event, timeout=timeout, terminal=terminal
-        )
 
 
 def _to_the_end(what: str, states: Iterable[Json | None], deadline: Deadline) -> Operation:

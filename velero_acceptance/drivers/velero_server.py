@@ -28,7 +28,6 @@ class VeleroServer:
 
     @cached_property
     def server_selector(self) -> str:
-        """The label selector of the server's pods."""
         labels = labels_of(self.deployment()["spec"]["template"])
         chosen = [key for key in SERVER_LABELS if labels.get(key) == SERVER][:1] or sorted(labels)
         return ",".join(f"{key}={labels[key]}" for key in chosen)
@@ -189,16 +188,24 @@ class VeleroServer:
         change = {"metadata": {"labels": {FAULT: owner}}, "spec": {"replicas": replicas}}
         self._kubernetes.patch(kinds.DEPLOYMENT, SERVER, self.namespace, change)
 
-    def _wait(self, kind: Kind, name: str, until: Callable[[Json | None], bool], event: str, timeout: float) -> Json:
+    def _wait(
+        self,
+        kind: Kind,
+        name: str,
+        until: Callable[[Json | None], bool],
+        event: str,
+        timeout: float,
+        terminal: Callable[[Json | None], str | None] = lambda _: None,
+    ) -> Json:
         """Wait for an object of Velero's namespace that satisfies *until*, which None does not; return it."""
-        found = self._kubernetes.wait(kind, name, self.namespace, until=until, event=event, timeout=timeout)
+        wait = self._kubernetes.wait
+        found = wait(kind, name, self.namespace, until=until, event=event, timeout=timeout, terminal=terminal)
         assert found is not None
         return found
 
     def _wait_server(
         self, until: Callable[[list[Json]], bool], event: str, timeout: str = "velero_restarted"
     ) -> list[Json]:
-        """Wait until the server's pods satisfy *until*; return them."""
         return self._kubernetes.wait_all(
             kinds.POD,
             self.namespace,

@@ -109,14 +109,8 @@ def collect(
     for namespace in namespaces:
         for kind in (kinds.POD, kinds.CLAIM, kinds.EVENT):
             _part(evidence, f"{namespace}-{kind.plural}.yaml", partial(_dump, kubernetes, kind, namespace))
-    for kind in (
-        kinds.BACKUP,
-        kinds.RESTORE,
-        kinds.POD_VOLUME_BACKUP,
-        kinds.POD_VOLUME_RESTORE,
-        kinds.STORAGE_LOCATION,
-        kinds.POD,
-    ):
+    volumes = (kinds.POD_VOLUME_BACKUP, kinds.POD_VOLUME_RESTORE)
+    for kind in (kinds.BACKUP, kinds.RESTORE, *volumes, kinds.STORAGE_LOCATION, kinds.POD):
         _part(evidence, f"velero-{kind.plural}.yaml", partial(_dump, kubernetes, kind, velero))
     _part(evidence, "s3-keys.json", lambda: json.dumps(bucket.keys(prefix), indent=1))
 

@@ -75,14 +75,14 @@ class Evidence:
             )
 
     def observe(self, name: str, value: float | str, unit: str = "") -> None:
-        """Record a value that has no limit."""
         self.record.observations.append(Observation(name=name, value=value, unit=unit))
 
-    def accelerate(self, name: str) -> None:
-        """Record a shortcut in time that the scenario takes; the register must allow it."""
-        if name not in self.criterion.verification.accelerators:
-            raise AcceptanceError(f"{self.criterion.id} does not allow the accelerator {name!r} in the register")
-        self.record.accelerators.append(name)
+    def accelerate(self, *names: str) -> None:
+        """Record shortcuts in time that the scenario takes; the register must allow them."""
+        for name in names:
+            if name not in self.criterion.verification.accelerators:
+                raise AcceptanceError(f"{self.criterion.id} does not allow the accelerator {name!r} in the register")
+        self.record.accelerators += names
 
     def attach(self, name: str, content: str | bytes) -> str:
         """Write *content*, secrets redacted and cut to the maximum size, to a file of the run; return its path."""

@@ -97,7 +97,6 @@ class Record(BaseModel):
     accelerators: list[str] = []
 
     def save(self, folder: Path, name: str) -> None:
-        """Write the record to *folder*."""
         write_whole(folder / f"{name}.json", self.model_dump_json(indent=1))
 
 

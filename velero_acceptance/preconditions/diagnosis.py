@@ -1,20 +1,24 @@
 """The doctor's findings about one target, and the exit code that follows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 from velero_acceptance.core.errors import EXIT_FAILED, AcceptanceError, Refusal
+from velero_acceptance.core.installation import ROOT
 from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from velero_acceptance.core.settings import Profile, Settings, Target
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.criteria.load import load
+from velero_acceptance.criteria.load import LOADER, load
+from velero_acceptance.drivers.kinds import SELF_REVIEW, Json
 from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.gherkin.documents import read_all
-from velero_acceptance.preconditions import permissions, runnable
+from velero_acceptance.preconditions import runnable
 from velero_acceptance.preconditions.findings import Finding, State, findings
-from velero_acceptance.preconditions.permissions import Permission
 from velero_acceptance.preconditions.probes import NEEDS, TargetProbe, missing
 from velero_acceptance.preconditions.runnable import CriterionRunnability
 from velero_acceptance.target.clocks import Clocks
@@ -23,6 +27,61 @@ from velero_acceptance.target.selection import environment, require_opt_in
 # Needs that only S3 can answer.
 OF_S3 = frozenset({"bucket_state", "s3_trace", "s3_administrator"})
 SHOWN = 3
+# The rights that runs need. What the account lacks is asked by SelfSubjectAccessReviews, which store nothing.
+FOLDER = ROOT / "deploy/rbac"
+FILES = {Profile.OBSERVE: ("observe",), Profile.EXERCISE: ("observe", "exercise")}
+AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Permission:
+    """A verb on a resource (with its part, e.g. ``pods/log``), in one namespace or in all."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        resource = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {resource}" + (f" in {self.namespace}" if self.namespace else "")
+
+
+def required_permissions(profile: Profile, velero: str) -> list[Permission]:
+    """The permissions for a run of *profile* with Velero in the namespace *velero*; above exercise everything."""
+    if profile not in FILES:
+        return [Permission("*", "*", "*")]
+    documents = (document for name in FILES[profile] for document in roles(name))
+    return list(dict.fromkeys(right for document in documents for right in _rights(document, velero)))
+
+
+def roles(name: str) -> list[Json]:
+    """The ClusterRole and the Role of a file of deploy/rbac."""
+    documents = yaml.load_all((FOLDER / f"{name}.yaml").read_text(), LOADER)
+    return [document for document in documents if document["kind"] in ("ClusterRole", "Role")]
+
+
+def missing_permissions(kubernetes: Kubernetes, rights: list[Permission]) -> list[Permission]:
+    """Those of *rights* that the account lacks."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda right: _allowed(kubernetes, right), rights))
+    return [right for right, allowed in zip(rights, answers, strict=True) if not allowed]
+
+
+def _rights(role: Json, velero: str) -> Iterator[Permission]:
+    namespace = velero if role["kind"] == "Role" else ""
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                yield from (Permission(verb, group, resource, namespace) for verb in rule["verbs"])
+
+
+def _allowed(kubernetes: Kubernetes, right: Permission) -> bool:
+    resource, _, part = right.resource.partition("/")
+    asked = {"verb": right.verb, "group": right.group, "resource": resource}
+    asked |= {key: value for key, value in (("subresource", part), ("namespace", right.namespace)) if value}
+    review = {"metadata": {}, "spec": {"resourceAttributes": asked}}
+    return bool(kubernetes.create(SELF_REVIEW, review)["status"]["allowed"])
 
 
 @dataclass(frozen=True)
@@ -89,9 +148,9 @@ def diagnose(settings: Settings, timeouts: Timeouts) -> Diagnosis:
 
 def _denied(kubernetes: Kubernetes, velero: str) -> dict[Profile, list[Permission]]:
     """The permissions that the account lacks for each profile; each is only checked once."""
-    required = {profile: permissions.required_permissions(profile, velero) for profile in Profile}
+    required = {profile: required_permissions(profile, velero) for profile in Profile}
     every = list(dict.fromkeys(right for listed in required.values() for right in listed))
-    denied = set(permissions.missing_permissions(kubernetes, every))
+    denied = set(missing_permissions(kubernetes, every))
     return {profile: [right for right in listed if right in denied] for profile, listed in required.items()}
 
 

@@ -128,10 +128,8 @@ def _storage(probe: TargetProbe) -> States:
 def _backups(probe: TargetProbe) -> States:
     backups = probe.kubernetes.list_all(kinds.BACKUP, probe.velero.namespace)
     newest = max(backups, key=lambda item: str(item["metadata"]["creationTimestamp"]), default=None)
-    yield (
-        State.FINE,
-        f"{len(backups)} backups" + (f", the newest {name_of(newest)} {phase_of(newest)}" if newest else ""),
-    )
+    last = f", the newest {name_of(newest)} {phase_of(newest)}" if newest else ""
+    yield State.FINE, f"{len(backups)} backups{last}"
     for item in probe.kubernetes.list_all(kinds.SCHEDULE, probe.velero.namespace):
         last_run = (item.get("status") or {}).get("lastBackup") or "never"
         yield State.FINE, f"schedule {name_of(item)}: {item['spec']['schedule']}, last run {last_run}"

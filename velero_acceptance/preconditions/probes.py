@@ -2,17 +2,18 @@
 
 The fixture of a need's name calls :func:`require`, which raises BLOCKED with the sentence; `acceptance doctor` runs the
 same probe before a run. The needs of a scenario follow from the fixtures of its steps
-(:mod:`velero_acceptance.preconditions.needs`), so none of it is written down twice.
+(:mod:`velero_acceptance.preconditions.runnable`), so none of it is written down twice.
 """
 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from velero_acceptance.checks.schedule import seconds_of
 from velero_acceptance.core.errors import AcceptanceError, Blocked
-from velero_acceptance.core.extras import missing_package
+from velero_acceptance.core.installation import missing_package
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.git import Checkout
@@ -26,6 +27,7 @@ from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.target.clocks import Clocks
 from velero_acceptance.target.fault_reverts import flux_of
 
+T = TypeVar("T")
 COLLECTION = "--garbage-collection-frequency"
 DEFAULT_COLLECTION = "1h"
 MISSING_PROGRAM = "{} is missing in PATH: `acceptance lab up` builds or unpacks it, or install it"
@@ -70,6 +72,13 @@ def require(need: str, probe: TargetProbe) -> None:
     """Raise Blocked with the reason when the target lacks *need*."""
     if reason := missing(need, probe):
         raise Blocked(reason)
+
+
+def required(need: str, probe: TargetProbe, value: T | None) -> T:
+    """*value*, which a target that meets *need* has; raises Blocked with the reason when it does not meet it."""
+    require(need, probe)
+    assert value is not None
+    return value
 
 
 def missing(need: str, probe: TargetProbe) -> str:

@@ -14,7 +14,6 @@ SHOWN = 6
 
 
 def show(diagnosis: Diagnosis, console: Console) -> None:
-    """Print the diagnosis."""
     for table in (_findings(diagnosis), _rights(diagnosis), _rows(diagnosis)):
         console.print(table, end="\n\n")
     whole = {p: sum(str(row.profiles[p]) == "all" for row in diagnosis.runnable) for p in Profile}

@@ -1,18 +1,37 @@
-"""Report folders: reading one, and finding the run before it."""
+"""Report folders: reading one, also of an older schema, and finding the run before it."""
 
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.report.build import SCHEMA_VERSION, Report
-from velero_acceptance.report.migration import OLDER_VERSIONS, upgrade
 
 JSON = "traceability.json"
 # How many folders, the newest, are searched for the run before this one.
 NEWEST = 50
+OLDER_VERSIONS = ("1.0", "1.1", "1.2", "2.0")
+# Names of measurements by their names before schema 2.0.
+RENAMED: dict[str, str] = json.loads(Path(__file__).with_name("renamed_measurements.json").read_text())
+
+
+def upgrade(report: dict[str, Any], version: str) -> dict[str, Any]:
+    """The content of a traceability.json of an older schema as it would be written today."""
+    return {**_renamed(report), "schema_version": version}
+
+
+def _renamed(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_renamed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _renamed(value) for key, value in node.items()}
+    if isinstance(name := found.get("name"), str) and "value" in found:  # a measurement or a threshold
+        found["name"] = RENAMED.get(name, name)
+    return found
 
 
 def folder_of(run: str, reports: Path) -> Path:

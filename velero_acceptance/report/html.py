@@ -19,7 +19,6 @@ from velero_acceptance.evidence.verdicts import GREEN, NOT_GREEN, ORDER, Verdict
 from velero_acceptance.report import formatting
 from velero_acceptance.report.build import CriterionRow, MeasurementRow, Report
 from velero_acceptance.report.changes import Trend, compare
-from velero_acceptance.report.charts import WIDTH, chart
 
 FOLDER = Path(__file__).with_name("page")
 # Limits of what one page shows; traceability.json has everything.
@@ -35,6 +34,47 @@ MARKS = {
     Verdict.BLOCKED: "■",
     Verdict.FAILED: "✕",
 }
+# The bar of a measurement, in pixels; the template draws it.
+WIDTH = 160.0
+# The length of the bar relative to the greatest number.
+ROOM = 1.15
+# The least width of a value, so that it is visible.
+NARROWEST = 2.0
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Positions on a bar of WIDTH, in pixels. *low* and *high*: the interval of a prediction."""
+
+    zone_from: float
+    zone_to: float
+    limit: float
+    value: float
+    exact: bool
+    low: float | None = None
+    high: float | None = None
+
+
+def chart(measurement: MeasurementRow) -> Chart:
+    """The bar of a measurement; it starts at 0, also for negative values."""
+    known = measurement.extrapolation
+    value = known.prediction if known else measurement.value
+    top = max(measurement.limit, value, known.high if known else 0.0) * ROOM or 1.0
+
+    def place(number: float) -> float:
+        return round(min(max(number / top, 0.0), 1.0) * WIDTH, 1)
+
+    limit = place(measurement.limit)
+    below, above = measurement.comparator.startswith("<"), measurement.comparator.startswith(">")
+    return Chart(
+        zone_from=limit if above else 0.0,
+        zone_to=limit if below else WIDTH if above else 0.0,
+        limit=limit,
+        value=max(place(value), NARROWEST),
+        exact=not (below or above),
+        low=place(known.low) if known else None,
+        high=place(known.high) if known else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -101,12 +141,10 @@ def page(report: Report, before: Report | None = None) -> str:
 
 
 def finished(report: Report) -> datetime:
-    """When the run ended."""
     return datetime.fromisoformat(report.run.started).astimezone(UTC) + timedelta(seconds=report.run.seconds)
 
 
 def headline(report: Report) -> Headline:
-    """The result in one sentence."""
     ran = [row for row in report.criteria if row.ran]
     counts = {verdict: sum(row.verdict is verdict for row in report.criteria) for verdict in Verdict}
     wrong = [f"{counts[verdict]} {verdict.lower()}" for verdict in NOT_GREEN if counts[verdict]]

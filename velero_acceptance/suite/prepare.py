@@ -5,7 +5,6 @@ import signal
 import tempfile
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,11 +12,8 @@ from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import missing_library
 from velero_acceptance.core.settings import Environment, Profile, Settings, Target
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.suite.options import option
+from velero_acceptance.suite.options import VALUES, option
 from velero_acceptance.suite.session import RUN, Run, index_of, is_worker, runs_features
-
-if TYPE_CHECKING:
-    pass
 
 # Tag of scenarios that need a newer Velero beside the deployed one.
 UPGRADE = "upgrade"
@@ -28,16 +24,8 @@ EXIT_USAGE = int(pytest.ExitCode.USAGE_ERROR)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and give JUnit and Allure their place in the run's folder."""
     try:
-        settings = Settings.read(
-            target=option(config, "target"),
-            profile=option(config, "profile"),
-            uploader=option(config, "profile-uploader"),
-            run_id=option(config, "run-id"),
-            data_size=option(config, "data-size"),
-            reliability_runs=option(config, "reliability-runs"),
-            hours=option(config, "hours"),
-            labs=option(config, "labs"),
-        )
+        values = {name.removeprefix("profile-").replace("-", "_"): option(config, name) for name in VALUES}
+        settings = Settings.read(**values)
         run = Run(settings, Timeouts.from_environment())
         _check_signing_key()
         _check_results(settings)

@@ -106,6 +106,5 @@ def _save(item: pytest.Item) -> None:
 
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest) -> Evidence:
-    """The evidence of the running scenario."""
     found: Evidence = request.node.stash[EVIDENCE]
     return found

@@ -20,7 +20,6 @@ FILE = "without-faults.md"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect scenarios without a seeded fault."""
     if option(config, OPTION):
         others = [item for item in items if item.get_closest_marker("negative") is None]
         config.hook.pytest_deselected(items=others)

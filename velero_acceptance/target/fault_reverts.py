@@ -20,7 +20,6 @@ from velero_acceptance.drivers.velero_server import AGENT
 
 
 def flux_of(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -> Flux:
-    """The Flux of the target."""
     return Flux(kubernetes, timeouts, environment.flux_namespace, environment.flux_name)
 
 

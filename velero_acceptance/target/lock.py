@@ -51,8 +51,6 @@ class Holder:
 
 
 class RunLock:
-    """The lock of one cluster, for one run."""
-
     def __init__(self, kubernetes: Kubernetes, namespace: str, run: str) -> None:
         self._kubernetes, self._namespace, self._run = kubernetes, namespace, run
         self._identity = f"{run} of {getpass.getuser()}@{socket.gethostname()}"

@@ -55,8 +55,6 @@ REPOSITORY_FOLDERS = frozenset({"restic", "kopia"})
 
 @dataclass(frozen=True)
 class ObjectKey:
-    """The identity of an object."""
-
     kind: str
     namespace: str
     name: str
@@ -106,11 +104,7 @@ class ForeignChanges:
     by_others: list[str]
 
 
-# -- taking a snapshot -----------------------------------------------------------------------
-
-
 def take_snapshot(kubernetes: Kubernetes, bucket: Bucket, environment: Environment) -> ClusterSnapshot:
-    """The snapshot now."""
     taken = kubernetes.server_time()
     unseen: dict[str, str] = {}
     listable = [kind for kind in kubernetes.listable_kinds(unseen) if kind.kind not in RESTLESS]
@@ -218,9 +212,6 @@ def _velero(kubernetes: Kubernetes, environment: Environment) -> VeleroState:
             for item in repositories
         },
     )
-
-
-# -- comparing two snapshots -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)

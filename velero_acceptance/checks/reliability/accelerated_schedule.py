@@ -42,7 +42,6 @@ class Plan:
     faults: Mapping[tuple[int, int], Fault]
 
     def in_round(self, number: int) -> dict[int, Fault]:
-        """The faults of one round by schedule."""
         return {schedule: fault for (schedule, round_), fault in self.faults.items() if round_ == number}
 
 
@@ -74,7 +73,6 @@ class AcceleratedRuns:
 
     @property
     def undisturbed(self) -> list[Trial]:
-        """The trials without a fault."""
         return [trial for place, trial in self._placed() if place not in self.plan.faults]
 
     def not_counted(self) -> list[str]:

@@ -135,5 +135,4 @@ def calendar(path: Path, cron: str, seen: ScheduleObservation) -> Calendar:
 
 
 def judge(cron: str, runs: Sequence[ScheduleRun], *, since: datetime, until: datetime) -> Calendar:
-    """The trials between two moments."""
     return Calendar(cron, since, until, rates.trials(cron, runs, since=since, until=until))

@@ -80,7 +80,6 @@ class Soak(BaseModel):
             self.described.append(f"round {self.rounds}: {text}")
 
     def line(self, hours: float) -> str:
-        """The state in one line."""
         done, whole = (timedelta(seconds=round(seconds)) for seconds in (self.seconds, hours * 3600))
         restores = sum(self.restores.values())
         return (

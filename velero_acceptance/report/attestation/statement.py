@@ -87,7 +87,6 @@ def _test_result(report: Report) -> dict[str, Any]:
 
 
 def _configuration(report: Report) -> list[Any]:
-    """The suite, and its target."""
     where = ResourceDescriptor(name=f"target {report.run.target}, profile {report.run.profile}")
     commit, _, changed = report.run.commit.partition("+")
     if not commit:
@@ -101,7 +100,6 @@ def _configuration(report: Report) -> list[Any]:
 
 
 def _verdicts(report: Report, before: Path | None) -> dict[str, Any]:
-    """The suite's own predicate."""
     run = report.run
     chained = {"run": before.parent.name, "sha256": digest(before)} if before else None
     return {
