@@ -177,6 +177,18 @@ def test_a_wrong_cron_is_refused() -> None:
         schedule.due_times("at two", NOON, 5)
 
 
+@pytest.mark.parametrize("cron", ["CRON_TZ=UTC 0 2 * * *", "TZ=Etc/UTC 0 2 * * *", "0 2 ? * *", "0 2 * * 0-6"])
+def test_the_design_s_time_may_be_written_as_velero_reads_it(cron: str) -> None:
+    assert schedule.due_times(cron, NOON, 5) == schedule.daily_at(2, NOON, 5)
+
+
+def test_a_schedule_in_another_time_zone_is_due_at_another_time() -> None:
+    (due,) = schedule.due_times("CRON_TZ=Asia/Tokyo 0 2 * * *", NOON, 1)
+    assert (due.hour, due.tzinfo) == (17, NOON.tzinfo)
+    with pytest.raises(ValueError, match="names no time zone"):
+        schedule.due_times("CRON_TZ=Nowhere/City 0 2 * * *", NOON, 1)
+
+
 @pytest.mark.parametrize(
     ("name", "label", "own"),
     [

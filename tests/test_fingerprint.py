@@ -10,10 +10,9 @@ import pytest
 
 from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.core.settings import Environment
-from velero_acceptance.drivers.kinds import BACKUP, BACKUP_REPOSITORY, NAMESPACE, RESTORE, SCHEDULE, Json, Kind
+from velero_acceptance.drivers.kinds import BACKUP, BACKUP_REPOSITORY, NAMESPACE, RESTORE, Json, Kind
 from velero_acceptance.drivers.kubernetes import FIELD_MANAGER, ApiError, Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
-from velero_acceptance.drivers.velero import SCHEDULE_LABEL
 from velero_acceptance.target.snapshot import (
     ClusterSnapshot,
     Comparison,
@@ -77,19 +76,22 @@ def test_an_object_that_appears(by: str, ours: bool) -> None:
     assert found == ((text, []) if ours else ([], text))
 
 
-def test_what_a_schedule_does_is_its_own() -> None:
+def test_backups_of_schedules_and_other_people_are_not_the_runs_doing() -> None:
     backup = {ObjectKey("Backup", "velero", "daily-1"): written("velero-server")}
     repository = {ObjectKey("BackupRepository", "velero", "shop-default-restic"): written("velero-server")}
     keys = {"backups/daily-1/f": (1, "x"), "restic/shop/data/1": (1, "x")}
-    after = state({**backup, **repository}, keys, scheduled=frozenset({"daily-1"}))
-    assert differences(state(), after)[0] == []
-    unscheduled = state({**backup, **repository}, keys)
-    assert differences(state(), unscheduled)[0] == [
+    ours, theirs = differences(state(), state({**backup, **repository}, keys))
+    assert ours == []
+    assert theirs == [
         "Backup velero/daily-1 is new, by velero-server",
         "BackupRepository velero/shop-default-restic is new, by velero-server",
         "S3 keys below backups/daily-1: 1 new",
         "S3 keys below restic/shop: 1 new",
     ]
+    without = differences(state(), state(repository, keys))[0]
+    assert len(without) == 3, "a repository or keys without a backup of anybody's"
+    own = {ObjectKey("Backup", "velero", "daily-1"): written(FIELD_MANAGER)}
+    assert differences(state(), state(own))[0] == [f"Backup velero/daily-1 is new, by {FIELD_MANAGER}"]
 
 
 @pytest.mark.parametrize(("expiration", "ours"), [(BEFORE, False), (LATER + timedelta(days=1), True)])
@@ -291,17 +293,15 @@ def test_keys_are_foreign_below_the_prefix() -> None:
 
 
 def test_what_velero_does_by_itself_is_known() -> None:
-    scheduled = {"metadata": {"labels": {SCHEDULE_LABEL: "daily"}}, "status": {"expiration": "2026-01-31T00:00:00Z"}}
-    by_ours = {"metadata": {"labels": {SCHEDULE_LABEL: OWN}}}
+    expiring = {"status": {"expiration": "2026-01-31T00:00:00Z"}}
     found = taken(
         {
-            SCHEDULE: [item("daily", "velero"), item(OWN, "velero", metadata={"labels": {RUN_LABEL: "run"}})],
-            BACKUP: [item("daily-1", "velero", **scheduled), item("x", "velero", **by_ours)],
+            BACKUP: [item("daily-1", "velero", **expiring), item("x", "velero")],
             RESTORE: [item("r", "velero", spec={"backupName": "daily-1"})],
             BACKUP_REPOSITORY: [
                 item("b", "velero", spec={"volumeNamespace": "shop"}, status={"lastMaintenanceTime": "t"})
             ],
         }
     ).velero
-    assert found.scheduled == {"daily-1"} and found.restores == {"r": "daily-1"} and found.maintained == {"shop": "t"}
+    assert found.restores == {"r": "daily-1"} and found.maintained == {"shop": "t"}
     assert found.expirations == {"daily-1": datetime(2026, 1, 31, tzinfo=UTC)}

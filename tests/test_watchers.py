@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -24,6 +25,7 @@ from velero_acceptance.drivers.kinds import (
     POD,
     POD_VOLUME_BACKUP,
     SCHEDULE,
+    STORAGE_LOCATION,
     VOLUME,
     Json,
     Kind,
@@ -92,6 +94,32 @@ def test_an_error_line_is_red_unless_allowed(velero_health: VeleroHealth, lines:
         velero_health.verify()
     velero_health.allow_errors("on fire")
     velero_health.verify()
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ('level=error msg="Error getting a backup store" backup-storage-location=velero/old-nas', False),
+        ('level=error msg="unavailable: BackupStorageLocation \\"old-nas\\" is unavailable"', False),
+        ('level=error msg="error" schedule=velero/of-others', False),
+        ('level=error msg="Error getting a backup store" backup-storage-location=velero/default', True),
+        ('level=error msg="error" schedule=velero/daily-backup', True),
+        ('level=error msg="old-nas-2 is on fire"', True),
+    ],
+)
+def test_errors_about_other_people_s_objects_do_not_count(
+    velero_health: VeleroHealth, lines: Lines, cluster: FakeCluster, text: str, counts: bool
+) -> None:
+    for kind, name in (
+        (STORAGE_LOCATION, "old-nas"),
+        (STORAGE_LOCATION, "default"),
+        (SCHEDULE, "of-others"),
+        (SCHEDULE, "daily-backup"),
+    ):
+        cluster.put(kind, {"metadata": {"name": name, "namespace": "velero"}})
+    lines.add(text)
+    with pytest.raises(VeleroUnhealthy) if counts else nullcontext():
+        velero_health.verify()
 
 
 def test_calls_cut_short_by_an_announced_restart_are_fine(velero_health: VeleroHealth, lines: Lines) -> None:

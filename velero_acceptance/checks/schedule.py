@@ -1,24 +1,42 @@
 """AC-005, AC-006-01: when a schedule is due, which namespaces its backups contain, and how long they are kept."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import croniter
 
 from velero_acceptance.drivers.kinds import Json, labels_of, name_of, time_of
 from velero_acceptance.drivers.velero import SCHEDULE_LABEL
 
+CRON = re.compile(r"(?:(?:CRON_)?TZ=(\S+)\s+)?(.*)", re.S)
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
-def due_times(cron: str, after: datetime, count: int) -> list[datetime]:
-    """The next *count* times that *cron* is due; raises ValueError for an invalid cron expression."""
-    if not croniter.is_valid(cron):
+def due(cron: str, after: datetime) -> Iterator[datetime]:
+    """The times that *cron* is due, in the time zone of *after*; raises ValueError for an invalid cron expression.
+
+    As Velero reads it (robfig/cron): ``CRON_TZ=`` or ``TZ=`` may name another time zone, and ``?`` is ``*``.
+    """
+    zone, expression = CRON.fullmatch(cron.strip()).groups()  # type: ignore[union-attr]  # matches everything
+    expression = expression.replace("?", "*")
+    try:
+        place = ZoneInfo(zone) if zone else after.tzinfo
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"{cron!r} names no time zone") from None
+    if not croniter.is_valid(expression):
         raise ValueError(f"{cron!r} is no cron expression")
-    times = croniter(cron, after)
-    return [times.get_next(datetime) for _ in range(count)]
+    return (
+        found.astimezone(after.tzinfo) for found in croniter(expression, after.astimezone(place)).all_next(datetime)
+    )
+
+
+def due_times(cron: str, after: datetime, count: int) -> list[datetime]:
+    """The next *count* times that *cron* is due; raises ValueError as :func:`due`."""
+    return list(islice(due(cron, after), count))
 
 
 def daily_at(hour: int, after: datetime, count: int) -> list[datetime]:

@@ -148,8 +148,9 @@ class Sizes:
 
     def _uploaded(self, namespace: str) -> list[PodVolume]:
         pods, claims = (self._kubernetes.list_all(kind, namespace) for kind in (kinds.POD, kinds.CLAIM))
-        arguments = [a for pod in self._velero.server_pods() for a in pod["spec"]["containers"][0].get("args", [])]
-        return uploaded(pods, claims, self._kubernetes.list_all(kinds.VOLUME), opt_out=OPT_OUT_FLAG in arguments)
+        # Without a value the flag is set, and the word after it is another argument.
+        opt_out = self._velero.argument(OPT_OUT_FLAG, "false").lower() not in ("false", "f", "0")
+        return uploaded(pods, claims, self._kubernetes.list_all(kinds.VOLUME), opt_out=opt_out)
 
     def _walk(self, node: str, volumes: Sequence[PodVolume], labels: Mapping[str, str]) -> dict[PodVolume, int]:
         """Bytes of those of *volumes* that are on *node*; raises AcceptanceError with the pod's log."""

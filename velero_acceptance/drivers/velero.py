@@ -172,8 +172,8 @@ class Velero(VeleroServer):
         """The BackupRepositories of a namespace's volumes."""
         return self._labelled(kinds.BACKUP_REPOSITORY, VOLUME_NAMESPACE_LABEL, volume_namespace)
 
-    def move_time(self, kind: Kind, name: str, entry: str, at: str) -> None:
-        """Move a time in the status of an object (a time accelerator; the CRDs have no status subresource)."""
+    def move_time(self, kind: Kind, name: str, entry: str, at: str | None) -> None:
+        """Move a time in the status of an object, or remove it (a time accelerator; there is no status subresource)."""
         self._kubernetes.patch(kind, name, self.namespace, {"status": {entry: at}})
 
     def schedule(self, name: str) -> Json:
@@ -202,7 +202,7 @@ class Velero(VeleroServer):
 
     def edit_schedule(self, name: str, spec: Json, *, last_backup: str | None = None) -> None:
         """Merge *spec* into a Schedule's: Velero checks a changed schedule immediately, not at its next tick."""
-        status = {"status": {"lastBackup": last_backup}} if last_backup else {}
+        status = {"status": {"lastBackup": last_backup, "lastSkipped": None}} if last_backup else {}
         self._kubernetes.patch(kinds.SCHEDULE, name, self.namespace, {"spec": spec, **status})
 
     def label_backup(self, name: str, labels: Mapping[str, str]) -> None:

@@ -20,7 +20,6 @@ from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.kinds import Json, Kind, labels_of, name_of, time_of
 from velero_acceptance.drivers.kubernetes import FIELD_MANAGER, ApiError, Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
-from velero_acceptance.drivers.velero import SCHEDULE_LABEL
 
 AT_ONCE = 4
 # Kinds that change by themselves: heartbeats, events, addresses, measurements, and what Velero makes of a Backup,
@@ -48,6 +47,8 @@ HELM_RELEASES = "helm.sh/release.v1"
 MAINTENANCE_LABEL = "velero.io/repo-name"
 # Keys that restic and kopia write and remove even when they only read.
 PASSING_KEYS = ("locks", "_log")
+# The kind of Velero's operations, by their folder in S3.
+OPERATIONS = {"backups": "Backup", "restores": "Restore"}
 # The field managers of Velero's server and node-agent.
 VELERO_MANAGERS = ("velero", "node-agent")
 REPOSITORY_FOLDERS = frozenset({"restic", "kopia"})
@@ -76,8 +77,7 @@ class ForeignObject:
 class VeleroState:
     """What explains changes that Velero makes by itself."""
 
-    # Backups of deployed schedules, when each backup expires, and the backup of each restore, by name.
-    scheduled: Set[str] = frozenset()
+    # When each backup expires, and the backup of each restore, by name.
     expirations: Mapping[str, datetime] = field(default_factory=dict)
     restores: Mapping[str, str] = field(default_factory=dict)
     # When the repository of each namespace was last maintained.
@@ -197,14 +197,12 @@ def _keys(bucket: Bucket, environment: Environment) -> dict[str, tuple[int, str]
 
 
 def _velero(kubernetes: Kubernetes, environment: Environment) -> VeleroState:
-    backups, schedules, restores, repositories = (
+    backups, restores, repositories = (
         kubernetes.list_all(kind, environment.velero_namespace)
-        for kind in (kinds.BACKUP, kinds.SCHEDULE, kinds.RESTORE, kinds.BACKUP_REPOSITORY)
+        for kind in (kinds.BACKUP, kinds.RESTORE, kinds.BACKUP_REPOSITORY)
     )
-    deployed = {name_of(item) for item in schedules if RUN_LABEL not in labels_of(item)}
     statuses = {name_of(item): item.get("status") or {} for item in backups}
     return VeleroState(
-        scheduled=frozenset(name_of(item) for item in backups if labels_of(item).get(SCHEDULE_LABEL) in deployed),
         expirations={name: time_of(s["expiration"]) for name, s in statuses.items() if s.get("expiration")},
         restores={name_of(item): str(item["spec"].get("backupName")) for item in restores},
         maintained={
@@ -243,10 +241,12 @@ class Comparison:
             suspect = (
                 not writers or FIELD_MANAGER in writers or any(name.startswith(VELERO_MANAGERS) for name in writers)
             )
+            if FIELD_MANAGER not in writers:
+                suspect = suspect and not self._made_by_others(place)
             if old is None:
-                yield suspect and not self._came_by_itself(place), f"{place} is new{by}"
+                yield suspect, f"{place} is new{by}"
             elif old.uid != new.uid and not self._may_be_recreated(place):
-                yield suspect and not self._came_by_itself(place), f"{place} was recreated{by}"
+                yield suspect, f"{place} was recreated{by}"
             elif parts := sorted(
                 name for name in {*old.parts, *new.parts} if old.parts.get(name) != new.parts.get(name)
             ):
@@ -262,11 +262,19 @@ class Comparison:
         """A profile that disrupts deletes and edits these, and has them restored."""
         return self.disrupts and (place.namespace in self.disrupted or not place.namespace)
 
-    def _came_by_itself(self, place: ObjectKey) -> bool:
-        runs = self.after.velero.scheduled - self.before.velero.scheduled
-        return (place.kind == "Backup" and place.name in runs) or (
-            place.kind == "BackupRepository" and bool(runs or self.disrupts)
+    def _made_by_others(self, place: ObjectKey) -> bool:
+        """Velero writes as who asked it: a backup without the run's name and label is a schedule's or a person's."""
+        return place.kind in OPERATIONS.values() or (
+            place.kind == "BackupRepository" and bool(self._new_operations() or self.disrupts)
         )
+
+    def _new_operations(self) -> set[ObjectKey]:
+        """Backups and restores of others since the first snapshot."""
+        return {
+            place
+            for place in self.after.objects.keys() - self.before.objects.keys()
+            if place.kind in OPERATIONS.values()
+        }
 
     def _went_by_itself(self, place: ObjectKey) -> bool:
         backup = self.before.velero.restores.get(place.name, "") if place.kind == "Restore" else place.name
@@ -291,8 +299,8 @@ class Comparison:
         kind, name = (*folder, "")[:2]
         if kind in REPOSITORY_FOLDERS:
             return self._repository_at_work(name)
-        if kind == "backups" and set(counts) == {"new"}:
-            return name in self.after.velero.scheduled
+        if kind in OPERATIONS and set(counts) == {"new"}:
+            return any((place.kind, place.name) == (OPERATIONS[kind], name) for place in self.after.objects)
         backup = self.before.velero.restores.get(name, "") if kind == "restores" else name
         return set(counts) == {"gone"} and self._expired(backup)
 
@@ -301,7 +309,7 @@ class Comparison:
         before, after = self.before.velero, self.after.velero
         return (
             self.disrupts
-            or bool(after.scheduled - before.scheduled)
+            or bool(self._new_operations())
             or any(map(self._expired, before.expirations))
             or before.maintained.get(namespace) != after.maintained.get(namespace)
         )

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise, takewhile
 
-from croniter import croniter
 from pydantic import BaseModel, ConfigDict
 
+from velero_acceptance.checks import schedule
 from velero_acceptance.checks.statistics import lower_bound
 from velero_acceptance.drivers.kinds import Json, name_of, phase_of, time_of
 from velero_acceptance.drivers.velero import FINISHED
@@ -88,7 +88,7 @@ def due_count(cron: str, since: datetime, until: datetime) -> int:
 
 def _spans(cron: str, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Each due time after *since* and up to *until*, with the one that follows it."""
-    return takewhile(lambda span: span[0] <= until, pairwise(croniter(cron, since).all_next(datetime)))
+    return takewhile(lambda span: span[0] <= until, pairwise(schedule.due(cron, since)))
 
 
 @dataclass(frozen=True)
