@@ -54,7 +54,8 @@ def backup(claims: list[Json], pods: list[Json], volume_backups: list[Json], inf
                     archive.addfile(member, io.BytesIO(content))
     lists = {"podvolumebackups": volume_backups, "volumeinfo": info}
     files = {
-        f"p/backups/b/b-{name}.json.gz": gzip.compress(json.dumps(items).encode()) for name, items in lists.items()
+        f"p/backups/b/b-{name}.json.gz": gzip.compress(json.dumps(items or None).encode())
+        for name, items in lists.items()
     }
     return BackupFiles(FakeBucket({"p/backups/b/b.tar.gz": packed.getvalue(), **files}), "p/backups/b/", "b")
 

@@ -22,11 +22,15 @@ class BackupFiles:
 
     def volume_info(self) -> list[Json]:
         """What Velero says of each volume: how it was backed up, or why not."""
-        return list(self._bucket.json(f"{self._start}-volumeinfo.json.gz"))
+        return self._list("volumeinfo")
 
     def volume_backups(self) -> list[Json]:
         """Its PodVolumeBackups, as they were when it ended."""
-        return list(self._bucket.json(f"{self._start}-podvolumebackups.json.gz"))
+        return self._list("podvolumebackups")
+
+    def _list(self, name: str) -> list[Json]:
+        # Velero writes an empty list as null.
+        return list(self._bucket.json(f"{self._start}-{name}.json.gz") or [])
 
     @cached_property
     def archive(self) -> dict[str, bytes]:
