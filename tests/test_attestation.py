@@ -271,3 +271,16 @@ def test_common_tools_verify_it_too(folder: Path) -> None:
 def test_common_tools_see_what_was_altered(folder: Path, fault: Callable[[Path], None]) -> None:
     fault(folder)
     assert by_hand(folder).returncode != 0
+
+
+def test_every_later_run_of_a_folder_verifies_though_latest_is_another_name(tmp_path: Path) -> None:
+    folders = []
+    for number, name in enumerate(("first", "second", "third")):
+        folders.append(run(tmp_path, name, 20 + number))
+        latest = folders[-1].parent / "latest"
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(name)
+    assert payloads(folders[2])[1]["predicate"]["previous"]["run"] == "second"
+    for runs, folder in enumerate(folders, 1):
+        found = checked(folder)
+        assert (found.problems, found.runs) == ([], runs)

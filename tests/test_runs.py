@@ -383,3 +383,14 @@ def test_what_a_lower_profile_leaves_out_is_missed(suite: Suite) -> None:
     suite.write(HEAD + scenario("Quick", "it takes 3 units") + scenario("Rough", "it takes 4 units", tag="@disrupt"))
     assert suite.run("--profile=exercise").returncode == 0
     assert (suite.row()["verdict"], suite.row()["reason"]) == ("INCONCLUSIVE", "1 of 2 scenarios were run")
+
+
+def test_the_name_of_a_run_is_used_once(suite: Suite) -> None:
+    suite.write(GREEN)
+    assert suite.run().returncode == 0
+    before = {path: path.read_bytes() for path in (suite.folder / "reports/r").rglob("*") if path.is_file()}
+    done = suite.run()
+    assert done.returncode == 4 and "reports/r holds another run: choose another --run-id" in done.stderr
+    assert {path: path.read_bytes() for path in (suite.folder / "reports/r").rglob("*") if path.is_file()} == before
+    assert suite.run("--run-id=latest").returncode == 4
+    assert suite.run("--collect-only").returncode == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,32 @@ def test_settings_from_options_environment_and_file(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("ACCEPTANCE_TARGET", "lab")
     assert Settings.read().target is Target.LAB
     assert Settings.read(target="current", profile=None).target is Target.CURRENT
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('tarhget = "current"', "tarhget is no setting: did you mean target?"),
+        ('[curent]\ncontext = "home"', "curent is no setting: did you mean current?"),
+        ('[current]\nbuckett = "b"', "current.buckett is no setting: did you mean bucket?"),
+        ("zzz = 1", "zzz is no setting; docs/usage.md lists all of them"),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "acceptance.toml").write_text(text)
+    with pytest.raises(Refusal, match=re.escape(says)):
+        Settings.read()
+
+
+def test_a_secret_of_the_wrong_type_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "acceptance.toml").write_text('[current]\ns3_secret_key = ["very-secret"]')
+    with pytest.raises(Refusal, match=r"current\.s3_secret_key: ") as refused:
+        Settings.read()
+    assert "very-secret" not in str(refused.value)
 
 
 def test_a_broken_settings_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

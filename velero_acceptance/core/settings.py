@@ -6,14 +6,17 @@ Secrets are read from the environment or from files of mode 0600, and never prin
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ByteSize, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from velero_acceptance.core.errors import Refusal
@@ -81,6 +84,10 @@ class TargetSettings(BaseModel):
     prometheus: str | None = None
 
 
+# Longer values are shown in no message, nor are those of settings that hold a secret.
+SHOWN, SECRET = 60, re.compile(r"key|secret|password|pushgateway|results")
+
+
 class Environment(TargetSettings):
     """The system under test as the suite reaches it; the same for every target."""
 
@@ -121,6 +128,8 @@ class Environment(TargetSettings):
 class CurrentTarget(TargetSettings):
     """The user's own cluster; every value can be set in ``acceptance.toml`` under ``[current]``."""
 
+    model_config = ConfigDict(extra="forbid")
+
     kubeconfig: Path = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
     allowed_contexts: list[str] = []
     s3_endpoint: str | None = None
@@ -133,7 +142,7 @@ class Settings(BaseSettings):
     """The run's settings. Environment variables have the prefix ``ACCEPTANCE_``, ``__`` for levels."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ACCEPTANCE_", env_nested_delimiter="__", toml_file="acceptance.toml", extra="ignore"
+        env_prefix="ACCEPTANCE_", env_nested_delimiter="__", toml_file="acceptance.toml", extra="forbid"
     )
 
     target: Target = Target.LAB
@@ -189,8 +198,17 @@ class Settings(BaseSettings):
         try:
             return Settings(**{name: value for name, value in options.items() if value is not None})
         except pydantic.ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            raise Refusal(f"{where}: {problem['msg']}, not {problem['input']!r}") from None
+            raise Refusal(_sentence(error.errors()[0])) from None
         except ValueError as error:  # acceptance.toml is not TOML
             raise Refusal(f"acceptance.toml cannot be read: {error}") from None
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    """What is wrong with a setting. Its value may be a secret of the wrong type, and is shown for numbers and words."""
+    *levels, name = (str(part) for part in problem["loc"])
+    where = ".".join((*levels, name))
+    if problem["type"] != "extra_forbidden":
+        shown = f", not {problem['input']!r}" if len(str(problem["input"])) < SHOWN and not SECRET.search(name) else ""
+        return f"{where}: {problem['msg']}{shown}"
+    near = get_close_matches(name, (CurrentTarget if levels else Settings).model_fields, n=1)
+    return f"{where} is no setting" + (f": did you mean {near[0]}?" if near else "; docs/usage.md lists all of them")

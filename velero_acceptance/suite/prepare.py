@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
         run = Run(settings, Timeouts.from_environment())
         _check_signing_key()
         _check_results(settings)
+        _check_run_id(run, config)
     except Refusal as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
@@ -42,8 +43,16 @@ def pytest_configure(config: pytest.Config) -> None:
         if getattr(config.option, "allure_report_dir", "") is None:
             config.option.allure_report_dir = str(run.folder / "allure-results")
     interruption = Interruption()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # A closed terminal is no reason to leave anything behind.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interruption)
+
+
+def _check_run_id(run: Run, config: pytest.Config) -> None:
+    """Raise Refusal for the name of a run that has records or a report already: evidence belongs to one run."""
+    used = run.records.exists() or (run.folder / "traceability.json").exists() or run.folder.is_symlink()
+    if used and not is_worker(config) and not config.option.collectonly:
+        raise Refusal(f"{run.folder} holds another run: choose another --run-id, or none")
 
 
 class Interruption:

@@ -54,9 +54,14 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def runs_beside(folder: Path) -> list[Path]:
+    """The statements of every run in the same folder of reports; ``latest`` is only another name of one."""
+    return [path for path in folder.parent.glob(f"*/{FILE}") if not path.parent.is_symlink()]
+
+
 def previous(folder: Path) -> Path | None:
     """The newest statements of another run in the same folder of reports."""
-    others = [path for path in folder.parent.glob(f"*/{FILE}") if path.parent.resolve() != folder.resolve()]
+    others = [path for path in runs_beside(folder) if path.parent.resolve() != folder.resolve()]
     return max(others, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 

@@ -18,6 +18,7 @@ from velero_acceptance.report.attestation.statement import (
     VERDICTS,
     digest,
     digests,
+    runs_beside,
 )
 
 
@@ -98,12 +99,13 @@ def _chain(folder: Path, statements: list[Any], key: SSlibKey, found: Findings) 
     """Follow the chain of earlier runs as far as their folders exist."""
     found.runs = 1
     while before := statements[1]["predicate"].get("previous"):
-        path = folder.parent / PurePosixPath(before["run"]).name / FILE
-        if not path.is_file():
-            found.notes.append(f"{before['run']}, the run before {folder.name}, is not here: the chain ends there")
-            return
-        if digest(path) != before["sha256"]:
+        beside = runs_beside(folder)
+        path = next((path for path in beside if digest(path) == before["sha256"]), None)
+        if path is None and before["run"] in {path.parent.name for path in beside}:
             found.problems.append(f"the statements of {before['run']} are not those that {folder.name} was chained to")
+            return
+        if path is None:
+            found.notes.append(f"{before['run']}, the run before {folder.name}, is not here: the chain ends there")
             return
         folder = path.parent
         try:
