@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,21 +137,21 @@ def watch_volumes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
             kind: Kind,
             operation: str,
             timeout: str,
-            *,
-            count: Callable[[], int] = lambda: 0,
-            tell: Callable[[Sample], None] = lambda _: None,
+            **calls: Callable[..., Any],
         ) -> None:
             watches.append((kind.kind, timeout))
             self.samples: list[Sample] = []
-            self._volume, self._count, self._tell = f"{operation}-volume", count, tell
+            self._volume, self._calls = f"{operation}-volume", calls
 
         def __enter__(self) -> Watch:
             return self
 
         def __exit__(self, *_: object) -> None:
             for phase, seconds in (("InProgress", 1.0), ("Completed", 3.0)):
-                self.samples.append(Sample(seconds, self._volume, phase, 5, 10, self._count()))
-                self._tell(self.samples[-1])
+                count = self._calls.get("count", lambda: 0)()
+                self.samples.append(Sample(seconds, self._volume, phase, 5, 10, count))
+                if "tell" in self._calls:
+                    self._calls["tell"](self.samples[-1])
 
     monkeypatch.setattr(TargetClients, "watch_volumes", staticmethod(Watch))
     return watches

@@ -66,7 +66,6 @@ class FakeVelero:
         cluster.on("POST", kinds.RESOURCE_QUOTA, self._count)
         cluster.on("POST", kinds.DEPLOYMENT, self._start)
         cluster.on("DELETE", kinds.DEPLOYMENT, self._stop)
-        cluster.on("PATCH", kinds.DEPLOYMENT, self._scale)
         cluster.on("POST", kinds.BACKUP, self._back_up)
         cluster.on("POST", kinds.RESTORE, self._restore)
         cluster.on("POST", kinds.DELETE_BACKUP_REQUEST, self._delete)
@@ -78,7 +77,8 @@ class FakeVelero:
         self.cluster.change(kinds.RESOURCE_QUOTA, name_of(quota), quota["metadata"]["namespace"], counted)
 
     def _start(self, deployment: Json) -> None:
-        self.start(name_of(deployment), deployment["metadata"]["namespace"])
+        if deployment["spec"].get("replicas") != 0:
+            self.start(name_of(deployment), deployment["metadata"]["namespace"])
 
     def start(self, app: str, namespace: str) -> None:
         """Run a pod of a Deployment, and bind the claims of its namespace."""
@@ -92,10 +92,6 @@ class FakeVelero:
             volume = f"pv-{namespace}-{name_of(claim)}"
             self.cluster.put(kinds.VOLUME, {"metadata": {"name": volume}, "spec": self.volume})
             self.cluster.change(kinds.CLAIM, name_of(claim), namespace, {"spec": {"volumeName": volume}})
-
-    def _scale(self, deployment: Json) -> None:
-        if deployment["spec"].get("replicas") == 0:
-            self._stop(deployment)
 
     def _stop(self, deployment: Json) -> None:
         pod, namespace = f"{name_of(deployment)}-1", deployment["metadata"]["namespace"]

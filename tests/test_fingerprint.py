@@ -90,6 +90,8 @@ def test_backups_of_schedules_and_other_people_are_not_the_runs_doing() -> None:
     ]
     without = differences(state(), state(repository, keys))[0]
     assert len(without) == 3, "a repository or keys without a backup of anybody's"
+    changed = differences(state({key: written(data="before") for key in backup}), state(backup))[0]
+    assert changed, "a backup that was there already, and that Velero changed meanwhile"
     own = {ObjectKey("Backup", "velero", "daily-1"): written(FIELD_MANAGER)}
     assert differences(state(), state(own))[0] == [f"Backup velero/daily-1 is new, by {FIELD_MANAGER}"]
 

@@ -27,6 +27,7 @@ from tests.fake_velero import FakeVelero
 from tests.fixture_functions import set_up
 from velero_acceptance.checks import transport
 from velero_acceptance.core.errors import AcceptanceError, Blocked
+from velero_acceptance.core.settings import Target
 from velero_acceptance.corpus.manifest import Corpus
 from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.kinds import Json
@@ -45,13 +46,17 @@ def pod(name: str, phase: str = "Running", **metadata: object) -> Json:
 # -- workloads --------------------------------------------------------------------------------
 
 
-def test_a_workload_brings_claim_settings_service_and_deployment(target: TargetClients, cluster: FakeCluster) -> None:
+@pytest.mark.parametrize(("kind", "secrets"), [(Target.CURRENT, []), (Target.LAB, ["secrets/settings"])])
+def test_a_workload_brings_claim_settings_service_and_deployment(
+    target: TargetClients, cluster: FakeCluster, kind: Target, secrets: list[str]
+) -> None:
+    target = target.with_settings(environment=target.environment.model_copy(update={"target": kind}))
     Workload("n", target, storage="3Gi", labels={"run": "r"}).deploy()
     assert cluster.written("POST") == [
         "persistentvolumeclaims/data",
         "configmaps/settings",
-        "secrets/settings",
         "services/corpus",
+        *secrets,
         "deployments/corpus",
     ]
     claim, app = (cluster.require(kind, name, "n") for kind, name in ((kinds.CLAIM, "data"), (kinds.DEPLOYMENT, APP)))

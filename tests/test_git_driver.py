@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fixtures.gitops.secrets import SecretsRepository
 from lab.gitops import git
+from velero_acceptance.checks import git_secrets
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.drivers.git import Checkout
+from velero_acceptance.drivers.sops import Sops
 
 
 @pytest.fixture
@@ -73,3 +77,34 @@ def test_gits_words_are_kept(tmp_path: Path, checkout: Checkout) -> None:
     subprocess.run(["rm", "-r", str(tmp_path / "bare")], check=True)
     with pytest.raises(AcceptanceError, match="git push in "):
         checkout.change({"a.yaml": "a: 2\n"}, "change")
+
+
+@pytest.mark.parametrize("where", ["tag message", "commit message", "other ref", "merge"])
+def test_an_age_key_is_found_wherever_git_keeps_it(checkout: Checkout, tmp_path: Path, where: str) -> None:
+    key = Sops.with_new_key(tmp_path).key_file.read_text().strip()
+    call = partial(git, folder=checkout.folder)
+    assert git_secrets.forms_in(SecretsRepository.of(checkout).contents()) == []
+    if where == "tag message":
+        call("tag", "--annotate", "v1", "--message", key)
+    elif where == "commit message":
+        call("commit", "--quiet", "--allow-empty", "--message", key)
+    else:
+        call("checkout", "--quiet", "-b", "side")
+        call("commit", "--quiet", "--allow-empty", "--message=side")
+        if where == "merge":  # whose own change is in no other commit
+            call("checkout", "--quiet", "main")
+            call("commit", "--quiet", "--allow-empty", "--message=main")
+            call("merge", "--quiet", "--no-ff", "--no-commit", "side")
+        (checkout.folder / "keys.txt").write_text(key)
+        call("add", "keys.txt")
+        call("commit", "--quiet", "--message=key")
+        if where == "other ref":
+            call("update-ref", "refs/backup/old", "HEAD")
+        call("checkout", "--quiet", "main")
+        if where == "other ref":
+            call("branch", "-D", "side")
+        call("rm", "--quiet", "--ignore-unmatch", "keys.txt")
+        if where == "merge":
+            call("commit", "--quiet", "--message=without")
+    (found,) = git_secrets.forms_in(SecretsRepository.of(checkout).contents())
+    assert found.endswith(": age private key") and key not in found

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -228,8 +228,18 @@ def test_a_run_begins_once_in_its_own_process(request: pytest.FixtureRequest, ho
     assert (suite.folder / "begun-worker").exists() == (how == "parallel")
 
 
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """SIGHUP has its effect on what is started, also where these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize(
-    ("number", "arguments"), [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGTERM, ("-n", "2"))]
+    ("number", "arguments"),
+    [(signal.SIGINT, ()), (signal.SIGTERM, ()), (signal.SIGTERM, ("-n", "2")), (signal.SIGHUP, ())],
 )
 def test_an_interrupted_run_cleans_up_and_reports(
     suite: Suite, number: signal.Signals, arguments: tuple[str, ...]

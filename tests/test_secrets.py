@@ -337,41 +337,6 @@ def test_a_key_that_was_taken_out_again_is_found_in_the_copy_alone(checkout: Che
     assert git_secrets.found_in(SecretsRepository.of(checkout).contents(), planted.keys) == []
 
 
-@pytest.mark.parametrize("where", ["tag message", "commit message", "other ref", "merge"])
-def test_an_age_key_is_found_wherever_git_keeps_it(checkout: Checkout, tmp_path: Path, where: str) -> None:
-    key = Sops.with_new_key(tmp_path).key_file.read_text().strip()
-
-    def git(*arguments: str) -> None:
-        call = ["git", "-C", str(checkout.folder), *arguments]
-        subprocess.run(call, check=True, capture_output=True, env={**os.environ, **ENVIRONMENT})
-
-    assert git_secrets.forms_in(SecretsRepository.of(checkout).contents()) == []
-    if where == "tag message":
-        git("tag", "--annotate", "v1", "--message", key)
-    elif where == "commit message":
-        git("commit", "--quiet", "--allow-empty", "--message", key)
-    else:
-        git("checkout", "--quiet", "-b", "side")
-        git("commit", "--quiet", "--allow-empty", "--message=side")
-        if where == "merge":  # whose own change is in no other commit
-            git("checkout", "--quiet", "main")
-            git("commit", "--quiet", "--allow-empty", "--message=main")
-            git("merge", "--quiet", "--no-ff", "--no-commit", "side")
-        (checkout.folder / "keys.txt").write_text(key)
-        git("add", "keys.txt")
-        git("commit", "--quiet", "--message=key")
-        if where == "other ref":
-            git("update-ref", "refs/backup/old", "HEAD")
-        git("checkout", "--quiet", "main")
-        if where == "other ref":
-            git("branch", "-D", "side")
-        git("rm", "--quiet", "--ignore-unmatch", "keys.txt")
-        if where == "merge":
-            git("commit", "--quiet", "--message=without")
-    (found,) = git_secrets.forms_in(SecretsRepository.of(checkout).contents())
-    assert found.endswith(": age private key") and key not in found
-
-
 def test_a_key_changed_in_git_alone_is_noticed(checkout: Checkout, sops: Sops) -> None:
     before = SecretsRepository.of(checkout).decrypt(sops, "velero")["velero-s3-secret"]
     sops.change(checkout.folder / "velero-s3-secret.sops.yaml", ("stringData", "cloud"), "[default]")

@@ -105,6 +105,11 @@ def test_an_error_line_is_red_unless_allowed(velero_health: VeleroHealth, lines:
         ('level=error msg="Error getting a backup store" backup-storage-location=velero/default', True),
         ('level=error msg="error" schedule=velero/daily-backup', True),
         ('level=error msg="old-nas-2 is on fire"', True),
+        ('level=error msg="no object is named: old-nas"', True),
+        ('level=error msg="x" backupLocation=velero/old-nas schedule=velero/daily-backup', True),
+        # Somebody's schedule is called velero, as the namespace is in every line.
+        ('level=error msg="error of velero" backup=velero/nightly-1', True),
+        ('level=error msg="error" schedule=velero/velero', False),
     ],
 )
 def test_errors_about_other_people_s_objects_do_not_count(
@@ -114,6 +119,7 @@ def test_errors_about_other_people_s_objects_do_not_count(
         (STORAGE_LOCATION, "old-nas"),
         (STORAGE_LOCATION, "default"),
         (SCHEDULE, "of-others"),
+        (SCHEDULE, "velero"),
         (SCHEDULE, "daily-backup"),
     ):
         cluster.put(kind, {"metadata": {"name": name, "namespace": "velero"}})

@@ -8,11 +8,12 @@ runc itself, and imports nothing of this project.
 import json
 import os
 import sys
+from typing import Any
 
 UNAVAILABLE = "CAP_SYS_RESOURCE"
 
 
-def without(process: dict) -> dict:  # type: ignore[type-arg]
+def without(process: dict[str, Any]) -> dict[str, Any]:
     """*process* of the OCI runtime specification without the capability, in whatever set it stands."""
     sets = process.get("capabilities") or {}
     return {**process, "capabilities": {name: [c for c in held if c != UNAVAILABLE] for name, held in sets.items()}}
@@ -37,12 +38,12 @@ def rewrite(arguments: list[str]) -> None:
         _write(path, without(_read(path)))
 
 
-def _read(path: str) -> dict:  # type: ignore[type-arg]
+def _read(path: str) -> dict[str, Any]:
     with open(path) as file:
         return dict(json.load(file))
 
 
-def _write(path: str, content: dict) -> None:  # type: ignore[type-arg]
+def _write(path: str, content: dict[str, Any]) -> None:
     with open(path, "w") as file:
         json.dump(content, file)
 

@@ -11,7 +11,7 @@ from croniter import croniter
 from velero_acceptance.drivers.kinds import Json, labels_of, name_of, time_of
 from velero_acceptance.drivers.velero import SCHEDULE_LABEL
 
-CRON = re.compile(r"(?:(?:CRON_)?TZ=(\S+)\s+)?(.*)", re.S)
+ZONE = re.compile(r"^(?:CRON_)?TZ=(\S+)\s+")
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -21,10 +21,10 @@ def due(cron: str, after: datetime) -> Iterator[datetime]:
 
     As Velero reads it (robfig/cron): ``CRON_TZ=`` or ``TZ=`` may name another time zone, and ``?`` is ``*``.
     """
-    zone, expression = CRON.fullmatch(cron.strip()).groups()  # type: ignore[union-attr]  # matches everything
-    expression = expression.replace("?", "*")
+    zone = ZONE.match(cron)
+    expression = ZONE.sub("", cron).replace("?", "*")
     try:
-        place = ZoneInfo(zone) if zone else after.tzinfo
+        place = ZoneInfo(zone[1]) if zone else after.tzinfo
     except (ZoneInfoNotFoundError, ValueError):
         raise ValueError(f"{cron!r} names no time zone") from None
     if not croniter.is_valid(expression):

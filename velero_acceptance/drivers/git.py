@@ -11,7 +11,7 @@ from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.programs import ExecResult, execute
 
 CALL_SECONDS = 60.0
-# A key in a file that is larger is found in no repository that people read.
+# Larger files are not searched: archives and pictures, which would take minutes.
 LARGEST = "1m"
 # The commit before the first change; outlives a killed process.
 BASE = "refs/acceptance/base"

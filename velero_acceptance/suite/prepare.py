@@ -43,9 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
         if getattr(config.option, "allure_report_dir", "") is None:
             config.option.allure_report_dir = str(run.folder / "allure-results")
     interruption = Interruption()
-    # A closed terminal is no reason to leave anything behind.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interruption)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets for SIGHUP
+            signal.signal(number, interruption)
 
 
 def _check_run_id(run: Run, config: pytest.Config) -> None:

@@ -241,12 +241,11 @@ class Comparison:
             suspect = (
                 not writers or FIELD_MANAGER in writers or any(name.startswith(VELERO_MANAGERS) for name in writers)
             )
-            if FIELD_MANAGER not in writers:
-                suspect = suspect and not self._made_by_others(place)
+            made = suspect and (FIELD_MANAGER in writers or not self._made_by_others(place))
             if old is None:
-                yield suspect, f"{place} is new{by}"
+                yield made, f"{place} is new{by}"
             elif old.uid != new.uid and not self._may_be_recreated(place):
-                yield suspect, f"{place} was recreated{by}"
+                yield made, f"{place} was recreated{by}"
             elif parts := sorted(
                 name for name in {*old.parts, *new.parts} if old.parts.get(name) != new.parts.get(name)
             ):
@@ -309,7 +308,7 @@ class Comparison:
         before, after = self.before.velero, self.after.velero
         return (
             self.disrupts
-            or bool(self._new_operations())
+            or any(place.kind == "Backup" for place in self._new_operations())
             or any(map(self._expired, before.expirations))
             or before.maintained.get(namespace) != after.maintained.get(namespace)
         )
