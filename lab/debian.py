@@ -29,7 +29,14 @@ UNPACKED = (
     "runc",
 )
 # Package by a program it brings, for those that are installed.
-INSTALLED = {"iptables": "iptables", "git": "git", "nsenter": "util-linux", "mount": "mount", "tcpdump": "tcpdump"}
+INSTALLED = {
+    "iptables": "iptables",
+    "git": "git",
+    "nsenter": "util-linux",
+    "mount": "mount",
+    "tcpdump": "tcpdump",
+    "modprobe": "kmod",
+}
 LIBRARIES = {"libseccomp2": "/usr/lib/x86_64-linux-gnu/libseccomp.so.2"}
 APT_SECONDS = 600
 

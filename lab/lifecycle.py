@@ -26,6 +26,7 @@ from lab import (
     gitops,
     images,
     install,
+    kernel,
     monitoring,
     network,
     nodes,
@@ -127,6 +128,8 @@ class Lab:
         """Fill the cache; say where the images are."""
         with steps.step("Debian packages"):
             debian.ensure()
+        with steps.step("kernel"):
+            kernel.require(self.state)
         with steps.step("programs"):
             build.build(steps, self.settings.release.modules)
         with steps.step("images"):

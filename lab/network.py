@@ -106,14 +106,25 @@ def inside(pid: int, work: Callable[[], T]) -> T:
     of this process stays where it is.
     """
 
-    def enter_and_work() -> T:
-        libc = ctypes.CDLL(None, use_errno=True)
+    def enter(libc: ctypes.CDLL) -> int:
         descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
         try:
-            if libc.setns(descriptor, CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), f"cannot enter the network of process {pid}")
+            return int(libc.setns(descriptor, CLONE_NEWNET))
         finally:
             os.close(descriptor)
+
+    return _in_thread(enter, work, f"cannot enter the network of process {pid}")
+
+
+def in_new_network(work: Callable[[], T]) -> T:
+    """Do *work* in a network namespace that ends with it; programs that it starts run there too."""
+    return _in_thread(lambda libc: int(libc.unshare(CLONE_NEWNET)), work, "cannot make a network namespace")
+
+
+def _in_thread(enter: Callable[[ctypes.CDLL], int], work: Callable[[], T], failure: str) -> T:
+    def enter_and_work() -> T:
+        if enter(ctypes.CDLL(None, use_errno=True)) != 0:
+            raise OSError(ctypes.get_errno(), failure)
         return work()
 
     with ThreadPoolExecutor(1) as thread:

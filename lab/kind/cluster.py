@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lab import build, debian, flux, images, monitoring, network, nodes, pki
+from lab import build, debian, flux, images, kernel, monitoring, network, nodes, pki
 from lab.facts import LabFacts
 from lab.kind import config, node_image, preflight, rootfs
 from lab.kind.engine import DOCKERD, PACKAGES, SYS_RESOURCE, Engine
@@ -87,6 +87,8 @@ class KindCluster(Lab):
             debian.ensure()
             for packages in (PACKAGES, rootfs.DEBOOTSTRAP) if self.engine.own else ():
                 debian.ensure(packages)
+        if self.engine.own:
+            kernel.require(self.settings.state)
         with steps.step("programs"):
             build.build(steps, self.modules)
         with steps.step("images"):
