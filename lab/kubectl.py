@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,21 @@ from lab.processes import Processes
 from lab.settings import LabSettings
 from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import ExecResult, ProgramTimedOut, execute
 from velero_acceptance.core.waiting import poll
+
+# What kubectl prints while an API server is overloaded or still starting, or has a new kind not served yet.
+TRANSIENT = re.compile(
+    r"timed? ?out|did not complete within|deadline exceeded|connection (refused|reset)|connection lost|unexpected EOF"
+    r"|broken pipe|too many requests|server is currently unable|server could not find the requested resource"
+    r"|unable to return a response|an error on the server|Internal error|internal server error|service unavailable"
+    r"|bad gateway|failed calling webhook|no endpoints available|leader changed|etcdserver:|no matches for kind",
+    re.I,
+)
+
+
+class TransientError(AcceptanceError):
+    """The API server could not answer now; the same call may succeed later."""
 
 
 class Kubectl:
@@ -24,18 +38,15 @@ class Kubectl:
         cache = f"--cache-dir={settings.state / 'kubectl-cache'}"
         self._command = [self.program, f"--kubeconfig={settings.state / 'kubeconfig'}", cache]
 
-    def run(self, *arguments: str, stdin: str | None = None) -> str:
-        """Standard output of a call; raises AcceptanceError with kubectl's words."""
-        done = subprocess.run(
-            [*self._command, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeouts.seconds("lab_kubectl_call"),
-        )
-        if done.returncode != 0:
+    def run(self, *arguments: str, stdin: str = "") -> str:
+        """Standard output of a call that may be repeated; raises AcceptanceError with kubectl's words.
+
+        Transient errors are retried until the deadline ``lab_api_answers``.
+        """
+        done = self._retried(*arguments, stdin=stdin)
+        if done.code != 0:
             raise AcceptanceError(f"kubectl {arguments[0]}: {done.stderr.strip()[-500:]}")
-        return done.stdout
+        return done.text
 
     def apply(self, manifests: str) -> None:
         """Server-side apply of one or more YAML documents."""
@@ -43,25 +54,49 @@ class Kubectl:
 
     def get(self, *arguments: str) -> dict[str, Any] | None:
         """One object, or None when it, or its kind, does not exist yet."""
-        done = subprocess.run(
-            [*self._command, "get", *arguments, "-o", "json"],
-            capture_output=True,
-            text=True,
-            timeout=timeouts.seconds("lab_kubectl_call"),
-        )
-        if done.returncode == 0:
-            return dict(json.loads(done.stdout))
-        if "NotFound" in done.stderr or "doesn't have a resource type" in done.stderr:
+        done = self._retried("get", *arguments, "-o", "json")
+        if done.code == 0:
+            return dict(json.loads(done.text))
+        if _is_absent(done):
             return None
         raise AcceptanceError(f"kubectl get {' '.join(arguments)}: {done.stderr.strip()[-500:]}")
 
     def wait_for_api(self, seconds: float, processes: Processes) -> None:
         """Wait until the API server says that it is ready."""
         poll(
-            lambda: subprocess.run([*self._command, "get", "--raw=/readyz"], capture_output=True, text=True),
-            until=lambda done: done.returncode == 0,
+            lambda: self._call("get", "--raw=/readyz"),
+            until=lambda done: done.code == 0,
             terminal=lambda _: next((f"{name} ended: {processes.tail(name)}" for name in processes.dead()), None),
+            retry_on=(TransientError,),
             event="the API server is ready",
             timeout=seconds,
             interval=0.25,
         )
+
+    def _retried(self, *arguments: str, stdin: str = "") -> ExecResult:
+        def call() -> ExecResult:
+            done = self._call(*arguments, stdin=stdin)
+            if done.code != 0 and TRANSIENT.search(done.stderr) and not _is_absent(done):
+                raise TransientError(f"kubectl {arguments[0]}: {done.stderr.strip()[-500:]}")
+            return done
+
+        return poll(
+            call,
+            until=lambda _: True,
+            retry_on=(TransientError,),
+            event=f"the API server answers kubectl {arguments[0]}",
+            timeout=timeouts.seconds("lab_api_answers"),
+            interval=1,
+        )
+
+    def _call(self, *arguments: str, stdin: str = "") -> ExecResult:
+        try:
+            return execute(
+                *self._command, *arguments, stdin=stdin, timeout=timeouts.seconds("lab_kubectl_call"), what="kubectl"
+            )
+        except ProgramTimedOut as error:
+            raise TransientError(str(error)) from None
+
+
+def _is_absent(done: ExecResult) -> bool:
+    return "NotFound" in done.stderr or "doesn't have a resource type" in done.stderr

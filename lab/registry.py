@@ -62,9 +62,9 @@ def _push(settings: LabSettings, archive: Path, config: Path, version: str) -> N
     host = f"{settings.control}:{PORT}"
     authority = str(settings.state / "pki/ca.crt")
     poll(
-        lambda: requests.get(f"https://{host}/v2/", verify=authority, timeout=5),
+        lambda: requests.get(f"https://{host}/v2/", verify=authority, timeout=timeouts.seconds("lab_registry_call")),
         until=lambda answer: answer.ok,
-        retry_on=(requests.ConnectionError,),
+        retry_on=(requests.ConnectionError, requests.Timeout),
         event="the registry answers",
         timeout=timeouts.seconds("lab_registry_ready"),
         interval=0.1,

@@ -16,7 +16,7 @@ import requests
 import urllib3
 from minio import Minio
 from minio.credentials.providers import StaticProvider
-from minio.error import S3Error, ServerError
+from minio.error import MinioAdminException, S3Error, ServerError
 from minio.minioadmin import MinioAdmin
 
 from lab.pki import write_secret
@@ -39,7 +39,7 @@ POLICY_FILE = SOURCE / "gitops/minio/velero-policy.json"
 # What the suite itself needs on a cluster that is not ours.
 SUITE_POLICY, SUITE_POLICY_FILE = "acceptance-suite", SOURCE / "deploy/s3/suite-policy.json"
 # What is raised while the server is still starting: it refuses connections, then answers 503.
-NOT_UP = (requests.ConnectionError, urllib3.exceptions.HTTPError, ServerError, S3Error)
+NOT_UP = (requests.ConnectionError, urllib3.exceptions.HTTPError, ServerError, S3Error, MinioAdminException)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def prepare(settings: LabSettings) -> None:
     keys = S3Credentials.of(settings)
     endpoint = f"127.0.0.1:{settings.s3_direct_port}"
     authority = settings.state / "pki/ca.crt"
-    pool = urllib3.PoolManager(ca_certs=str(authority), timeout=5.0, retries=False)
+    pool = urllib3.PoolManager(ca_certs=str(authority), timeout=timeouts.seconds("lab_s3_call"), retries=False)
     client = Minio(
         endpoint=endpoint,
         access_key=keys.admin_access_key,
@@ -120,19 +120,23 @@ def prepare(settings: LabSettings) -> None:
         region="us-east-1",
         http_client=pool,
     )
+    provider = StaticProvider(keys.admin_access_key, keys.admin_secret_key)
+    admin = MinioAdmin(endpoint=endpoint, credentials=provider, region="us-east-1", http_client=pool)
     poll(
-        lambda: [client.bucket_exists(bucket) for bucket in (settings.bucket, OTHER_BUCKET)],
+        lambda: _prepare(settings, client, admin, keys),
         until=lambda _: True,
         retry_on=NOT_UP,
-        event="MinIO answers",
+        event="MinIO has buckets and users",
         timeout=timeouts.seconds("lab_s3_ready"),
         interval=0.1,
     )
+
+
+def _prepare(settings: LabSettings, client: Minio, admin: MinioAdmin, keys: S3Credentials) -> None:
+    """Make what is missing; can be repeated."""
     for bucket in (settings.bucket, OTHER_BUCKET):
         if not client.bucket_exists(bucket):
             client.make_bucket(bucket)
-    provider = StaticProvider(keys.admin_access_key, keys.admin_secret_key)
-    admin = MinioAdmin(endpoint=endpoint, credentials=provider, region="us-east-1", http_client=pool)
     for user, secret, policy, file in (
         (keys.access_key, keys.secret_key, POLICY, POLICY_FILE),
         (keys.suite_access_key, keys.suite_secret_key, SUITE_POLICY, SUITE_POLICY_FILE),

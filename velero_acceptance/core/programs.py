@@ -27,6 +27,10 @@ class ExecResult:
         return self.stdout
 
 
+class ProgramTimedOut(AcceptanceError):
+    """A program did not end in time, and was ended."""
+
+
 def execute(
     *command: str | Path,
     timeout: float,
@@ -42,7 +46,7 @@ def execute(
             command, cwd=folder, env=environment, input=stdin.encode(), capture_output=True, timeout=timeout
         )
     except subprocess.TimeoutExpired:
-        raise AcceptanceError(f"{what} did not end within {timeout:.0f} s") from None
+        raise ProgramTimedOut(f"{what} did not end within {timeout:.0f} s") from None
     except OSError as error:
         raise AcceptanceError(f"{command[0]} cannot be run: {error.strerror}") from None
     return ExecResult(done.stdout, done.stderr.decode(errors="replace"), done.returncode)
