@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -18,11 +17,12 @@ from pathlib import Path
 
 from lab.programs import DEFAULT, Module
 from lab.progress import Steps
+from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import cache_folder
+from velero_acceptance.core.programs import execute
 
 AT_ONCE = 2
-BUILD_SECONDS = 3600
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 # A module, and then the proxy's own words, or the status it refused it with.
 WORDS = ("This module version is not available", "403 Forbidden", "404 Not Found", "410 Gone")
@@ -35,7 +35,7 @@ def go_version() -> str:
         raise Refusal(
             "Go is missing: install Go 1.26 or later and put it in PATH (the lab's programs are built from source)"
         )
-    return subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout.strip()
+    return execute("go", "version", timeout=timeouts.seconds("lab_program_call")).checked("go version").decode().strip()
 
 
 def folder_of(module: Module, version: str) -> Path:
@@ -108,18 +108,18 @@ def _build(module: Module, target: Path) -> None:
 
 
 def _go(module: Module, *arguments: str) -> str:
-    done = subprocess.run(
-        ["go", *arguments],
-        cwd=module.folder,
-        env={**os.environ, **ENVIRONMENT},
-        capture_output=True,
-        text=True,
-        timeout=BUILD_SECONDS,
+    done = execute(
+        "go",
+        *arguments,
+        what=f"building {module.name}",
+        folder=module.folder,
+        environment={**os.environ, **ENVIRONMENT},
+        timeout=timeouts.seconds("lab_program_built"),
     )
-    if done.returncode == 0:
-        return done.stdout
+    if done.code == 0:
+        return done.text
     if refused := REFUSED.search(done.stderr):
         raise Refusal(
             f"the Go module proxy refuses {refused[1]}, which {module.name} needs: set GOPROXY to one that has it"
         )
-    raise AcceptanceError(f"building {module.name} failed: {' | '.join(done.stderr.strip().splitlines()[-6:])}")
+    raise AcceptanceError(f"building {module.name} failed: {done.words(6)}")

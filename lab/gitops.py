@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,7 +19,9 @@ from lab.processes import Processes
 from lab.programs import DEFAULT
 from lab.settings import LabSettings
 from lab.storage import S3Credentials
+from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import execute
 
 SOURCE = Path(__file__).parents[1] / "gitops"
 APP = Path("kubernetes/apps/velero/app")
@@ -93,34 +94,31 @@ def _encrypt(work: Path, name: str, **values: str) -> None:
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
     sops = Path(sys.prefix) / "bin/sops"
-    done = subprocess.run(
-        [
-            sops,
-            "--encrypt",
-            "--input-type=yaml",
-            "--output-type=yaml",
-            f"--filename-override={target.name}",
-            "/dev/stdin",
-        ],
-        cwd=work,
-        input=text,
-        capture_output=True,
-        text=True,
+    done = execute(
+        sops,
+        "--encrypt",
+        "--input-type=yaml",
+        "--output-type=yaml",
+        f"--filename-override={target.name}",
+        "/dev/stdin",
+        folder=work,
+        stdin=text,
+        timeout=timeouts.seconds("lab_program_call"),
     )
-    if done.returncode != 0:
+    if done.code != 0:
         raise AcceptanceError(f"sops cannot encrypt {name}: {done.stderr.strip()}")
-    target.write_text(done.stdout)
+    target.write_bytes(done.stdout)
 
 
 def git(*arguments: str, folder: Path | None = None) -> str:
     """Standard output of a git call, independent of the user's own configuration."""
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**os.environ, **IDENTITY, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"},
-        capture_output=True,
-        text=True,
+    done = execute(
+        "git",
+        *arguments,
+        folder=folder,
+        environment={**os.environ, **IDENTITY, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"},
+        timeout=timeouts.seconds("lab_program_call"),
     )
-    if done.returncode != 0:
+    if done.code != 0:
         raise AcceptanceError(f"git {arguments[0]}: {done.stderr.strip()}")
-    return done.stdout
+    return done.text

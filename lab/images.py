@@ -5,7 +5,6 @@ So ``imagePullPolicy: IfNotPresent`` finds them, and the manifests in ``gitops/`
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,9 @@ from lab import debian
 from lab.build import binaries
 from lab.oci import Image, write
 from lab.programs import AWS_PLUGIN_VERSION, COREDNS_VERSION, DEFAULT, FLUX_VERSIONS, LOCAL_PATH_VERSION, Release
+from velero_acceptance.core import timeouts
 from velero_acceptance.core.installation import cache_folder
+from velero_acceptance.core.programs import execute
 
 PAUSE = "registry.k8s.io/pause:3.10"
 BUSYBOX = "docker.io/library/busybox:1.36"
@@ -114,7 +115,8 @@ def _flux(name: str, reference: str, binary: Path) -> Image:
 
 def _busybox(reference: str, files: dict[str, Path], config: dict[str, object]) -> Image:
     box = debian.program("bin/busybox")
-    applets = subprocess.run([box, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    listed = execute(box, "--list", timeout=timeouts.seconds("lab_program_call")).checked("busybox --list")
+    applets = listed.decode().split()
     return Image(
         reference,
         {"bin/busybox": box, **files, **_ACCOUNTS},

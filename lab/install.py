@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from lab.settings import SCHEDULED_NAMESPACES, LabSettings
 from lab.storage import S3Credentials
 from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import execute
 from velero_acceptance.core.waiting import poll
 
 LOCATION, DEFINITION = "BackupStorageLocation", "CustomResourceDefinition"
@@ -49,17 +49,17 @@ def wait_available(settings: LabSettings, kubectl: Kubectl) -> None:
 
 def printed(settings: LabSettings, velero: Path) -> list[dict[str, Any]]:
     """The objects that `velero install` prints for the lab, its location under the lab's name for it."""
-    done = subprocess.run(
-        [velero, *_arguments(settings)],
+    done = execute(
+        velero,
+        *_arguments(settings),
         # Nothing of the user's own settings, neither a cluster nor Velero's configuration. From 1.18 on it wants some.
-        env={**os.environ, "HOME": str(settings.state), "KUBECONFIG": str(settings.state / "kubeconfig")},
-        capture_output=True,
-        text=True,
+        environment={**os.environ, "HOME": str(settings.state), "KUBECONFIG": str(settings.state / "kubeconfig")},
+        timeout=timeouts.seconds("lab_program_call"),
     )
-    if done.returncode != 0 or "{" not in done.stdout:
+    if done.code != 0 or "{" not in done.text:
         raise AcceptanceError(f"velero install: {done.stderr.strip()}")
     # A warning about the uploader comes first.
-    items: list[dict[str, Any]] = json.loads(done.stdout[done.stdout.index("{") :])["items"]
+    items: list[dict[str, Any]] = json.loads(done.text[done.text.index("{") :])["items"]
     for item in items:
         if item["kind"] == LOCATION:
             item["metadata"]["name"] = settings.location

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,6 +44,7 @@ from lab.settings import LabSettings
 from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import cache_folder
+from velero_acceptance.core.programs import execute
 from velero_acceptance.core.waiting import poll
 
 FORWARDER = "forwarder"
@@ -307,9 +307,15 @@ class Lab:
                 "velero-plugin-for-aws": AWS_PLUGIN_VERSION,
                 release.uploader: _version(oracle, "--version" if oracle.name == "kopia" else "version"),
                 **(FLUX_VERSIONS if self.by_flux else {}),
+                "machine": self._machine(),
+                **{f"{name} (package)": version for name, version in debian.versions().items()},
             },
             seconds=steps.seconds,
         )
+
+    def _machine(self) -> str:
+        release, kernel_release = debian.RELEASES[debian.release()], os.uname().release
+        return f"{release}, Linux {kernel_release}, cgroup v{self.cgroups.version}"
 
     # -- status and down -----------------------------------------------------------------
 
@@ -353,5 +359,5 @@ class Lab:
 
 
 def _version(program: Path, argument: str) -> str:
-    done = subprocess.run([program, argument], capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[0].partition(" build")[0]
+    done = execute(program, argument, timeout=timeouts.seconds("lab_program_call")).checked(program.name)
+    return done.decode().splitlines()[0].partition(" build")[0]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import execute
 from velero_acceptance.core.waiting import poll
 
 # Path on the node by the name of its folder on the node's disk.
@@ -50,8 +51,8 @@ class NodeConfig:
 
 def run(*command: str | Path) -> None:
     """Run *command*; raises AcceptanceError with its words when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
+    done = execute(*command, timeout=timeouts.seconds("lab_image_loaded"))
+    if done.code != 0:
         raise AcceptanceError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
 
 
@@ -83,7 +84,7 @@ def start(config: NodeConfig, name: str, *command: str) -> int:
 
 
 def containerd_answers() -> bool:
-    return subprocess.run(["ctr", "version"], capture_output=True).returncode == 0
+    return execute("ctr", "version", timeout=timeouts.seconds("lab_program_call")).code == 0
 
 
 def main(path: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,9 @@ from lab.cgroups import Cgroups
 from lab.node import NodeConfig
 from lab.processes import Processes
 from lab.settings import DNS_SERVICE_ADDRESS, POD_NETWORK, SYNC_FREQUENCY, LabSettings
+from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import execute
 
 # kubelet writes these for the whole machine; `down` puts them back.
 SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
@@ -87,8 +88,8 @@ def load_image(enter: Sequence[str], archive: Path) -> None:
         "--no-unpack",
         str(archive),
     ]
-    done = subprocess.run([*enter, *load], capture_output=True, text=True)
-    if done.returncode != 0:
+    done = execute(*enter, *load, timeout=timeouts.seconds("lab_image_loaded"))
+    if done.code != 0:
         raise AcceptanceError(f"{archive.name} cannot be loaded: {done.stderr.strip()}")
 
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lab import build, network
+from lab import build, debian, network
 from lab.settings import LabSettings
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.installation import cache_folder
@@ -25,6 +25,7 @@ def check(settings: LabSettings) -> None:
     """Raise Refusal for the first thing that is not fit."""
     Timeouts.from_environment()
     refuse_foreign_system()
+    debian.release()
     refuse_missing_rights()
     refuse_hidden_folders(settings)
     refuse_full_disk(settings)

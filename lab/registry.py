@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
@@ -21,7 +20,7 @@ from lab.processes import Processes
 from lab.programs import Release
 from lab.settings import LabSettings
 from velero_acceptance.core import timeouts
-from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import execute
 from velero_acceptance.core.waiting import poll
 
 PORT = 5000
@@ -98,8 +97,7 @@ def pack(meta: dict[str, Any], definitions: str) -> bytes:
 
 def definitions_of(velero: Path) -> str:
     """Velero's custom resource definitions, as documents of one YAML file."""
-    command = [str(velero), "install", "--crds-only", "--dry-run", "--output=json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise AcceptanceError(f"velero install --crds-only: {done.stderr.strip()}")
-    return yaml.safe_dump_all(json.loads(done.stdout[done.stdout.index("{") :])["items"])
+    arguments = ("install", "--crds-only", "--dry-run", "--output=json")
+    said = execute(velero, *arguments, timeout=timeouts.seconds("lab_program_call"))
+    printed = said.checked("velero install --crds-only")
+    return yaml.safe_dump_all(json.loads(printed[printed.index(b"{") :])["items"])

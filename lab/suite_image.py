@@ -7,7 +7,6 @@ shell and no package manager. It runs as nobody, and writes to /tmp and to where
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
@@ -19,7 +18,9 @@ from lab import debian
 from lab.build import binaries
 from lab.oci import Image
 from lab.programs import RELEASES
+from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.programs import execute
 
 PROJECT = "velero-acceptance"
 REFERENCE = f"velero-acceptance.local/suite:v{metadata.version(PROJECT)}"
@@ -144,7 +145,7 @@ def _shared(programs: Iterable[Path]) -> dict[str, Path]:
 
     Raises AcceptanceError for one that this machine lacks. Not so those of wheels, which bring their own.
     """
-    said = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
+    said = execute("ldd", *programs, timeout=timeouts.seconds("lab_program_call")).text
     for first, *lines in (block.splitlines() for block in re.split(r"^(?=/)", said, flags=re.M) if block):
         lacking, program = [line.split()[0] for line in lines if line.endswith("not found")], first.rstrip(":")
         if lacking and not Path(program).is_relative_to(sys.prefix):

@@ -257,8 +257,8 @@ def test_our_own_engine_is_refused_on_cgroup_v2(settings: KindSettings) -> None:
 
 
 def test_an_apt_without_mirror_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: subprocess.CompletedProcess([], 0, "\n", ""))
-    with pytest.raises(Refusal, match="apt knows no mirror of Debian bookworm"):
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: subprocess.CompletedProcess([], 0, b"\n", b""))
+    with pytest.raises(Refusal, match=r"apt knows no mirror of (Debian|Ubuntu)"):
         debian.mirror()
 
 

@@ -156,14 +156,14 @@ def test_a_binary_is_keyed_by_all_that_decides_it(tmp_path: Path, monkeypatch: p
     ],
 )
 def test_a_refused_module_is_named(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = subprocess.CompletedProcess([], 1, "", words)
+    answer = subprocess.CompletedProcess([], 1, b"", words.encode())
     monkeypatch.setattr("subprocess.run", lambda *_, **__: answer)
     with pytest.raises(Refusal, match=r"refuses example\.com/m@v1\.2\.3, which thing needs"):
         build._go(Module("thing", {}), "build")
 
 
 def test_a_compile_error_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = subprocess.CompletedProcess([], 1, "", "main.go:3:2: undefined: x")
+    answer = subprocess.CompletedProcess([], 1, b"", b"main.go:3:2: undefined: x")
     monkeypatch.setattr("subprocess.run", lambda *_, **__: answer)
     with pytest.raises(AcceptanceError, match=r"building thing failed: .*undefined: x"):
         build._go(Module("thing", {}), "build")

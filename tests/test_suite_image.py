@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def test_it_holds_the_project_and_its_libraries_but_no_tests(image: Image) -> No
 
 def test_a_library_that_this_machine_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = f"{tmp_path}/velero:\n\tlibnone.so.1 => not found\n\tlibc.so.6 => /lib/libc.so.6 (0x0)\n"
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: type("Done", (), {"stdout": said}))
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: subprocess.CompletedProcess([], 0, said.encode(), b""))
     with pytest.raises(AcceptanceError, match=r"velero needs libnone\.so\.1: install"):
         suite_image.image({})
 

@@ -184,7 +184,7 @@ class KindCluster(Lab):
         try:
             with (self.processes.logs / "kind.log").open("a") as log:
                 subprocess.run(command, env=environment, stdout=log, stderr=log, check=True, timeout=seconds)
-        except subprocess.SubprocessError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             late = "took too long" if isinstance(error, subprocess.TimeoutExpired) else "failed"
             raise AcceptanceError(f"kind {arguments[0]} {late}: {self.processes.tail('kind')}") from None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,13 +19,13 @@ from lab.preflight import has_capability
 from lab.processes import Processes
 from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import ExecResult, execute
 from velero_acceptance.core.waiting import poll
 
 DOCKERD = "dockerd"
 PACKAGES = ("docker.io",)
 RUNTIME = Path(__file__).with_name("runtime.py")
 SYS_RESOURCE = 24  # the capability's bit in linux/capability.h
-CALL_SECONDS, PULL_SECONDS = 300.0, 3600.0
 LABEL = "io.x-k8s.kind.cluster"
 
 
@@ -52,21 +51,21 @@ class Engine:
     def docker(self, *arguments: str | Path) -> str:
         """Standard output of a docker call; raises AcceptanceError with Docker's words."""
         done = self._call(*arguments)
-        if done.returncode != 0:
+        if done.code != 0:
             raise AcceptanceError(f"docker {arguments[0]}: {done.stderr.strip()[-500:]}")
-        return done.stdout.strip()
+        return done.text.strip()
 
     def answers(self) -> bool:
         """Whether there is an engine at all."""
-        return (self.own or shutil.which("docker") is not None) and self._call("version").returncode == 0
+        return (self.own or shutil.which("docker") is not None) and self._call("version").code == 0
 
     def has_image(self, reference: str) -> bool:
-        return self._call("image", "inspect", reference).returncode == 0
+        return self._call("image", "inspect", reference).code == 0
 
     def pull(self, reference: str) -> bool:
         """Get an image from its registry unless it is there; say whether it is there now."""
         return (
-            self.has_image(reference) or self._call("pull", "--quiet", reference, seconds=PULL_SECONDS).returncode == 0
+            self.has_image(reference) or self._call("pull", "--quiet", reference, limit="kind_image_pulled").code == 0
         )
 
     def nodes(self) -> dict[str, str]:
@@ -86,7 +85,7 @@ class Engine:
         Docker gives addresses of its upper half; the lower one has the S3 host and the Git server.
         """
         name, settings = self.settings.docker_network, self.settings
-        if self._call("network", "inspect", name).returncode != 0:
+        if self._call("network", "inspect", name).code != 0:
             ranges = [f"--subnet={settings.network}", f"--ip-range={settings.node_addresses}"]
             self.docker("network", "create", *ranges, f"--gateway={settings.gateway}", name)
         (found,) = json.loads(self.docker("network", "inspect", name))
@@ -101,7 +100,7 @@ class Engine:
         processes.start(DOCKERD, self._command(group), netns=SWITCH, environment=self._programs())
         poll(
             lambda: self._call("version"),
-            until=lambda done: done.returncode == 0,
+            until=lambda done: done.code == 0,
             terminal=lambda _: f"it ended: {processes.tail(DOCKERD)}" if processes.pid(DOCKERD) is None else None,
             event="the Docker engine answers",
             timeout=timeouts.seconds("kind_engine_ready"),
@@ -143,10 +142,9 @@ class Engine:
         path.chmod(0o755)
         return path
 
-    def _call(self, *arguments: str | Path, seconds: float = CALL_SECONDS) -> subprocess.CompletedProcess[str]:
-        """A docker call, whatever comes of it; one that takes longer than *seconds* has failed."""
-        command = ["docker", *arguments]
+    def _call(self, *arguments: str | Path, limit: str = "kind_engine_call") -> ExecResult:
+        """A docker call, whatever comes of it; one that cannot be run, or takes longer than *limit*, has failed."""
         try:
-            return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, 1, "", f"no answer within {seconds:.0f} s")
+            return execute("docker", *arguments, environment=self.environment, timeout=timeouts.seconds(limit))
+        except AcceptanceError as error:
+            return ExecResult(b"", str(error), 1)

@@ -20,8 +20,8 @@ from lab.control_plane import PROGRAMS
 from lab.kind import rootfs
 from lab.programs import KUBERNETES_VERSION
 from velero_acceptance.core import timeouts
-from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.installation import cache_folder
+from velero_acceptance.core.programs import execute
 from velero_acceptance.core.waiting import poll
 
 REFERENCE = f"velero-acceptance.local/node:{KUBERNETES_VERSION}"
@@ -125,7 +125,7 @@ def _containerd(store_folder: Path, work: Path) -> Iterator[list[str | Path]]:
         process = subprocess.Popen([debian.program("usr/bin/containerd"), *options], stdout=said, stderr=said)
         try:
             poll(
-                lambda: subprocess.run([*ctr, "version"], capture_output=True).returncode,
+                lambda: execute(*ctr, "version", timeout=timeouts.seconds("lab_program_call")).code,
                 until=lambda code: code == 0,
                 terminal=lambda _: f"it ended: {log.read_text()[-300:]}" if process.poll() is not None else None,
                 event="containerd answers",
@@ -146,7 +146,5 @@ def _libraries(root: Path, programs: list[str]) -> list[str]:
 
 
 def _run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise AcceptanceError(f"{Path(command[0]).name}: {done.stderr.strip()[-500:]}")
-    return done.stdout
+    name = Path(command[0]).name
+    return execute(*command, timeout=timeouts.seconds("lab_image_loaded")).checked(name).decode()

@@ -12,17 +12,18 @@ from lab.cgroups import Cgroups
 from lab.kind import config
 from lab.kind.engine import PACKAGES, Engine
 from lab.kind.settings import KindSettings
+from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.timeouts import Timeouts
 
 FREE_BYTES = 8 * 10**9
-MIRROR_SECONDS = 10.0
 
 
 def check(settings: KindSettings) -> None:
     """Raise Refusal for the first thing that is not fit, whatever Docker engine there is."""
     Timeouts.from_environment()
     preflight.refuse_foreign_system()
+    debian.release()
     preflight.refuse_missing_rights()
     preflight.refuse_full_disk(settings, FREE_BYTES)
     build.go_version()
@@ -66,15 +67,15 @@ def refuse_no_engine(*, have_image: bool, cgroups: Cgroups) -> None:
 
 def refuse_no_mirror() -> None:
     """debootstrap needs a mirror that answers, and wget to ask it."""
-    address = f"{debian.mirror().rstrip('/')}/dists/{debian.RELEASE}/Release"
+    address = f"{debian.mirror().rstrip('/')}/dists/{debian.release()}/Release"
     if shutil.which("wget") is None:
         raise Refusal("debootstrap, which makes the node image, needs wget: install it")
     try:
-        answer = requests.head(address, timeout=MIRROR_SECONDS, allow_redirects=True)
+        answer = requests.head(address, timeout=timeouts.seconds("lab_mirror_answers"), allow_redirects=True)
     except requests.RequestException:
         answer = None
     if answer is None or not answer.ok:
         raise Refusal(
-            f"the Debian mirror that apt uses has no {debian.RELEASE} for debootstrap: "
+            f"the Debian mirror that apt uses has no {debian.release()} for debootstrap: "
             "give apt another one, or start Docker and let it reach its registry"
         )

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from lab import debian
 from lab.programs import KUBERNETES_VERSION
+from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.programs import execute
 
 DEBOOTSTRAP = ("debootstrap",)
 PACKAGES = (
@@ -33,7 +34,6 @@ PACKAGES = (
 )
 FILES = Path(__file__).with_name("node")
 ENTRYPOINT = "/usr/local/bin/entrypoint"
-MAKE_SECONDS = 900
 # What a container has no use for, and units that would reach for the machine's hardware.
 USELESS = (
     "debootstrap",
@@ -117,17 +117,16 @@ def _debootstrap(root: Path) -> None:
         program,
         "--variant=minbase",
         f"--include={','.join(PACKAGES)}",
-        debian.RELEASE,
+        debian.release(),
         root,
         debian.mirror(),
     ]
-    done = subprocess.run(
-        ["unshare", "--mount", "--propagation=private", *command],
-        env={**os.environ, "DEBOOTSTRAP_DIR": str(unpacked / "usr/share/debootstrap")},
-        capture_output=True,
-        text=True,
-        timeout=MAKE_SECONDS,
+    done = execute(
+        *("unshare", "--mount", "--propagation=private", *command),
+        what="debootstrap",
+        environment={**os.environ, "DEBOOTSTRAP_DIR": str(unpacked / "usr/share/debootstrap")},
+        timeout=timeouts.seconds("kind_root_made"),
     )
-    if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip().splitlines()
+    if done.code != 0:
+        said = (done.text + done.stderr).strip().splitlines()
         raise AcceptanceError(f"debootstrap failed: {' | '.join(said[-4:])}")

@@ -21,7 +21,7 @@ from rich.table import Table
 from velero_acceptance.cli import report
 from velero_acceptance.cli.cluster import cluster_app, facts_of
 from velero_acceptance.cli.target import COMMANDS
-from velero_acceptance.core.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
+from velero_acceptance.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 from velero_acceptance.core.installation import (
     IN_CHECKOUT,
     ROOT,
@@ -293,6 +293,8 @@ def main() -> None:
         if not error.format_message():  # no command was given, and the help is shown
             sys.exit(EXIT_REFUSED)
         _end(f"{error.format_message()} (acceptance --help lists what there is)", EXIT_REFUSED)
+    except (OSError, subprocess.SubprocessError) as error:  # a full disk, a program that is missing
+        _end(_failed_call(error), EXIT_FAILED)
     if code == EXIT_INTERRUPTED:
         _end("interrupted; what was made stays, and the next run goes on from there", code)
     sys.exit(code)
@@ -301,6 +303,13 @@ def main() -> None:
 def _end(message: str, code: int) -> NoReturn:
     print(f"acceptance: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _failed_call(error: Exception) -> str:
+    """What the system refused, in one sentence."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(str(error).split())
 
 
 def _first_problem(error: pydantic.ValidationError) -> str:

@@ -26,6 +26,11 @@ class ExecResult:
             raise AcceptanceError(f"{what} ended with exit code {self.code}: {self.stderr.strip()[-500:]}")
         return self.stdout
 
+    def words(self, lines: int = 4) -> str:
+        """The last *lines* lines that the program said, on one line."""
+        said = (self.stderr.strip() or self.text.strip()).splitlines()
+        return " | ".join(said[-lines:])
+
 
 class ProgramTimedOut(AcceptanceError):
     """A program did not end in time, and was ended."""
