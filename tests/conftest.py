@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,11 +12,13 @@ import pytest
 
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
+from lab.build import go_program
 from lab.programs import TOOLS
 from lab.settings import LabSettings
 from tests.fake_cluster import RUN_ID, FakeBucket, FakeCluster, make_target
 from tests.fake_velero import FakeVelero, velero_objects
 from tests.small_suite import Suite, make_suite
+from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.redaction import Redactor
 from velero_acceptance.criteria.load import load
 from velero_acceptance.evidence.recorder import Evidence
@@ -112,13 +113,15 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabSettings:
 @pytest.fixture(scope="session")
 def build_tool(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Builds a program of the lab from its source."""
-    if shutil.which("go") is None:
-        pytest.skip("Go is missing: the lab's programs cannot be built")
+    try:
+        go = go_program()
+    except Refusal as refusal:
+        pytest.skip(str(refusal))
 
     def build(name: str) -> Path:
         target = tmp_path_factory.mktemp(name) / name
         environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
-        subprocess.run(["go", "build", "-o", target, "."], cwd=TOOLS / name, env=environment, check=True)
+        subprocess.run([go, "build", "-o", target, "."], cwd=TOOLS / name, env=environment, check=True)
         return target
 
     return build

@@ -68,7 +68,8 @@ def test_folders_that_a_node_would_hide_are_refused(settings: LabSettings, monke
 
 def test_missing_go_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Refusal, match="Go is missing"):
+    monkeypatch.setattr("sys.prefix", "/nowhere")
+    with pytest.raises(Refusal, match=r"Go 1\.26 or later is missing: install"):
         build.go_version()
 
 
@@ -158,6 +159,7 @@ def test_a_binary_is_keyed_by_all_that_decides_it(tmp_path: Path, monkeypatch: p
 def test_a_refused_module_is_named(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = subprocess.CompletedProcess([], 1, b"", words.encode())
     monkeypatch.setattr("subprocess.run", lambda *_, **__: answer)
+    monkeypatch.setattr(build, "go_program", lambda: "go")
     with pytest.raises(Refusal, match=r"refuses example\.com/m@v1\.2\.3, which thing needs"):
         build._go(Module("thing", {}), "build")
 
@@ -165,6 +167,7 @@ def test_a_refused_module_is_named(words: str, monkeypatch: pytest.MonkeyPatch) 
 def test_a_compile_error_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = subprocess.CompletedProcess([], 1, b"", b"main.go:3:2: undefined: x")
     monkeypatch.setattr("subprocess.run", lambda *_, **__: answer)
+    monkeypatch.setattr(build, "go_program", lambda: "go")
     with pytest.raises(AcceptanceError, match=r"building thing failed: .*undefined: x"):
         build._go(Module("thing", {}), "build")
 

@@ -84,10 +84,33 @@ def test_an_apt_that_hangs_is_ended(path: Path, monkeypatch: pytest.MonkeyPatch)
         debian.install({"no-such-program": "p"})
 
 
-def test_a_go_that_fails_is_one_sentence(path: Path) -> None:
-    program(path, "go", 'echo "go: cannot find GOROOT directory" >&2; exit 2')
-    with pytest.raises(AcceptanceError, match=r"go version .*cannot find GOROOT"):
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ('echo "go: cannot find GOROOT directory" >&2; exit 2', "go: cannot find GOROOT directory"),
+        ("echo go version go1.19.8 linux/amd64", r"go version go1\.19\.8"),
+    ],
+)
+def test_a_go_that_fails_or_is_too_old_is_one_sentence(
+    path: Path, script: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "environment"))
+    program(path, "go", script)
+    with pytest.raises(Refusal, match=rf"Go 1\.26 or later is missing, .* says: {says}.*: install it"):
         build.go_version()
+
+
+def test_the_go_of_the_environment_is_used_when_the_machines_is_too_old(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "environment/bin"
+    own.mkdir(parents=True)
+    monkeypatch.setattr("sys.prefix", str(own.parent))
+    program(path, "go", "echo go version go1.19.8 linux/amd64")
+    program(own, "go", "echo go version go1.26.6 linux/amd64")
+    assert (build.go_program(), build.go_version()) == (str(own / "go"), "go version go1.26.6 linux/amd64")
+    program(path, "go", "echo go version go1.27.1 linux/amd64")
+    assert build.go_program() == str(path / "go")
 
 
 @pytest.mark.parametrize(

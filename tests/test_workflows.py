@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from lab.build import go_program
 from lab.programs import TOOLS
+from velero_acceptance.core.errors import Refusal
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -24,11 +25,13 @@ Lint = Callable[[Path], str]
 @pytest.fixture(scope="session")
 def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Lint:
     """What actionlint says of a workflow; empty when it has nothing to say."""
-    if shutil.which("go") is None:
-        pytest.skip("Go is missing: actionlint cannot be built")
+    try:
+        go = go_program()
+    except Refusal as refusal:
+        pytest.skip(str(refusal))
     program = tmp_path_factory.mktemp("actionlint") / "actionlint"
     subprocess.run(
-        ["go", "build", "-o", program, "github.com/rhysd/actionlint/cmd/actionlint"],
+        [go, "build", "-o", program, "github.com/rhysd/actionlint/cmd/actionlint"],
         cwd=TOOLS / "actionlint",
         env={**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
         check=True,

@@ -17,7 +17,7 @@ import jsonschema
 import yaml
 
 from lab import registry
-from lab.build import binaries
+from lab.build import binaries, go_program
 from velero_acceptance.drivers.kinds import Json
 
 OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
@@ -80,7 +80,9 @@ def velero() -> Definitions:
 @cache
 def operator() -> Definitions:
     """The definitions of the Prometheus operator, from its module: nothing of it is built."""
-    done = subprocess.run(["go", "mod", "download", "-json", OPERATOR], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [go_program(), "mod", "download", "-json", OPERATOR], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     folder = Path(json.loads(done.stdout)["Dir"]) / "example/prometheus-operator-crd"
     files = (folder / f"monitoring.coreos.com_{plural}.yaml" for plural in OPERATED)

@@ -41,6 +41,12 @@ def cluster_app(target: Target, console: Console, *, what: str, summary: str) ->
         console.print(f"The {what} is up after {clock.elapsed:.0f} s.")
         console.print(f"export KUBECONFIG={facts.kubeconfig}", soft_wrap=True)
 
+    @app.command(help=f"Fetch and build all that the {what} needs, and start nothing: later `up` needs no network.")
+    def build() -> None:
+        from lab.progress import Steps
+
+        cluster_of(target).build(Steps(console))
+
     @app.command(help=f"Remove the {what}. Built programs and images stay in the cache.")
     def down() -> None:
         clock = Deadline(0)
