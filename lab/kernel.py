@@ -78,9 +78,12 @@ def features(folder: Path) -> list[Feature]:
 
 
 def require(folder: Path) -> None:
-    """Load what is missing; raises Refusal naming the first feature that this kernel does not have."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for feature in features(folder):
+    """Load what is missing; raises Refusal naming the first feature that this kernel does not have.
+
+    *folder* is where the nodes' disks will be; it need not exist yet.
+    """
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    for feature in features(existing):
         if not feature.works():
             said = [load(module) for module in feature.modules]
             if not feature.works():
