@@ -28,26 +28,29 @@ CONNECTION_TRACKING = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 CAP_SYS_MODULE = 16  # of linux/capability.h
 # Of a machine with cgroup v2 alone: what kubelet and runc limit.
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
+DELEGATE = "enable it for this machine or container (systemd's Delegate=, Docker's --cgroupns)"
+ON_A_DISK = "load its module, and let XDG_STATE_HOME be on a disk, in a container on a volume"
 # Modules of every table, by either kind of iptables: nftables with the old matches, and the old tables.
 TABLES = ("nf_tables", "nft_compat", "ip_tables")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: the kernel *modules* that bring it, what the lab needs it for, and a trial of it."""
+    """One feature: what the lab needs it for, a trial that returns what fails ("" for nothing), and its modules."""
 
     name: str
     purpose: str
-    works: Callable[[], bool]
+    fault: Callable[[], str]
     modules: tuple[str, ...] = ()
+    advice: str = "install the package with this kernel's modules, or use --target current"
 
 
 def features(folder: Path) -> list[Feature]:
     """Every feature that the lab relies on; *folder* is on the disk that the nodes will have."""
     nat = ("nft_chain_nat", "iptable_nat", "nf_nat")
     links = [
-        Feature("veth", "connects hosts and pods", partial(can_add_link, "veth")),
-        Feature("bridge", "is the lab's switch", partial(can_add_link, "bridge")),
+        Feature("veth", "connects hosts and pods", partial(link_fault, "veth"), ("veth",)),
+        Feature("bridge", "is the lab's switch", partial(link_fault, "bridge"), ("bridge",)),
     ]
     rules = [
         (nat, "has kube-proxy's addresses of services", "nat", ""),
@@ -65,13 +68,16 @@ def features(folder: Path) -> list[Feature]:
         (("ipt_REJECT", "nf_reject_ipv4"), "answers for a service without pods", "filter", "-j REJECT"),
     ]
     return [
-        *(Feature(f"cgroup controller {name}", "limits pods", partial(has_controller, name)) for name in CONTROLLERS),
-        Feature("overlay", "is the file system of containers", partial(can_mount_overlay, folder), ("overlay",)),
-        *(Feature(link.name, link.purpose, link.works, (link.name,)) for link in links),
-        # kube-proxy ends at once without its settings, and nothing loads it by itself.
-        Feature("nf_conntrack", "tracks the connections of services", CONNECTION_TRACKING.exists, ("nf_conntrack",)),
         *(
-            Feature(modules[0], purpose, partial(can_add_rule, table, rule), (*TABLES, *modules))
+            Feature(f"cgroup controller {name}", "limits pods", partial(controller_fault, name), advice=DELEGATE)
+            for name in CONTROLLERS
+        ),
+        Feature("overlay", "is the file system of containers", partial(overlay_fault, folder), ("overlay",), ON_A_DISK),
+        *links,
+        # kube-proxy ends at once without its settings, and nothing loads it by itself.
+        Feature("nf_conntrack", "tracks the connections of services", tracking_fault, ("nf_conntrack",)),
+        *(
+            Feature(modules[0], purpose, partial(rule_fault, table, rule), (*TABLES, *modules))
             for modules, purpose, table, rule in rules
         ),
     ]
@@ -84,10 +90,11 @@ def require(folder: Path) -> None:
     """
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     for feature in features(existing):
-        if not feature.works():
-            said = [load(module) for module in feature.modules]
-            if not feature.works():
-                raise Refusal(_refusal(feature, next(filter(None, said), "")))
+        if feature.fault():
+            said = {module: load(module) for module in feature.modules}
+            if fault := feature.fault():
+                words = [fault, said.get(feature.name, "")]
+                raise Refusal(_refusal(feature, "; ".join(filter(None, words))))
 
 
 def load(module: str) -> str:
@@ -101,48 +108,52 @@ def load(module: str) -> str:
 
 def _refusal(feature: Feature, said: str) -> str:
     need = f"the kernel {os.uname().release} has no {feature.name}, which {feature.purpose}"
-    if not feature.modules:
-        return f"{need}: enable it for this machine or container (systemd's Delegate=, Docker's --cgroupns)"
-    if not has_capability(CAP_SYS_MODULE):
+    if feature.modules and not has_capability(CAP_SYS_MODULE):
         return f"{need}, and this container may load no modules: run `modprobe {feature.name}` on its host"
-    words = f" ({said})" if said else ""
-    return f"{need}{words}: install the package with this kernel's modules, or use --target current"
+    return f"{need} ({said}): {feature.advice}"
 
 
-def has_controller(name: str, mount: Path = MOUNT) -> bool:
-    """Whether cgroup v2 offers a controller; with v1 each has a hierarchy, which the lab looks for itself."""
+def controller_fault(name: str, mount: Path = MOUNT) -> str:
+    """Why pods cannot be limited by a controller: cgroup v2 lacks it; with v1 each has a hierarchy, which the lab looks for itself."""
     offered = mount / "cgroup.controllers"
-    return not offered.exists() or name in offered.read_text().split()
+    return f"{offered} lacks it" if offered.exists() and name not in offered.read_text().split() else ""
 
 
-def can_add_link(kind: str) -> bool:
-    """Whether a network interface of that kind can be made."""
+def tracking_fault() -> str:
+    """Why kube-proxy would end at once: its settings are missing."""
+    return "" if CONNECTION_TRACKING.exists() else f"there is no {CONNECTION_TRACKING}"
 
-    def add() -> bool:
+
+def link_fault(kind: str) -> str:
+    """Why no network interface of that kind can be made."""
+
+    def add() -> str:
         peer = {"peer": "trial1"} if kind == "veth" else {}
         with IPRoute() as links:
             try:
                 links.link("add", ifname="trial0", kind=kind, **peer)
-            except NetlinkError:
-                return False
-        return True
+            except NetlinkError as error:
+                return str(error.args[-1])
+        return ""
 
     return network.in_new_network(add)
 
 
-def can_add_rule(table: str, rule: str) -> bool:
-    """Whether iptables takes *rule* into a chain of *table*."""
+def rule_fault(table: str, rule: str) -> str:
+    """Why iptables does not take *rule* into a chain of *table*."""
     lines = f"*{table}\n:TRIAL - [0:0]\n{f'-A TRIAL {rule}' if rule else ''}\nCOMMIT\n"
     seconds = timeouts.seconds("lab_program_call")
-    return network.in_new_network(lambda: execute("iptables-restore", timeout=seconds, stdin=lines)).code == 0
+    done = network.in_new_network(lambda: execute("iptables-restore", timeout=seconds, stdin=lines))
+    return f"iptables-restore: {done.words()}" if done.code != 0 else ""
 
 
-def can_mount_overlay(folder: Path) -> bool:
-    """Whether an overlay with its upper folder in *folder* can be mounted, which is not so on another overlay."""
+def overlay_fault(folder: Path) -> str:
+    """Why no overlay with its upper folder in *folder* can be mounted, as on another overlay."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".trial-") as name:
         for part in ("lower", "upper", "work", "merged"):
             Path(name, part).mkdir()
         layers = f"lowerdir={name}/lower,upperdir={name}/upper,workdir={name}/work"
         mount = [str(shutil.which("mount")), "-t", "overlay", "overlay", "-o", layers, f"{name}/merged"]
         command = ["unshare", "--mount", "--propagation=private", *mount]
-        return execute(*command, timeout=timeouts.seconds("lab_program_call")).code == 0
+        done = execute(*command, timeout=timeouts.seconds("lab_program_call"))
+        return f"in {folder}, {done.words()}" if done.code != 0 else ""

@@ -44,9 +44,19 @@ def refuse_foreign_system() -> None:
 def refuse_missing_rights() -> None:
     if os.geteuid() != 0:
         raise Refusal("the lab makes namespaces and mounts: run as root (for example with sudo)")
+    refuse_plain_chroot()
     missing = [name for name, bit in CAPABILITIES.items() if not has_capability(bit)]
     if missing:
         raise Refusal(f"the capability {missing[0]} is missing: run outside a container, or in a privileged one")
+
+
+def refuse_plain_chroot() -> None:
+    """A node has mounts of its own, which takes a root that is itself mounted."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    if not any(line.split()[4] == "/" for line in mounts):
+        raise Refusal(
+            "this root is not mounted, as in a plain chroot: bind-mount the folder on itself and enter it again"
+        )
 
 
 def has_capability(bit: int) -> bool:

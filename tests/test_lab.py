@@ -47,6 +47,12 @@ def test_another_user_than_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         preflight.refuse_missing_rights()
 
 
+def test_a_plain_chroot_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pathlib.Path.read_text", lambda _: "2011 27 0:656 / /proc rw,relatime - proc proc rw\n")
+    with pytest.raises(Refusal, match="as in a plain chroot: bind-mount"):
+        preflight.refuse_plain_chroot()
+
+
 def test_a_missing_capability_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(preflight, "CAPABILITIES", {"CAP_OF_TOMORROW": 63})

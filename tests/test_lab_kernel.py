@@ -33,7 +33,7 @@ def only(monkeypatch: pytest.MonkeyPatch, feature: Feature) -> None:
 
 
 def test_what_works_is_not_loaded(loaded: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    only(monkeypatch, Feature("nf_conntrack", "tracks connections", lambda: True, ("nf_conntrack",)))
+    only(monkeypatch, Feature("nf_conntrack", "tracks connections", lambda: "", ("nf_conntrack",)))
     kernel.require(tmp_path)
     assert loaded == []
 
@@ -41,7 +41,9 @@ def test_what_works_is_not_loaded(loaded: list[str], tmp_path: Path, monkeypatch
 def test_a_module_is_loaded_when_its_feature_is_missing(
     loaded: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only(monkeypatch, Feature("nf_conntrack", "tracks connections", lambda: bool(loaded), ("nf_conntrack",)))
+    only(
+        monkeypatch, Feature("nf_conntrack", "tracks connections", lambda: "" if loaded else "none", ("nf_conntrack",))
+    )
     kernel.require(tmp_path)
     assert loaded == ["nf_conntrack"]
 
@@ -50,8 +52,8 @@ def test_a_module_is_loaded_when_its_feature_is_missing(
 def test_a_module_that_cannot_be_loaded_is_named_with_the_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only(monkeypatch, Feature("xt_nat", "leads a service to a pod", lambda: False, ("xt_nat",)))
-    expected = rf"the kernel {RELEASE} has no xt_nat, which leads a service to a pod \(modprobe: FATAL.*: install"
+    only(monkeypatch, Feature("xt_nat", "leads a service to a pod", lambda: "no", ("xt_nat",)))
+    expected = rf"the kernel {RELEASE} has no xt_nat, which leads a service to a pod \(no; modprobe: FATAL.*: install"
     with pytest.raises(Refusal, match=expected):
         kernel.require(tmp_path)
 
@@ -59,35 +61,35 @@ def test_a_module_that_cannot_be_loaded_is_named_with_the_kernel(
 @pytest.mark.usefixtures("loaded")
 def test_a_container_without_the_right_is_sent_to_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "has_capability", lambda _: False)
-    only(monkeypatch, Feature("bridge", "is the lab's switch", lambda: False, ("bridge",)))
+    only(monkeypatch, Feature("bridge", "is the lab's switch", lambda: "no", ("bridge",)))
     with pytest.raises(Refusal, match="may load no modules: run `modprobe bridge` on its host"):
         kernel.require(tmp_path)
 
 
 def test_a_controller_that_cgroup_v2_does_not_offer_is_missing(tmp_path: Path) -> None:
-    assert kernel.has_controller("memory", tmp_path)  # v1
+    assert not kernel.controller_fault("memory", tmp_path)  # v1
     (tmp_path / "cgroup.controllers").write_text("cpu pids\n")
-    assert kernel.has_controller("cpu", tmp_path) and not kernel.has_controller("memory", tmp_path)
+    assert not kernel.controller_fault("cpu", tmp_path) and "lacks it" in kernel.controller_fault("memory", tmp_path)
 
 
 def test_without_modprobe_its_absence_is_the_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert kernel.load("bridge") == "modprobe cannot be run: No such file or directory"
     with pytest.raises(AcceptanceError, match="iptables-restore cannot be run"):
-        kernel.can_add_rule("nat", "")
+        kernel.rule_fault("nat", "")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces")
 def test_a_feature_is_tried_in_a_namespace_and_nothing_stays(tmp_path: Path) -> None:
     before = Path("/proc/net/dev").read_text().count(":")
-    assert kernel.can_add_link("veth")
-    assert not kernel.can_add_link("no-such-kind")
+    assert not kernel.link_fault("veth")
+    assert "not supported" in kernel.link_fault("no-such-kind")
     assert Path("/proc/net/dev").read_text().count(":") == before
-    kernel.can_mount_overlay(tmp_path)
+    kernel.overlay_fault(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_every_module_is_tried_for_a_purpose(tmp_path: Path) -> None:
     found = kernel.features(tmp_path)
     assert len({feature.name for feature in found}) == len(found)
-    assert all(feature.purpose and callable(feature.works) for feature in found)
+    assert all(feature.purpose and callable(feature.fault) for feature in found)
