@@ -33,6 +33,8 @@ UNPACKED = (
     "restic",
     "runc",
 )
+# Packages that hold on a release what one package holds on the others.
+SPLIT = {"trixie": {"prometheus": ("promtool",), "docker.io": ("docker-cli",)}}
 # Package by a program it brings, for those that are installed.
 INSTALLED = {
     "git": "git",
@@ -66,18 +68,23 @@ def release() -> str:
 
 def root(packages: tuple[str, ...] = UNPACKED) -> Path:
     """The folder that the unpacked *packages* fill."""
-    return cache_folder() / "debian" / "-".join((release(), *packages))
+    return cache_folder() / "debian" / "-".join((release(), *_whole(packages)))
+
+
+def _whole(packages: tuple[str, ...]) -> tuple[str, ...]:
+    split = SPLIT.get(release(), {})
+    return (*packages, *(other for package in packages for other in split.get(package, ())))
 
 
 def program(path: str) -> Path:
-    """An unpacked program by its path in the package, e.g. ``usr/bin/containerd``."""
-    return root() / path
+    """An unpacked program by its path in Debian 12's package, e.g. ``bin/busybox``, which others have in ``usr/bin``."""
+    return next((found for found in (root() / path, root() / "usr" / path) if found.exists()), root() / path)
 
 
 def versions(packages: tuple[str, ...] = UNPACKED) -> dict[str, str]:
     """The version of each unpacked package, from its changelog."""
     documents = root(packages) / "usr/share/doc"
-    found = {package: _version(documents / package) for package in packages}
+    found = {package: _version(documents / package) for package in _whole(packages)}
     return {package: version for package, version in found.items() if version}
 
 
@@ -132,7 +139,7 @@ def _unpack(packages: tuple[str, ...]) -> None:
     target_folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target_folder.parent, prefix=".unpack-") as name:
         work = Path(name)
-        _apt("download", *packages, folder=work)
+        _apt("download", *_whole(packages), folder=work)
         target = work / "root"
         for package in work.glob("*.deb"):
             done = execute("dpkg-deb", "--extract", package, target, timeout=timeouts.seconds("lab_packages_fetched"))

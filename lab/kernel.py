@@ -114,7 +114,7 @@ def _refusal(feature: Feature, said: str) -> str:
 
 
 def controller_fault(name: str, mount: Path = MOUNT) -> str:
-    """Why pods cannot be limited by a controller: cgroup v2 lacks it; with v1 each has a hierarchy, which the lab looks for itself."""
+    """Why pods cannot be limited by a controller: cgroup v2 lacks it. With v1 each has a hierarchy of its own."""
     offered = mount / "cgroup.controllers"
     return f"{offered} lacks it" if offered.exists() and name not in offered.read_text().split() else ""
 

@@ -49,6 +49,14 @@ def test_another_release_is_refused(text: str, tmp_path: Path, monkeypatch: pyte
         debian.release()
 
 
+def test_what_a_release_splits_is_unpacked_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release(tmp_path, monkeypatch, "VERSION_CODENAME=trixie\n")
+    assert debian.root(("prometheus", "runc")).name == "trixie-prometheus-runc-promtool"
+    (debian.root() / "usr/bin").mkdir(parents=True)
+    (debian.root() / "usr/bin/busybox").touch()
+    assert debian.program("bin/busybox") == debian.root() / "usr/bin/busybox"
+
+
 def test_versions_are_those_of_the_unpacked_packages(path: Path) -> None:
     documents = debian.root(("runc", "none")) / "usr/share/doc/runc"
     documents.mkdir(parents=True)
