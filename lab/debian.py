@@ -77,7 +77,7 @@ def _whole(packages: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def program(path: str) -> Path:
-    """An unpacked program by its path in Debian 12's package, e.g. ``bin/busybox``, which others have in ``usr/bin``."""
+    """An unpacked program by its path in Debian 12; ``bin/busybox``, say, is in ``usr/bin`` elsewhere."""
     return next((found for found in (root() / path, root() / "usr" / path) if found.exists()), root() / path)
 
 

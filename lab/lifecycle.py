@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from filelock import FileLock, Timeout
 
@@ -37,6 +37,7 @@ from lab import (
 from lab.cgroups import Cgroups
 from lab.facts import LabFacts, load, save
 from lab.kubectl import Kubectl
+from lab.node import stage
 from lab.processes import Processes
 from lab.programs import AWS_PLUGIN_VERSION, FLUX_VERSIONS, KUBERNETES_VERSION, Release
 from lab.progress import Steps
@@ -45,9 +46,10 @@ from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import cache_folder
 from velero_acceptance.core.programs import execute
-from velero_acceptance.core.waiting import poll
+from velero_acceptance.core.waiting import WaitTimedOut, poll
 
 FORWARDER = "forwarder"
+READY = "Ready"
 
 
 @dataclass
@@ -255,17 +257,26 @@ class Lab:
         return self.settings.node_names
 
     def _wait_nodes(self) -> None:
-        def ready() -> list[str]:
+        def states() -> dict[str, str]:
             listed = (self.kubectl.get("nodes") or {}).get("items", [])
-            return [
-                node["metadata"]["name"]
-                for node in listed
-                if any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
-            ]
+            found = {node["metadata"]["name"]: _readiness(node) for node in listed}
+            return {name: found.get(name) or self._stage(name) for name in self._nodes()}
 
+        try:
+            self._poll_nodes(states)
+        except WaitTimedOut:
+            for name in (name for name, state in states().items() if state != READY):
+                nodes.mark_late(self.settings, name)
+            raise
+
+    def _stage(self, name: str) -> str:
+        """What a node does that the API server does not know yet."""
+        return stage(self.state / name)
+
+    def _poll_nodes(self, states: Callable[[], dict[str, str]]) -> None:
         poll(
-            ready,
-            until=lambda names: sorted(names) == self._nodes(),
+            states,
+            until=lambda found: bool(found) and set(found.values()) == {READY},
             terminal=lambda _: next(
                 (f"{name} ended: {self.processes.tail(name)}" for name in self.processes.dead()), None
             ),
@@ -362,6 +373,13 @@ class Lab:
         if host not in network.hosts(self.settings):
             raise Refusal(f"{host} is no host of the lab: choose one of {', '.join(network.hosts(self.settings))}")
         return ["nsenter", f"--net=/proc/{self.processes.require(host)}/ns/net"]
+
+
+def _readiness(listed: dict[str, Any]) -> str:
+    """``Ready``, or why a node that the API server lists is not."""
+    conditions = listed["status"].get("conditions", [])
+    ready = next((c for c in conditions if c["type"] == "Ready"), {"status": "False", "message": "just registered"})
+    return READY if ready["status"] == "True" else f"not ready: {ready.get('message', '')}"
 
 
 def _version(program: Path, argument: str) -> str:

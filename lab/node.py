@@ -28,6 +28,7 @@ DISK = {
     "containers": "/var/log/containers",
     "openebs": "/var/openebs",
 }
+STAGE = "stage"
 SHARED = ("/var/lib/kubelet", "/var/openebs")
 OWN_FOLDERS = ("/var/tmp", "/var/lib/cni", "/run/containerd", "/run/netns", "/run/lock")
 
@@ -83,6 +84,12 @@ def start(config: NodeConfig, name: str, *command: str) -> int:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log).pid
 
 
+def stage(disk: Path) -> str:
+    """What the node on *disk* does at the moment, in its own words."""
+    path = disk / STAGE
+    return path.read_text() if path.exists() else "not started"
+
+
 def containerd_answers() -> bool:
     return execute("ctr", "version", timeout=timeouts.seconds("lab_program_call")).code == 0
 
@@ -92,7 +99,9 @@ def main(path: str) -> None:
     os.environ["PATH"] = config.path
     socket.sethostname(config.name)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    mount_own_folders(Path(config.disk))
+    disk = Path(config.disk)
+    mount_own_folders(disk)
+    (disk / STAGE).write_text("starts containerd")
     programs = {start(config, "containerd", "containerd", "--config", config.containerd_config): "containerd"}
     poll(
         containerd_answers,
@@ -101,11 +110,13 @@ def main(path: str) -> None:
         timeout=timeouts.seconds("lab_containerd_ready"),
         interval=0.1,
     )
-    for archive in config.archives:
+    for number, archive in enumerate(config.archives, start=1):
+        (disk / STAGE).write_text(f"imports image {number} of {len(config.archives)}")
         # Unpacked when the first container needs them: most nodes never run most images.
         run("ctr", "--namespace", "k8s.io", "images", "import", "--no-unpack", archive)
     programs[start(config, "kubelet", *config.kubelet)] = "kubelet"
     programs[start(config, "kube-proxy", *config.kube_proxy)] = "kube-proxy"
+    (disk / STAGE).write_text("runs kubelet")
     while True:  # as process 1, also reaps what containers leave behind
         pid, status = os.wait()
         if pid in programs:

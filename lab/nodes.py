@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from velero_acceptance.core.programs import execute
 
 # kubelet writes these for the whole machine; `down` puts them back.
 SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
+# On the disk of a node that was not Ready in time.
+LATE = "late"
 ADD_ONS_LABEL = "velero-acceptance.io/add-ons"
 
 
@@ -52,9 +55,11 @@ def start(
 ) -> None:
     """Start node *index* (from 1) unless it runs. Node 1 also holds the images of the add-ons."""
     name = settings.node_names[index - 1]
+    disk = settings.state / name
+    if (disk / LATE).exists():
+        remove(settings, processes, name)
     if processes.pid(f"{name}-init") is not None:
         return
-    disk = settings.state / name
     disk.mkdir(parents=True, exist_ok=True)
     cgroups.create_node(name)
     wanted = [str(path) for reference, path in archives.items() if index == 1 or reference not in images.ADD_ONS]
@@ -74,6 +79,18 @@ def start(
     init = [sys.executable, "-m", "lab.node", str(disk / "node.json")]
     command = ["unshare", *namespaces, "--kill-child=KILL", *init]
     processes.start(f"{name}-init", command, netns=name, environment={"PYTHONPATH": str(Path(__file__).parents[1])})
+
+
+def remove(settings: LabSettings, processes: Processes, name: str) -> None:
+    """End a node with all that runs on it, and remove its disk, for the next ``start`` to make another."""
+    processes.stop(f"{name}-init")
+    shutil.rmtree(settings.state / name)
+
+
+def mark_late(settings: LabSettings, name: str) -> None:
+    """Have the next ``start`` remake a node that was not Ready in time."""
+    if (settings.state / name).exists():
+        (settings.state / name / LATE).touch()
 
 
 def load_image(enter: Sequence[str], archive: Path) -> None:

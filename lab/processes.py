@@ -7,9 +7,11 @@ reboot is not taken for ours.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lab.cgroups import Cgroups
@@ -85,6 +87,26 @@ class Processes:
         except FileNotFoundError:
             return None
         return pid if _start_time(pid) == started else None
+
+    def stop(self, name: str) -> None:
+        """Kill *name* if it lives, and forget it; returns when its children have ended too.
+
+        For a node, whose only child takes all processes of its namespace with it.
+        """
+        there: list[int] = []
+        if (pid := self.pid(name)) is not None:
+            with suppress(OSError):  # it ends just now
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                there = [pid, *map(int, children)]
+                os.kill(pid, signal.SIGKILL)
+        poll(
+            lambda: [pid for pid in there if _start_time(pid) is not None],
+            until=lambda left: not left,
+            event=f"{name} ends",
+            timeout=timeouts.seconds("lab_processes_gone"),
+            interval=0.05,
+        )
+        (self._records / name).unlink(missing_ok=True)
 
     def require(self, name: str) -> int:
         """Pid of *name*; raises AcceptanceError when it does not run."""

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from velero_acceptance.core.waiting import current_waits, ticks
+
+TOLD_EVERY = 30.0
+
 
 @dataclass
 class Steps:
@@ -21,18 +25,40 @@ class Steps:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _live: Progress | None = None
     _task: TaskID | None = None
+    _running: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def display(self, title: str) -> Iterator[Steps]:
         """Show progress while the body runs: live on a terminal, a line a step elsewhere."""
+        stopped = threading.Event()
+        teller = threading.Thread(target=self._tell, args=(stopped,), daemon=True)
+        teller.start()
+        try:
+            with self._shown(title):
+                yield self
+        finally:
+            stopped.set()
+            teller.join()
+
+    def _tell(self, stopped: threading.Event) -> None:
+        """Say every now and then what takes so long."""
+        for _ in ticks(TOLD_EVERY, stopped):
+            now = time.monotonic()
+            steps = [f"{title}: {now - started:.0f} s so far" for title, started in list(self._running.items())]
+            for line in current_waits() or steps:
+                console = self.console if self._live is None else self._live.console
+                console.print(f"  {line}", highlight=False, markup=False)
+
+    @contextmanager
+    def _shown(self, title: str) -> Iterator[None]:
         if not self.console.is_terminal:
-            yield self
+            yield
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
         with Progress(*columns, console=self.console, transient=True) as live:
             self._live, self._task = live, live.add_task(title, total=None)
             try:
-                yield self
+                yield
             finally:
                 self._live = None
 
@@ -41,7 +67,11 @@ class Steps:
         """Name the work that the body does, and record its seconds when it ends well."""
         started = time.monotonic()
         self.say(title)
-        yield
+        self._running[title] = started
+        try:
+            yield
+        finally:
+            del self._running[title]
         elapsed = time.monotonic() - started
         with self._lock:
             self.seconds[title] = elapsed

@@ -98,6 +98,21 @@ def test_a_process_is_started_once_and_found_again(started: Processes) -> None:
         started.require("sleeper")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces")
+def test_a_process_is_stopped_with_all_of_its_namespace(started: Processes, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    script = f"sleep 60 & echo ready > {inner}; wait"
+    node = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child=KILL", "sh", "-c", script]
+    pid = started.start("node1-init", node)
+    poll(inner.exists, until=bool, event="it runs", timeout=10, interval=0.01)
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (sleeper,) = Path(f"/proc/{child}/task/{child}/children").read_text().split()
+    started.stop("node1-init")
+    assert started.recorded() == []
+    assert not any(Path(f"/proc/{number}").exists() for number in (sleeper,))
+    started.stop("node1-init")  # one that is not there is as good
+
+
 def test_a_pid_that_belongs_to_a_stranger_now_is_not_ours(started: Processes, tmp_path: Path) -> None:
     (tmp_path / "state/run").mkdir(parents=True)
     (tmp_path / "state/run/etcd").write_text(f"{os.getpid()} 1")

@@ -41,6 +41,28 @@ class Deadline:
         return self.remaining <= 0
 
 
+@dataclass
+class Wait:
+    """A wait at work."""
+
+    event: str
+    deadline: Deadline
+    last: object = "nothing"
+
+    def __str__(self) -> str:
+        seconds = f"{self.deadline.elapsed:.0f} of {self.deadline.seconds:.0f} s"
+        return f"waiting until {self.event} ({seconds}); last seen: {_short(self.last, 200)}"
+
+
+# By thread, the outermost of each.
+_waits: dict[int, Wait] = {}
+
+
+def current_waits() -> list[str]:
+    """What the threads of this process wait for now, for a reader."""
+    return [str(wait) for wait in list(_waits.values())]
+
+
 class WaitFailed(AcceptanceError):
     """A wait ended without its event; the message has the event, the seconds waited and the last state."""
 
@@ -75,9 +97,10 @@ def poll(
     """
 
     deadline = Deadline(timeout)
+    wait, thread = Wait(event, deadline), threading.get_ident()
 
     def look() -> T:
-        value = probe()
+        wait.last = value = probe()
         if not until(value) and (reason := terminal(value)):
             attempts = int(retrying.statistics["attempt_number"])
             raise WaitEnded(event, reason, elapsed=deadline.elapsed, attempts=attempts, last=value)
@@ -94,7 +117,12 @@ def poll(
         retry=tenacity.retry_if_result(lambda value: not until(value)) | tenacity.retry_if_exception_type(retry_on),
         retry_error_callback=give_up,
     )
-    return retrying(look)
+    outermost = _waits.setdefault(thread, wait) is wait
+    try:
+        return retrying(look)
+    finally:
+        if outermost:
+            del _waits[thread]
 
 
 def ticks(seconds: float, stopped: threading.Event) -> Iterator[None]:
