@@ -7,10 +7,10 @@ from pathlib import Path
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.installation import IN_CHECKOUT, ROOT
 from velero_acceptance.core.programs import execute
+from velero_acceptance.core.timeouts import seconds
 
 # Set in the suite's image, which has no Git.
 VARIABLE = "ACCEPTANCE_COMMIT"
-GIT_SECONDS = 60.0
 
 
 def revision() -> str:
@@ -24,7 +24,7 @@ def commit_of(root: Path) -> str:
         return commit
     try:
         head, changes = (
-            execute("git", "-C", root, *arguments, timeout=GIT_SECONDS)
+            execute("git", "-C", root, *arguments, timeout=seconds("local_call"))
             for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain"))
         )
     except AcceptanceError:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from velero_acceptance.core.programs import execute
+from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.corpus import differences
 from velero_acceptance.corpus.differences import Difference, Entry, HarnessError, KnownDeviation
 from velero_acceptance.corpus.known_deviations import MARKER
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-CALL_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Corpus:
         return Manifest.parse(self._run("read", str(folder)))
 
     def _run(self, *arguments: str) -> bytes:
-        done = execute(self.program, *arguments, timeout=CALL_SECONDS)
+        done = execute(self.program, *arguments, timeout=seconds("corpus_call"))
         if done.code != 0:
             raise HarnessError(f"corpus {arguments[0]}: {done.stderr.strip()}")
         return done.stdout

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.programs import ExecResult, execute
+from velero_acceptance.core.timeouts import seconds
 
-CALL_SECONDS = 60.0
 # Larger files are not searched: archives and pictures, which would take minutes.
 LARGEST = "1m"
 # The commit before the first change; outlives a killed process.
@@ -117,8 +117,9 @@ class Checkout:
 
     def _run(self, *arguments: str, stdin: str = "") -> ExecResult:
         what, environment = f"git {arguments[0]} in {self.folder}", {**os.environ, **ENVIRONMENT}
+        limit = seconds("local_call")
         done = execute(
-            "git", *arguments, timeout=CALL_SECONDS, what=what, folder=self.folder, environment=environment, stdin=stdin
+            "git", *arguments, timeout=limit, what=what, folder=self.folder, environment=environment, stdin=stdin
         )
         if done.code != 0:
             raise AcceptanceError(f"{what}: {done.stderr.strip()}")

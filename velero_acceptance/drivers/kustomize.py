@@ -7,9 +7,9 @@ import yaml
 
 from velero_acceptance.core.installation import program
 from velero_acceptance.core.programs import execute
+from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.drivers.kinds import Json
 
-CALL_SECONDS = 60.0
 YAML = (".yaml", ".yml")
 
 
@@ -23,7 +23,7 @@ class KustomizeBuild:
 
 def build(folder: Path) -> KustomizeBuild:
     """Render a folder without a cluster. Variables of Flux stay as they are."""
-    done = execute(program("kubectl"), "kustomize", folder, timeout=CALL_SECONDS)
+    done = execute(program("kubectl"), "kustomize", folder, timeout=seconds("local_call"))
     if done.code != 0:
         return KustomizeBuild(error=done.stderr.strip())
     return KustomizeBuild([item for item in yaml.safe_load_all(done.text) if item])

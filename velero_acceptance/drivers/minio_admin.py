@@ -15,11 +15,10 @@ import urllib3
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.installation import lab_packages
 from velero_acceptance.core.settings import S3Access
+from velero_acceptance.core.timeouts import seconds
 
 if TYPE_CHECKING:
     from minio.minioadmin import MinioAdmin
-
-CALL_SECONDS = 20.0
 
 
 class _Administrator:
@@ -40,7 +39,7 @@ class _Administrator:
             endpoint=urlsplit(access.endpoint).netloc,
             credentials=StaticProvider(access.access_key.get_secret_value(), access.secret_key.get_secret_value()),
             region=access.region,
-            http_client=urllib3.PoolManager(ca_certs=authority, timeout=CALL_SECONDS, retries=False),
+            http_client=urllib3.PoolManager(ca_certs=authority, timeout=seconds("s3_call"), retries=False),
         )
 
     @contextmanager

@@ -11,12 +11,12 @@ import requests
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.settings import S3Access
+from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.core.waiting import poll
 from velero_acceptance.drivers.kinds import time_of
 
 PATH = "/minio/admin/v3/trace?s3=true"
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class S3Trace:
                 headers=dict(request.headers),
                 verify=str(self._access.authority) if self._access.authority else True,
                 stream=True,
-                timeout=(CONNECT_SECONDS, None),
+                timeout=(seconds("trace_connected"), None),
             )
         except requests.RequestException as error:
             raise AcceptanceError(f"the trace of {self._access.endpoint} cannot be read: {error}") from None

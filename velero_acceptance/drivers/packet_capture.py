@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.core.waiting import WaitTimedOut, poll
 
 # Enough of each packet for a whole ClientHello with post-quantum keys, and a bound on the file: about 100 MB.
@@ -15,8 +16,6 @@ PACKET_BYTES = 2048
 PACKETS = 50_000
 # The kernel's buffer, in KiB: a machine that is busy with a backup reads packets late.
 BUFFER = 65_536
-START_SECONDS = 10.0
-STOP_SECONDS = 10.0
 SUMMARY = re.compile(r"(\d+) packets? (captured|received by filter|dropped by kernel)")
 
 
@@ -47,7 +46,7 @@ class Capture:
             until=lambda text: "listening on" in text,
             terminal=lambda text: f"tcpdump ended: {text.strip()}" if self._process.poll() is not None else None,
             event="tcpdump listens at the S3 host",
-            timeout=START_SECONDS,
+            timeout=seconds("capture_started"),
             interval=0.05,
         )
         return self
@@ -59,7 +58,7 @@ class Capture:
         if not ended:
             self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(STOP_SECONDS)
+                self._process.wait(seconds("capture_stopped"))
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -75,7 +74,7 @@ class Capture:
             return sizes[-1] == sizes[-2]
 
         with suppress(WaitTimedOut):  # packets keep coming, and those of the body are written
-            poll(still, until=bool, event="tcpdump has caught up", timeout=STOP_SECONDS, interval=0.5)
+            poll(still, until=bool, event="tcpdump has caught up", timeout=seconds("capture_stopped"), interval=0.5)
 
     def _require_whole(self, ended_early: bool) -> None:
         output = self._output.read_text()

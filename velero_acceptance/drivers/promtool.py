@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 from velero_acceptance.core.programs import execute
+from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.drivers.kinds import Json
 
-CALL_SECONDS = 120.0
 # The rule file that the test files name.
 RULES = "rules.yaml"
 
@@ -34,6 +34,6 @@ def judge(program: Path, rules: Json, tests: Path) -> PromtoolResult:
         (folder / RULES).write_text(yaml.safe_dump(rules))
         (folder / tests.name).write_text(tests.read_text())
         calls = (("check", "rules", RULES), ("test", "rules", tests.name))
-        done = [execute(program.absolute(), *call, timeout=CALL_SECONDS, folder=folder) for call in calls]
+        done = [execute(program.absolute(), *call, timeout=seconds("promtool_call"), folder=folder) for call in calls]
     words = "\n".join(f"{call.text}{call.stderr}".strip() for call in done)
     return PromtoolResult(all(call.code == 0 for call in done), words)

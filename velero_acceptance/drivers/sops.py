@@ -11,8 +11,8 @@ from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.installation import program
 from velero_acceptance.core.programs import execute
+from velero_acceptance.core.timeouts import seconds
 
-CALL_SECONDS = 60.0
 AS_YAML = ("--input-type=yaml", "--output-type=yaml")
 KEY_MARK = "AGE-SECRET-KEY-"
 # By SOPS's exit codes (cmd/sops/codes): its own messages quote values.
@@ -64,7 +64,7 @@ class Sops:
     def _run(self, name: str, *arguments: str, stdin: str) -> str:
         # Nothing of the user's: SOPS would also try keys of the environment and of the home folder.
         environment = {"PATH": os.environ["PATH"], "SOPS_AGE_KEY_FILE": str(self.key_file)}
-        done = execute(program("sops"), *arguments, timeout=CALL_SECONDS, environment=environment, stdin=stdin)
+        done = execute(program("sops"), *arguments, timeout=seconds("local_call"), environment=environment, stdin=stdin)
         if done.code in TAMPERED:
             raise MacMismatch(f"{name}: {TAMPERED[done.code]}")
         if done.code != 0:

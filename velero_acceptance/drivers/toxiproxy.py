@@ -5,8 +5,8 @@ from typing import Any
 import requests
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.timeouts import seconds
 
-CALL_SECONDS = 10.0
 # Suffix of a second route on the same port, to a server that is always busy.
 BUSY = "-busy"
 
@@ -69,7 +69,7 @@ class Toxiproxy:
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         try:
-            answer = requests.request(method, self._server + path, json=body, timeout=CALL_SECONDS)
+            answer = requests.request(method, self._server + path, json=body, timeout=seconds("toxiproxy_call"))
             answer.raise_for_status()
         except requests.RequestException as error:
             raise AcceptanceError(f"toxiproxy at {self._server}: {error}") from None

@@ -14,8 +14,8 @@ from urllib.parse import urlparse
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.programs import ExecResult, execute
 from velero_acceptance.core.settings import S3Access
+from velero_acceptance.core.timeouts import seconds
 
-CALL_SECONDS = 300.0
 Call = Callable[..., ExecResult]
 
 
@@ -48,7 +48,7 @@ class UploaderRepository(ABC):
             "AWS_SECRET_ACCESS_KEY": self.access.secret_key.get_secret_value(),
         }
         environment = {**os.environ, **keys, **variables}
-        return execute(self.program, *arguments, timeout=CALL_SECONDS, environment=environment)
+        return execute(self.program, *arguments, timeout=seconds("repository_call"), environment=environment)
 
 
 class ResticRepository(UploaderRepository):

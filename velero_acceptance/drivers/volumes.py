@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.core.waiting import Deadline, poll
 from velero_acceptance.drivers.kinds import POD_VOLUME_BACKUP, POD_VOLUME_RESTORE, Json, Kind, phase_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
@@ -12,7 +13,6 @@ from velero_acceptance.drivers.velero import BACKUP_LABEL, FINISHED, RESTORE_LAB
 
 LABELS = {POD_VOLUME_BACKUP: BACKUP_LABEL, POD_VOLUME_RESTORE: RESTORE_LABEL}
 # How late the last change of a volume may arrive after its backup or restore has ended.
-LAST_WORD_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class VolumeWatch:
             until=lambda last: bool(last) and all(phase in FINISHED for phase, _, _ in last.values()),
             terminal=lambda _: f"the watch broke off: {self._failure}" if self._failure else None,
             event=f"every volume of {self._operation} ends",
-            timeout=LAST_WORD_SECONDS,
+            timeout=seconds("last_progress"),
             interval=0.1,
         )
 

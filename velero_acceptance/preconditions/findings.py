@@ -11,6 +11,7 @@ from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from velero_acceptance.core.programs import execute
 from velero_acceptance.core.settings import Target
+from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.kinds import condition, is_ready, labels_of, name_of, phase_of, time_of
 from velero_acceptance.drivers.kubernetes import list_known
@@ -23,7 +24,6 @@ DEFAULT_FREQUENCY = "1m"
 # A validation is stale after so many periods.
 GRACE = 3
 PROMETHEUS_PORT = 9090
-CALL_SECONDS = 10.0
 
 
 class State(StrEnum):
@@ -169,7 +169,7 @@ def _programs(probe: TargetProbe) -> States:
     for name, path in ((place.uploader, place.oracle), ("corpus", place.corpus), ("velero", place.velero_cli)):
         yield _or_note(path), f"{name}: {path or 'not in PATH'}"
     if place.velero_cli:
-        done = execute(place.velero_cli, "version", "--client-only", timeout=CALL_SECONDS)
+        done = execute(place.velero_cli, "version", "--client-only", timeout=seconds("version_call"))
         version = next((line.partition(":")[2].strip() for line in done.text.splitlines() if "Version:" in line), "?")
         same = probe.velero.image().endswith(f":{version}")
         yield _or_note(same), f"velero is {version}" + ("" if same else ", the server is not")

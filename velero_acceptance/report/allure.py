@@ -14,6 +14,7 @@ from pathlib import Path
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import ROOT
 from velero_acceptance.core.programs import execute
+from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.report.build import Report
 from velero_acceptance.report.html import finished
 
@@ -24,7 +25,6 @@ RESULTS, FILE, HISTORY = "allure-results", "allure.html", "allure-history.jsonl"
 POLICY = "default-src 'unsafe-inline' 'unsafe-eval' data: blob:; form-action 'none'"
 FOREIGN_SCRIPT = re.compile(r'<script\b[^>]*\bsrc="https?:[^>]*></script>')
 OLDEST_NODE = 20
-NODE_SECONDS, INSTALL_SECONDS, GENERATE_SECONDS = 60, 600, 300
 
 
 def write_performance(report: Report, results: Path) -> None:
@@ -55,12 +55,12 @@ def generate(folder: Path) -> Path:
     node = _node()
     lock, installed = SOURCE / "package-lock.json", SOURCE / "node_modules" / ".installed"
     if not installed.exists() or installed.read_text() != lock.read_text():
-        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], INSTALL_SECONDS)
+        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], seconds("allure_installed"))
         installed.write_text(lock.read_text())
     output = folder / ".allure"
     _run(
         [node, str(SOURCE / "node_modules/allure/cli.js"), "generate", "--config", str(SOURCE / "allurerc.mjs")],
-        GENERATE_SECONDS,
+        seconds("allure_generated"),
         ACCEPTANCE_RUN_FOLDER=str(folder),
         ACCEPTANCE_ALLURE_OUTPUT=str(output),
         ACCEPTANCE_ALLURE_HISTORY=str(folder.parent / HISTORY),
@@ -89,7 +89,7 @@ def _node() -> str:
         raise Refusal(f"the Allure report needs Node {OLDEST_NODE} or later with npm, which is not installed")
     version = ""
     with suppress(AcceptanceError):
-        version = execute(node, "--version", timeout=NODE_SECONDS).text.strip()
+        version = execute(node, "--version", timeout=seconds("local_call")).text.strip()
     number = re.match(r"v(\d+)\.", version)
     if number is None or int(number[1]) < OLDEST_NODE:
         raise Refusal(f"the Allure report needs Node {OLDEST_NODE} or later; this is {version or 'an unknown version'}")

@@ -10,13 +10,13 @@ from prometheus_client.exposition import basic_auth_handler
 from pydantic import SecretStr
 
 from velero_acceptance.core.files import write_whole
+from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.evidence.verdicts import Verdict
 from velero_acceptance.report.build import Report
 from velero_acceptance.report.html import finished
 
 PREFIX = "velero_acceptance_"
 JOB = "velero_acceptance"
-PUSH_SECONDS = 10
 
 
 def registry(report: Report) -> CollectorRegistry:
@@ -82,7 +82,7 @@ def push(report: Report, gateway: SecretStr) -> str:
             job=JOB,
             registry=registry(report),
             grouping_key={"target": report.run.target},
-            timeout=PUSH_SECONDS,
+            timeout=seconds("metrics_pushed"),
             handler=partial(basic_auth_handler, username=address.username, password=address.password),
         )
     except (OSError, HTTPException) as error:  # URLError and HTTPError are OSErrors
