@@ -1,0 +1,1 @@
+"""Virtual machines of Debian's own kernels, in which the lab is brought up, used and taken down."""

@@ -1,0 +1,54 @@
+"""A guest: which Debian, how much of the machine it takes, and where its files are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from velero_acceptance.core.installation import cache_folder
+
+RELEASES = ("bookworm", "trixie")
+MEMORY_MB = 9 * 1024
+PROCESSORS = 2
+DISK_BYTES = 24 * 10**9
+# How much longer everything may take than on the machine itself.
+EMULATED_FACTOR, VIRTUALISED_FACTOR = 15, 2
+CHECKOUT = "root/velero-acceptance"
+CACHE = "root/.cache/velero-acceptance"
+REPORTS = f"{CHECKOUT}/reports"
+
+
+@dataclass(frozen=True)
+class Guest:
+    """One guest, named by its release of Debian."""
+
+    release: str
+
+    @property
+    def folder(self) -> Path:
+        """Its files on the machine."""
+        return cache_folder() / "vm" / self.release
+
+    @property
+    def root(self) -> Path:
+        """The tree that its disk is made of. It stays, so that the next guest is made within minutes."""
+        return self.folder / "root"
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk.img"
+
+    @property
+    def console(self) -> Path:
+        """What kernel, systemd and tests print."""
+        return self.folder / "console.log"
+
+    @property
+    def shell(self) -> Path:
+        """The socket of a root shell, for a look inside."""
+        return self.folder / "shell.sock"
+
+    @property
+    def results(self) -> Path:
+        """The guest's reports folder, after it has ended."""
+        return self.folder / "reports"

@@ -1,0 +1,134 @@
+"""The root file system of a guest: Debian with its own kernel, the checkout, and the cache that was built already.
+
+Whatever has to be downloaded is downloaded here, from a chroot; the guest has no network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from lab.vm.guest import CACHE, CHECKOUT, Guest
+from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.installation import ROOT, cache_folder
+
+# Kernel, systemd, and what the README asks for: make, git and Python. The last one is for a container in the guest.
+PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "gcc",
+    "git",
+    "initramfs-tools",
+    "iproute2",
+    "iptables",
+    "kmod",
+    "libc6-dev",
+    "linux-image-amd64",
+    "make",
+    "mount",
+    "procps",
+    "python3",
+    "python3-venv",
+    "systemd",
+    "systemd-sysv",
+    "tcpdump",
+    "udev",
+    "util-linux",
+    "systemd-container",
+)
+MIRROR = "http://deb.debian.org/debian"
+# Of the cache: what is built from source and what is unpacked. The rest belongs to other commands.
+CACHED = ("bin", "debian", "images")
+FILES = Path(__file__).with_name("files")
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+# What leads to package registries from here.
+PASSED_ON = ("PIP_", "GO", "SSL_", "REQUESTS_", "http_", "https_", "HTTP_", "HTTPS_", "no_", "NO_")
+MAKE_SECONDS = 1800.0
+
+
+def make(guest: Guest) -> None:
+    """Make the tree of *guest*, or bring it up to date; raises AcceptanceError."""
+    if not (guest.root / "etc/debian_version").exists():
+        _debootstrap(guest)
+    _configure(guest.root)
+    _copy_checkout(guest.root)
+    _copy_cache(guest.root)
+    in_chroot(guest.root, "make", "setup")
+    in_chroot(guest.root, ".venv/bin/python", "-m", "lab.vm.prepare")
+
+
+def in_chroot(root: Path, *command: str) -> str:
+    """What *command* prints in the checkout of the tree *root*; raises AcceptanceError with its last words."""
+    mounts = " && ".join(f"mount --rbind /{name} {root}/{name}" for name in ("proc", "sys", "dev"))
+    enter = f'{mounts} && exec chroot {root} env --chdir=/{CHECKOUT} "$@"'
+    passed_on = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    environment = {
+        **passed_on,
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "PATH": "/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    }
+    return run("unshare", "--mount", "--propagation=private", "sh", "-c", enter, "sh", *command, environment=environment)
+
+
+def run(*command: str | Path, environment: dict[str, str] | None = None, seconds: float = MAKE_SECONDS) -> str:
+    """Standard output of *command*; raises AcceptanceError with its last words."""
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds)
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip().splitlines()
+        raise AcceptanceError(f"{Path(command[0]).name} failed: {' | '.join(said[-4:])}")
+    return done.stdout
+
+
+def _debootstrap(guest: Guest) -> None:
+    partial = guest.folder / "root.new"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    options = ("--variant=minbase", f"--include={','.join(PACKAGES)}")
+    run("unshare", "--mount", "--propagation=private", "debootstrap", *options, guest.release, partial, MIRROR)
+    partial.rename(guest.root)
+
+
+def _configure(root: Path) -> None:
+    shutil.copytree(FILES, root, dirs_exist_ok=True)
+    (root / "etc/hostname").write_text("guest\n")
+    (root / "etc/hosts").write_text("127.0.0.1 localhost guest\n")
+    shutil.copyfile(AUTHORITIES, root / AUTHORITIES.relative_to("/"))
+    shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
+    units = root / "etc/systemd/system"
+    # A job that begins while the lab is up would be taken for something that the lab left.
+    _link(units / "timers.target", "/dev/null")
+    _link(units / "default.target", "/lib/systemd/system/multi-user.target")
+    _link(units / "multi-user.target.wants/acceptance.service", "/etc/systemd/system/acceptance.service")
+    _link(units / "getty.target.wants/serial-getty@ttyS1.service", "/lib/systemd/system/serial-getty@.service")
+    _link(units / "serial-getty@ttyS0.service", "/dev/null")
+
+
+def _link(path: Path, target: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+def _copy_checkout(root: Path) -> None:
+    """Only what is committed. An environment that is there already stays."""
+    target = root / CHECKOUT
+    new = target.with_suffix(".new")
+    shutil.rmtree(new, ignore_errors=True)
+    run("git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", new)
+    if (target / ".venv").exists():
+        (target / ".venv").rename(new / ".venv")
+    shutil.rmtree(target, ignore_errors=True)
+    new.rename(target)
+
+
+def _copy_cache(root: Path) -> None:
+    """Programs, unpacked packages and images as this machine has them, and the Go that their keys name."""
+    for name in CACHED:
+        if (cache_folder() / name).exists():
+            shutil.copytree(cache_folder() / name, root / CACHE / name, symlinks=True, dirs_exist_ok=True)
+    if shutil.which("go") is not None:
+        go = Path(run("go", "env", "GOROOT").strip())
+        shutil.copytree(go, root / "usr/local/go", symlinks=True, dirs_exist_ok=True)
