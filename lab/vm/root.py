@@ -70,7 +70,9 @@ def in_chroot(root: Path, *command: str) -> str:
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     }
-    return run("unshare", "--mount", "--propagation=private", "sh", "-c", enter, "sh", *command, environment=environment)
+    return run(
+        "unshare", "--mount", "--propagation=private", "sh", "-c", enter, "sh", *command, environment=environment
+    )
 
 
 def run(*command: str | Path, environment: dict[str, str] | None = None, seconds: float = MAKE_SECONDS) -> str:

@@ -1,0 +1,1 @@
+"""Tests in virtual machines: `make vm-test`."""
