@@ -11,11 +11,12 @@ from lab.vm.guest import MEMORY_MB, PROCESSORS, Guest
 from velero_acceptance.core.errors import AcceptanceError
 
 KVM = Path("/dev/kvm")
+PROCESSORS_INFO = Path("/proc/cpuinfo")
 
 
 def accelerated() -> bool:
     """Whether the processor runs a guest's instructions itself. The device alone does not say so."""
-    flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    flags = next(line for line in PROCESSORS_INFO.read_text().splitlines() if line.startswith("flags"))
     return os.access(KVM, os.R_OK | os.W_OK) and bool({"vmx", "svm"} & set(flags.split()))
 
 
