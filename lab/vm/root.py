@@ -40,8 +40,8 @@ PACKAGES = (
 )
 COMPILED = ("velero_acceptance", "fixtures", "steps", "lab")
 MIRROR = "http://deb.debian.org/debian"
-# Of the cache: what is built from source and what is unpacked. The rest belongs to other commands.
-CACHED = ("bin", "debian", "images")
+# Of the cache: what is built from source and what is unpacked. The images of these are written in the guest's root.
+CACHED = ("bin", "debian")
 FILES = Path(__file__).with_name("files")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 # What leads to package registries from here.
@@ -100,7 +100,7 @@ def _configure(root: Path) -> None:
     shutil.copytree(FILES, root, dirs_exist_ok=True)
     (root / "etc/hostname").write_text("guest\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost guest\n")
-    shutil.copyfile(AUTHORITIES, root / AUTHORITIES.relative_to("/"))
+    shutil.copy2(AUTHORITIES, root / AUTHORITIES.relative_to("/"))
     shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
     units = root / "etc/systemd/system"
     # A job that begins while the lab is up would be taken for something that the lab left.
@@ -134,6 +134,10 @@ def _copy_cache(root: Path) -> None:
     for name in CACHED:
         if (cache_folder() / name).exists():
             shutil.copytree(cache_folder() / name, root / CACHE / name, symlinks=True, dirs_exist_ok=True)
+    for path in (root / AUTHORITIES.relative_to("/"), *(root / CACHE).rglob("*")):
+        # The key of an image has the times of its files, and mkfs.ext4 keeps whole seconds.
+        seconds = int(path.lstat().st_mtime)
+        os.utime(path, (seconds, seconds), follow_symlinks=False)
     if shutil.which("go") is not None:
         go = Path(run("go", "env", "GOROOT").strip())
         shutil.copytree(go, root / "usr/local/go", symlinks=True, dirs_exist_ok=True)
