@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from velero_acceptance.core.waiting import Deadline, WaitEnded, WaitTimedOut, first, poll
@@ -60,3 +62,15 @@ def test_first_times_out_when_the_states_end() -> None:
 def test_a_long_last_state_is_cut_in_the_message() -> None:
     with pytest.raises(WaitTimedOut, match=r"…\s\(5000 characters\)"):
         first(["x" * 5000], until=lambda _: False, event="short", deadline=Deadline(1))
+
+
+def test_a_slow_probe_has_at_most_half_of_the_time() -> None:
+    times: list[float] = []
+
+    def probe() -> int:
+        times.append(time.monotonic())
+        time.sleep(0.05)
+        return len(times)
+
+    assert poll(probe, until=lambda count: count == 2, event="two", timeout=5, interval=0) == 2
+    assert times[1] - times[0] >= 0.1

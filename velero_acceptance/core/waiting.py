@@ -29,6 +29,7 @@ class Deadline:
 
     @property
     def elapsed(self) -> float:
+        """Seconds since the deadline was set."""
         return time.monotonic() - self.started
 
     @property
@@ -91,16 +92,23 @@ def poll(
 ) -> T:
     """Call *probe* every *interval* seconds until its value satisfies *until*; return that value.
 
+    After a probe that took longer than *interval* it waits as long again: on a slow machine half of the time is left
+    to what is waited for.
     *terminal* returns a reason when the value can no longer lead to the event. Exceptions of
     the types in *retry_on* count as "not yet"; all others end the wait.
     Raises :class:`WaitTimedOut` after *timeout* seconds and :class:`WaitEnded` on a terminal value.
     """
 
     deadline = Deadline(timeout)
-    wait, thread = Wait(event, deadline), threading.get_ident()
+    wait, thread, took = Wait(event, deadline), threading.get_ident(), 0.0
 
     def look() -> T:
-        wait.last = value = probe()
+        nonlocal took
+        started = deadline.elapsed
+        try:
+            wait.last = value = probe()
+        finally:
+            took = deadline.elapsed - started
         if not until(value) and (reason := terminal(value)):
             attempts = int(retrying.statistics["attempt_number"])
             raise WaitEnded(event, reason, elapsed=deadline.elapsed, attempts=attempts, last=value)
@@ -112,7 +120,7 @@ def poll(
         raise WaitTimedOut(event, "not seen", elapsed=deadline.elapsed, attempts=state.attempt_number, last=last)
 
     retrying = tenacity.Retrying(
-        wait=tenacity.wait_fixed(interval),
+        wait=lambda _: max(interval, took),
         stop=tenacity.stop_after_delay(timeout),
         retry=tenacity.retry_if_result(lambda value: not until(value)) | tenacity.retry_if_exception_type(retry_on),
         retry_error_callback=give_up,

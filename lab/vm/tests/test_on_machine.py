@@ -9,7 +9,7 @@ import pytest
 
 from lab.vm import disk, preflight, qemu, root
 from lab.vm.figures import Figures
-from lab.vm.guest import EMULATED_FACTOR, RELEASES, VIRTUALISED_FACTOR, Guest
+from lab.vm.guest import EMULATED, RELEASES, VIRTUALISED, Guest
 from velero_acceptance.core.errors import AcceptanceError
 
 MOST_SECONDS = 3 * 3600
@@ -18,10 +18,9 @@ PASSED_ON = ("ACCEPTANCE_LAB_", "ACCEPTANCE_TIMEOUT")
 
 
 def write_settings(guest: Guest) -> None:
-    """Hand the lab's settings to the guest, and a time factor that suits its processors."""
-    factor = VIRTUALISED_FACTOR if qemu.accelerated() else EMULATED_FACTOR
+    """Hand the lab's settings to the guest: what suits its processors, and what was chosen here."""
     chosen = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
-    settings = {"ACCEPTANCE_TIMEOUT_FACTOR": str(factor), **chosen}
+    settings = {**(VIRTUALISED if qemu.accelerated() else EMULATED), **chosen}
     (guest.root / "root/guest.env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
 
