@@ -133,11 +133,16 @@ def _copy_cache(root: Path) -> None:
     """Programs, unpacked packages and images as this machine has them, and the Go that their keys name."""
     for name in CACHED:
         if (cache_folder() / name).exists():
-            shutil.copytree(cache_folder() / name, root / CACHE / name, symlinks=True, dirs_exist_ok=True)
+            _copy(cache_folder() / name, root / CACHE / name)
     for path in (root / AUTHORITIES.relative_to("/"), *(root / CACHE).rglob("*")):
         # The key of an image has the times of its files, and mkfs.ext4 keeps whole seconds.
         seconds = int(path.lstat().st_mtime)
         os.utime(path, (seconds, seconds), follow_symlinks=False)
     if shutil.which("go") is not None:
-        go = Path(run("go", "env", "GOROOT").strip())
-        shutil.copytree(go, root / "usr/local/go", symlinks=True, dirs_exist_ok=True)
+        _copy(Path(run("go", "env", "GOROOT").strip()), root / "usr/local/go")
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """Copy a folder over one that may be there already, links as links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    run("cp", "--archive", "--no-target-directory", folder, target)
