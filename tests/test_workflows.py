@@ -54,7 +54,7 @@ def commands(workflow: Any) -> str:
 
 
 def test_there_are_workflows() -> None:
-    assert {path.name for path in WORKFLOWS} == {"nightly.yml", "pull-request.yml"}
+    assert {path.name for path in WORKFLOWS} == {"guests.yml", "nightly.yml", "pull-request.yml"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
