@@ -109,6 +109,12 @@ def test_a_qemu_that_fails_is_quoted(guest: Guest, monkeypatch: pytest.MonkeyPat
         qemu.boot(guest, 10)
 
 
+def test_a_qemu_that_was_ended_has_not_passed(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu, "command", lambda _: ["echo", "qemu: terminating on signal 15 from pid 1"])
+    with pytest.raises(AcceptanceError, match="QEMU failed: qemu: terminating on signal 15"):
+        qemu.boot(guest, 10)
+
+
 def test_a_guest_that_does_not_end_is_ended(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qemu, "command", lambda _: ["sleep", "60"])
     with pytest.raises(AcceptanceError, match=r"has not ended after 0 s: look at .*console.log"):
@@ -130,6 +136,11 @@ def test_the_units_of_the_tree(guest: Guest, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_failing_program_is_quoted() -> None:
     with pytest.raises(AcceptanceError, match="sh failed: no space"):
         root.run("sh", "-c", "echo no space >&2; exit 1")
+
+
+def test_a_guest_without_figures_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(AcceptanceError, match="ended before it had figures"):
+        Figures.load(tmp_path)
 
 
 def test_figures_come_back_as_they_were(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from velero_acceptance.core.errors import AcceptanceError
+
 FILE = "guest/figures.json"
 
 
@@ -34,8 +36,11 @@ class Figures:
 
     @staticmethod
     def load(reports: Path) -> Figures:
-        """Those that a guest left; OSError when it left none."""
-        return Figures(**json.loads((reports / FILE).read_text()))
+        """Those that a guest left; raises AcceptanceError when it left none."""
+        path = reports / FILE
+        if not path.exists():
+            raise AcceptanceError("the guest ended before it had figures: look at its console")
+        return Figures(**json.loads(path.read_text()))
 
     def lines(self) -> list[str]:
         """One line for each figure."""

@@ -11,6 +11,7 @@ from lab.vm.guest import MEMORY_MB, PROCESSORS, Guest
 from velero_acceptance.core.errors import AcceptanceError
 
 KVM = Path("/dev/kvm")
+TERMINATED = "terminating on signal"
 PROCESSORS_INFO = Path("/proc/cpuinfo")
 
 
@@ -51,5 +52,7 @@ def boot(guest: Guest, seconds: float) -> None:
         process.kill()
         process.wait()
         guest.shell.unlink(missing_ok=True)
-    if process.returncode != 0:
-        raise AcceptanceError(f"QEMU failed: {said.decode(errors='replace').strip()[-500:]}")
+    words = said.decode(errors="replace").strip()[-500:]
+    # Ended by a signal, QEMU says so and still returns 0.
+    if process.returncode != 0 or TERMINATED in words:
+        raise AcceptanceError(f"QEMU failed: {words}")

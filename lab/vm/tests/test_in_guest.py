@@ -40,9 +40,11 @@ pytestmark = [
 def timed(what: str) -> Iterator[None]:
     """Keep the seconds of the body."""
     started = time.monotonic()
-    yield
-    FIGURES.seconds[what] = round(time.monotonic() - started, 1)
-    FIGURES.save(REPORTS)
+    try:
+        yield
+    finally:
+        FIGURES.seconds[what] = round(time.monotonic() - started, 1)
+        FIGURES.save(REPORTS)
 
 
 def run(program: str, *arguments: str) -> int:
@@ -67,6 +69,7 @@ def test_the_kernel_is_stock() -> None:
     FIGURES.seconds["boot"] = float(Path("/proc/uptime").read_text().split()[0])
     assert Path("/sys/fs/cgroup/cgroup.controllers").exists(), "the guest has cgroup v2"
     BEFORE.update(look())
+    FIGURES.save(REPORTS)
 
 
 def test_up() -> None:

@@ -43,8 +43,9 @@ def test_the_lab_in_a_guest(release: str) -> None:
         print(f"{release}: the guest's console is {guest.console}")
         qemu.boot(guest, MOST_SECONDS)
         reports = disk.read_results(guest)
-        guest.disk.unlink()
+        figures = Figures.load(reports)
     except AcceptanceError as error:
         pytest.fail(str(error), pytrace=False)
-    print(*Figures.load(reports).lines(), sep="\n")
+    print(*figures.lines(), sep="\n")
     assert exit_code(reports) == "0", f"look at {guest.console} and {reports}"
+    guest.disk.unlink()
