@@ -40,7 +40,7 @@ acceptance-kind: root setup ## bring up a kind cluster, verify on it what depend
 	$(BIN)/pytest features --target kind -m "$(subst $(space), or ,$(KIND_CRITERIA))" $(PYTEST_ARGS)
 	$(BIN)/acceptance kind down
 
-vm-test: setup ## boot Debian's own kernels in virtual machines and test the lab there; takes hours without KVM
+vm-test: root setup ## boot Debian's own kernels in virtual machines and test the lab there; takes hours without KVM
 	@$(BIN)/pytest lab/vm/tests --capture=no $(PYTEST_ARGS)
 
 report: setup ## Allure's report of the last run; needs Node 20 or later

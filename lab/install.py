@@ -22,6 +22,8 @@ from velero_acceptance.core.waiting import poll
 LOCATION, DEFINITION = "BackupStorageLocation", "CustomResourceDefinition"
 DAILY = "0 2 * * *"
 RETENTION = "720h"
+# The design's, as gitops/ has them.
+AGENT_RESOURCES = {"mem-request": "256Mi", "cpu-request": "200m", "mem-limit": "512Mi", "cpu-limit": "500m"}
 
 
 def apply(settings: LabSettings, kubectl: Kubectl, velero: Path) -> None:
@@ -95,6 +97,7 @@ def _arguments(settings: LabSettings) -> list[str]:
         "--use-node-agent",
         f"--uploader-type={settings.uploader}",
         "--default-volumes-to-fs-backup",
+        *(f"--node-agent-pod-{name}={amount}" for name, amount in AGENT_RESOURCES.items()),
         f"--garbage-collection-frequency={settings.garbage_collection_frequency}",
     ]
 

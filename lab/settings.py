@@ -54,6 +54,8 @@ class LabSettings(BaseSettings):
     prometheus_port: int = Field(default=19090, ge=1, le=65535)
     # How Velero comes onto the cluster: as the design says, or as people do it who have no GitOps.
     deployment: Literal["flux", "install"] = "flux"
+    # Whether Prometheus watches it. What it looks for is named as in gitops/; unless chosen, it does so with Flux.
+    prometheus: bool | None = None
     storage_class: str = Field(default=STORAGE_CLASS, pattern=NAME)
     # With Flux these five are what gitops/ says.
     velero_namespace: str = Field(default="velero", pattern=NAME)
@@ -78,9 +80,10 @@ class LabSettings(BaseSettings):
     def _as_gitops_says(self) -> LabSettings:
         fixed = ("velero_namespace", "location", "schedule", "bucket", "prefix")
         changed = [name for name in fixed if getattr(self, name) != type(self).model_fields[name].default]
-        if changed and self.deployment == "flux":
+        if changed and (self.deployment == "flux" or self.monitored):
             raise ValueError(
-                f"{changed[0]} is what gitops/ says: choose it with ACCEPTANCE_LAB_DEPLOYMENT=install only"
+                f"{changed[0]} is what gitops/ says: choose it with ACCEPTANCE_LAB_DEPLOYMENT=install "
+                "and without Prometheus"
             )
         return self
 
@@ -163,8 +166,8 @@ class LabSettings(BaseSettings):
 
     @property
     def monitored(self) -> bool:
-        """Whether Prometheus watches it: what it looks for is named as in ``gitops/``."""
-        return self.deployment == "flux"
+        """Whether Prometheus watches it."""
+        return self.deployment == "flux" if self.prometheus is None else self.prometheus
 
     @property
     def forwarded_ports(self) -> dict[str, int]:

@@ -12,12 +12,13 @@ MEMORY_MB = 9 * 1024
 PROCESSORS = 2
 DISK_BYTES = 24 * 10**9
 # What a guest is told unless it is chosen otherwise. An emulated processor does about a twentieth of the work: it
-# carries one node, and neither Flux nor Prometheus.
+# carries one node, and no Flux.
 VIRTUALISED = {"ACCEPTANCE_TIMEOUT_FACTOR": "2"}
 EMULATED = {
     "ACCEPTANCE_TIMEOUT_FACTOR": "20",
     "ACCEPTANCE_LAB_NODES": "1",
     "ACCEPTANCE_LAB_DEPLOYMENT": "install",
+    "ACCEPTANCE_LAB_PROMETHEUS": "true",
 }
 CHECKOUT = "root/velero-acceptance"
 CACHE = "root/.cache/velero-acceptance"

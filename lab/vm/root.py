@@ -57,7 +57,7 @@ def make(guest: Guest) -> None:
     _copy_checkout(guest.root)
     _copy_cache(guest.root)
     in_chroot(guest.root, "make", "setup")
-    in_chroot(guest.root, ".venv/bin/python", "-m", "lab.vm.prepare")
+    in_chroot(guest.root, ".venv/bin/acceptance", "lab", "build")
     # Emulated, it would take minutes.
     in_chroot(guest.root, ".venv/bin/python", "-m", "compileall", "-qq", *COMPILED)
 
