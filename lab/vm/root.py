@@ -64,8 +64,12 @@ def make(guest: Guest) -> None:
 
 def in_chroot(root: Path, *command: str) -> str:
     """What *command* prints in the checkout of the tree *root*; raises AcceptanceError with its last words."""
-    mounts = " && ".join(f"mount --rbind /{name} {root}/{name}" for name in ("proc", "sys", "dev"))
-    enter = f'{mounts} && exec chroot {root} env --chdir=/{CHECKOUT} "$@"'
+    # The root is a mount too: pivot_root and overlay refuse one that is not.
+    mounts = [
+        f"mount --bind {root} {root}",
+        *(f"mount --rbind /{name} {root}/{name}" for name in ("proc", "sys", "dev")),
+    ]
+    enter = f'{" && ".join(mounts)} && exec chroot {root} env --chdir=/{CHECKOUT} "$@"'
     passed_on = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
     environment = {
         **passed_on,
