@@ -7,6 +7,7 @@ every process the lab starts, so that nothing has to be found by name or by a st
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -15,9 +16,14 @@ from functools import partial
 from pathlib import Path
 
 from velero_acceptance.core import timeouts
+from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.waiting import poll
 
 MOUNT = Path("/sys/fs/cgroup")
+PREFIX = "velero-lab-"
+# In a container: what ran in its root group before the first lab came up.
+OTHERS = "not-velero-lab"
+MOVES = 20
 
 
 class Cgroups:
@@ -25,7 +31,7 @@ class Cgroups:
 
     def __init__(self, name: str, mount: Path = MOUNT) -> None:
         self._mount = mount
-        self.folder = f"velero-lab-{name}"
+        self.folder = f"{PREFIX}{name}"
         self.version = 2 if (mount / "cgroup.controllers").exists() else 1
 
     @property
@@ -52,8 +58,8 @@ class Cgroups:
         """Make the group for processes. On v2, hand the controllers down to the lab."""
         self.processes.mkdir(parents=True, exist_ok=True)
         if self.version == 2:
-            for folder in (self._mount, self._mount / self.folder):
-                _delegate(folder)
+            self._delegate_root()
+            _delegate(self._mount / self.folder)
 
     def create_node(self, node: str) -> None:
         """Make the node's group anew in every hierarchy: a stale one would cost kubelet seconds."""
@@ -97,10 +103,38 @@ class Cgroups:
                 timeout=timeouts.seconds("lab_processes_gone"),
                 interval=0.1,
             )
+        self._return_root()
 
     def leftovers(self) -> list[str]:
         """Folders of the lab that still exist."""
         return [str(hierarchy / self.folder) for hierarchy in self._hierarchies if (hierarchy / self.folder).exists()]
+
+    def _delegate_root(self) -> None:
+        """Enable the controllers below the root; in a container, move its processes to a leaf first.
+
+        Only the machine's own root may both have processes and hand controllers down (the kernel's cgroup-v2, "No
+        Internal Process Constraint"). Raises Refusal when processes stay.
+        """
+        try:
+            _delegate(self._mount)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            (self._mount / OTHERS).mkdir(exist_ok=True)
+            if not _move(self._mount, self._mount / OTHERS):
+                raise Refusal(
+                    "the root control group has processes of another container: start this one with a cgroup namespace "
+                    "of its own (docker run --cgroupns=private)"
+                ) from None
+            _delegate(self._mount)
+
+    def _return_root(self) -> None:
+        """Move the processes of a container back when the last lab is gone."""
+        others = self._mount / OTHERS
+        if self.version == 2 and others.exists() and not any(self._mount.glob(f"{PREFIX}*")):
+            _delegate(self._mount, "-")
+            _move(others, self._mount)
+            _rmdir(others)
 
     @property
     def _hierarchies(self) -> list[Path]:
@@ -125,10 +159,22 @@ class Cgroups:
         return unified if (unified / "cgroup.procs").exists() else self._mount / "pids"
 
 
-def _delegate(folder: Path) -> None:
-    """Enable in the children of *folder* every controller it has."""
+def _delegate(folder: Path, sign: str = "+") -> None:
+    """Enable in the children of *folder* every controller it has; disable them with ``-``."""
     for controller in (folder / "cgroup.controllers").read_text().split():
-        (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+        (folder / "cgroup.subtree_control").write_text(f"{sign}{controller}")
+
+
+def _move(source: Path, target: Path) -> bool:
+    """Move every process of a group to another; whether none is left. Some may fork meanwhile."""
+    for _ in range(MOVES):
+        pids = (source / "cgroup.procs").read_text().split()
+        if not pids:
+            return True
+        for pid in pids:
+            with suppress(OSError):  # ended, or a process that this container cannot see, shown as 0
+                (target / "cgroup.procs").write_text(pid)
+    return False
 
 
 def _inherit_cpuset(folder: Path) -> None:

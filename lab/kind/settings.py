@@ -26,6 +26,7 @@ class KindSettings(LabSettings):
     nodes: Literal[3] = 3
     # From gitops/, and so as gitops/ says.
     deployment: Literal["flux"] = "flux"
+    prometheus: Literal[True] = True
     api_port: int = Field(default=17443, ge=1, le=65535)
     s3_port: int = Field(default=17000, ge=1, le=65535)
     s3_direct_port: int = Field(default=17001, ge=1, le=65535)
