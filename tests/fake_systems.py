@@ -82,8 +82,8 @@ class FakeCheckout(Checkout):
     def files(self) -> list[str]:
         return sorted(self.texts)
 
-    def change(self, changes: Mapping[str, str], message: str) -> str:
-        self.texts |= changes
+    def change(self, changes: Mapping[str, str | None], message: str) -> str:
+        self.texts = {path: text for path, text in {**self.texts, **changes}.items() if text is not None}
         self.done.append(f"commit {message}")
         return "c" * 40
 

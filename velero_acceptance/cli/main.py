@@ -20,6 +20,7 @@ from rich.table import Table
 
 from velero_acceptance.cli import report
 from velero_acceptance.cli.cluster import cluster_app, facts_of
+from velero_acceptance.cli.mutants import mutants
 from velero_acceptance.cli.target import COMMANDS
 from velero_acceptance.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 from velero_acceptance.core.installation import (
@@ -37,7 +38,7 @@ from velero_acceptance.target.selection import cluster_of
 app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(report.app, name="report")
 app.command()(report.verify)
-for command in COMMANDS:
+for command in (*COMMANDS, mutants):
     app.command()(command)
 console = Console(highlight=False)
 

@@ -32,22 +32,22 @@ class TargetClients:
         from velero_acceptance.core.timeouts import Timeouts
         from velero_acceptance.target.selection import environment
 
-        self._timeouts, self.settings = Timeouts.from_environment(), Settings.read()
+        self.timeouts, self.settings = Timeouts.from_environment(), Settings.read()
         self.environment = place = environment(self.settings)
         # Only now: a refusal need not wait for the libraries of the drivers.
         from velero_acceptance.drivers.kubernetes import Kubernetes
         from velero_acceptance.drivers.s3 import Bucket
         from velero_acceptance.drivers.velero import Velero
 
-        self.kubernetes = Kubernetes(place.kubeconfig, place.context, call_seconds=self._timeouts["api_call"])
-        self.velero = Velero(self.kubernetes, place.velero_namespace, place.location, self._timeouts)
-        self.bucket = Bucket(place.s3, place.bucket, call_seconds=self._timeouts["s3_call"])
+        self.kubernetes = Kubernetes(place.kubeconfig, place.context, call_seconds=self.timeouts["api_call"])
+        self.velero = Velero(self.kubernetes, place.velero_namespace, place.location, self.timeouts)
+        self.bucket = Bucket(place.s3, place.bucket, call_seconds=self.timeouts["s3_call"])
 
     @cached_property
     def sizes(self) -> Sizes:
         from velero_acceptance.checks.storage_usage import Sizes
 
-        return Sizes(self.kubernetes, self.velero, self.bucket, self.environment, self._timeouts)
+        return Sizes(self.kubernetes, self.velero, self.bucket, self.environment, self.timeouts)
 
     def schedule(self) -> Json:
         """The deployed schedule; raises Refusal without one."""

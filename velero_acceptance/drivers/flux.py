@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import Deadline
-from velero_acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, Json, Kind, condition, is_ready
+from velero_acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION, Json, Kind, condition, is_ready
 from velero_acceptance.drivers.kubernetes import Kubernetes, list_known
 
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
@@ -60,6 +60,17 @@ class Flux:
             self.namespace,
             until=lambda item: commit in str(((item or {}).get("status") or {}).get("lastAppliedRevision")),
             event=f"{kind.kind} {name} has applied the commit {commit[:12]}",
+            timeout=self._timeouts["flux_reconciled"],
+        )
+
+    def wait_attempted(self, commit: str) -> None:
+        """Let Flux fetch *commit*, and wait until every Kustomization has tried to apply it."""
+        self.request(GIT_REPOSITORY, self.source, self.namespace)
+        self.kubernetes.wait_all(
+            KUSTOMIZATION,
+            self.namespace,
+            until=lambda items: all(commit in str((i.get("status") or {}).get("lastAttemptedRevision")) for i in items),
+            event=f"every Kustomization has tried the commit {commit[:12]}",
             timeout=self._timeouts["flux_reconciled"],
         )
 

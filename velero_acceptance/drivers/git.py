@@ -80,12 +80,20 @@ class Checkout:
             with zipfile.ZipFile(archive) as files:
                 files.extractall(folder)
 
-    def change(self, changes: Mapping[str, str], message: str) -> str:
-        """Write *changes* (text by path), commit and push; return the commit. :meth:`take_back` undoes it."""
+    def change(self, changes: Mapping[str, str | None], message: str) -> str:
+        """Write *changes* (text by path, None to delete), commit and push; return the commit.
+
+        :meth:`take_back` undoes it.
+        """
         if not self.changed():
             self._git("update-ref", BASE, "HEAD")
         for path, text in changes.items():
-            (self.folder / path).write_text(text)
+            file = self.folder / path
+            if text is None:
+                file.unlink()
+            else:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
         self._git("add", "--all", "--", *changes)
         return self._push(message)
 

@@ -39,17 +39,20 @@ class Toxiproxy:
         self.faulty = True
         self._call("POST", "", {"enabled": False})
 
+    def add(self, toxic: dict[str, Any]) -> None:
+        """Add a toxic as toxiproxy's interface describes it: name, type, stream, attributes."""
+        self.faulty = True
+        self._call("POST", "/toxics", toxic)
+
     def throttle(self, kilobytes_per_second: int) -> None:
         """Limit each connection to this many kB/s in both directions."""
-        self.faulty = True
         for stream in ("upstream", "downstream"):
             toxic = {"name": f"slow {stream}", "type": "bandwidth", "stream": stream}
-            self._call("POST", "/toxics", {**toxic, "attributes": {"rate": kilobytes_per_second}})
+            self.add({**toxic, "attributes": {"rate": kilobytes_per_second}})
 
     def reset(self) -> None:
         """Reset every connection, open or new, when data crosses it."""
-        self.faulty = True
-        self._call("POST", "/toxics", {"name": "reset", "type": "reset_peer", "attributes": {"timeout": 0}})
+        self.add({"name": "reset", "type": "reset_peer", "attributes": {"timeout": 0}})
 
     def busy(self) -> None:
         """Route to a server that answers every request with 503 SlowDown."""

@@ -21,6 +21,7 @@ VALUES = {
 FLAGS = {
     "sweep": "first remove what killed runs left on the target",
     "without-faults": "run the negative scenarios without their faults: each has to go red",
+    "stop-at-verdict": "leave out what is left of a criterion once a scenario of it has failed",
     "allure-page": "make allure.html too; needs Node 20 or later",
 }
 

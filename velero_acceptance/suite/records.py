@@ -12,10 +12,14 @@ from velero_acceptance.criteria.current import register
 from velero_acceptance.drivers.kubernetes import ApiError
 from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.evidence.records import Outcome, Record, StepTime
+from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import EVIDENCE, RUN, is_scenario, slug_of
 
 CLOCK = pytest.StashKey[float]()
 STEP_CLOCK = pytest.StashKey[float]()
+# Criteria of which a scenario has failed.
+FAILED = pytest.StashKey[set[str]]()
+STOP = "stop-at-verdict"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -49,6 +53,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.stash[EVIDENCE] = Evidence(record, criterion, run.folder, slug_of(item), run.redactor)
     item.stash[CLOCK] = time.monotonic()
     _save(item)
+    if option(item.config, STOP) and criterion.id in item.config.stash.get(FAILED, set()):
+        pytest.skip(f"a scenario of {criterion.id} has failed")
 
 
 def pytest_bdd_before_scenario(request: pytest.FixtureRequest, scenario: Scenario) -> None:
@@ -81,6 +87,8 @@ def pytest_runtest_makereport(
         if report.failed and record.outcome in (Outcome.INTERRUPTED, Outcome.PASSED):
             record.outcome = _outcome(call.excinfo.value if call.excinfo else None)
             record.error = redactor.text(str(call.excinfo.value) if call.excinfo else "")
+            if record.outcome is Outcome.FAILED:
+                item.config.stash.setdefault(FAILED, set()).add(record.criterion)
             if record.outcome is Outcome.BLOCKED:  # only the reason matters, not the traceback
                 report.longrepr = f"BLOCKED: {record.error}"
         elif report.skipped:

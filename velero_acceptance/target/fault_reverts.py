@@ -145,6 +145,12 @@ def revert_commit(checkout: Checkout, flux: Flux, timeouts: Timeouts) -> bool:
     commit = checkout.take_back()
     if commit is None:
         return False
+    wait_deployed(commit, flux, timeouts)
+    return True
+
+
+def wait_deployed(commit: str, flux: Flux, timeouts: Timeouts) -> None:
+    """Let Flux fetch *commit*, and wait until every Kustomization and HelmRelease is as it says."""
     flux.request(kinds.GIT_REPOSITORY, flux.source, flux.namespace)
     flux.wait_revision(commit, kinds.KUSTOMIZATION, flux.source)
     for kustomization in flux.kubernetes.list_all(kinds.KUSTOMIZATION, flux.namespace):
@@ -156,4 +162,3 @@ def revert_commit(checkout: Checkout, flux: Flux, timeouts: Timeouts) -> bool:
         event="every HelmRelease is reconciled",
         timeout=timeouts["deployed"],
     )
-    return True

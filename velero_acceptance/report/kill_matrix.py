@@ -1,0 +1,130 @@
+"""The kill matrix: mutants by criteria, as JSON and as a Markdown page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.files import write_whole
+
+FILE = "kill-matrix.json"
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """A row under a mutant: the colour that was expected, what was seen, and why."""
+
+    criterion: str
+    expected: str
+    seen: str
+    reason: str = ""
+
+    @property
+    def right(self) -> bool:
+        return self.expected == self.seen
+
+
+@dataclass(frozen=True)
+class MutantResult:
+    """What became of a mutant; *seconds* are those of the run alone."""
+
+    mutant: str
+    title: str
+    harmless: bool
+    velero: str
+    uploader: str
+    date: str
+    seconds: float
+    rows: tuple[RowResult, ...] = field(default_factory=tuple)
+    # Digest of text, steps and limits of each row, by which a later change is found.
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def caught(self) -> bool:
+        """Whether every row had the expected colour."""
+        return all(row.right for row in self.rows)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> MutantResult:
+        return MutantResult(**{**content, "rows": tuple(RowResult(**row) for row in content["rows"])})
+
+
+def load_matrix(path: Path) -> dict[str, MutantResult]:
+    """The last result of each mutant, by its id; none when there is no file yet. Raises Refusal for a malformed one."""
+    if not path.exists():
+        return {}
+    try:
+        return {item["mutant"]: MutantResult.from_json(item) for item in json.loads(path.read_text())}
+    except (ValueError, TypeError, KeyError):
+        raise Refusal(f"{path} is not a kill matrix: delete it, or restore it from Git") from None
+
+
+def save_matrix(path: Path, results: Mapping[str, MutantResult]) -> None:
+    content = [results[name].to_json() for name in sorted(results)]
+    write_whole(path, json.dumps(content, indent=1) + "\n")
+
+
+def counts(results: Iterable[MutantResult], criterion: str) -> tuple[int, int]:
+    """How many mutants that must turn a criterion red did, and how many there are."""
+    rows = [row for result in results for row in result.rows if row.criterion == criterion and row.expected == "red"]
+    return sum(row.right for row in rows), len(rows)
+
+
+def markdown(results: Mapping[str, MutantResult]) -> str:
+    """The page: what was run, the mutants one by one, and the criteria with their counts."""
+    done = [results[name] for name in sorted(results)]
+    harmful = [result for result in done if not result.harmless]
+    harmless = [result for result in done if result.harmless]
+    criteria = sorted({row.criterion for result in done for row in result.rows})
+    lines = [
+        "# Kill matrix",
+        "",
+        "Each mutant is a fault of the deployed system, seeded through Git, the API, S3 or a program in between.",
+        "The rows it names run against it, without the controls that seed faults of their own. `acceptance mutants`",
+        "made this page; the files of [mutants/](../mutants) say how each fault is made.",
+        "",
+        f"- Harmful: {sum(r.caught for r in harmful)} of {len(harmful)} seen as expected.",
+        f"- Harmless: {sum(r.caught for r in harmless)} of {len(harmless)} left every row green.",
+        "",
+        "## Mutants",
+        "",
+        "| mutant | fault | rows | Velero | date | s |",
+        "|---|---|---|---|---|---|",
+        *(_line(result) for result in done),
+        "",
+        "## Criteria",
+        "",
+        "| criterion | turned red by | stayed green under |",
+        "|---|---|---|",
+        *(_criterion(criterion, done) for criterion in criteria),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _line(result: MutantResult) -> str:
+    rows = ", ".join(
+        f"{row.criterion} {row.seen}" + ("" if row.right else f" (**expected {row.expected}**)") for row in result.rows
+    )
+    velero = f"{result.velero}, {result.uploader}"
+    return f"| {result.mutant} | {result.title} | {rows} | {velero} | {result.date} | {result.seconds:.0f} |"
+
+
+def _criterion(criterion: str, done: Iterable[MutantResult]) -> str:
+    def names(colour: str) -> str:
+        found = [
+            result.mutant
+            for result in done
+            for row in result.rows
+            if row.criterion == criterion and row.seen == row.expected == colour
+        ]
+        return ", ".join(found) or "–"
+
+    return f"| {criterion} | {names('red')} | {names('green')} |"
