@@ -18,6 +18,8 @@ LABS ?= 2
 WORKERS ?= 4
 # Options of the run, e.g. PYTEST_ARGS='-k namespace --profile exercise'.
 PYTEST_ARGS ?=
+# Which third of the mutants: any number, e.g. of the day.
+THIRD ?=
 # LAB_TESTS=1 first runs the tests of the lab itself: among others, that nothing of a second one is left behind.
 LAB_TESTS ?=
 
@@ -42,6 +44,10 @@ acceptance-kind: root setup ## bring up a kind cluster, verify on it what depend
 
 vm-test: root setup ## boot Debian's own kernels in virtual machines and test the lab there; takes hours without KVM
 	@$(BIN)/pytest lab/vm/tests --capture=no $(PYTEST_ARGS)
+
+mutants: root setup ## seed faults in the lab, one after the other, and see that the suite turns red (THIRD=n: a third of them)
+	@$(BIN)/acceptance lab up
+	$(BIN)/acceptance mutants $(if $(THIRD),--third $(THIRD))
 
 report: setup ## Allure's report of the last run; needs Node 20 or later
 	@$(BIN)/acceptance report allure
@@ -103,4 +109,4 @@ lock: setup ## pin every dependency anew
 down: setup ## remove the lab; the cache stays
 	@$(BIN)/acceptance lab down
 
-.PHONY: help root acceptance acceptance-kind vm-test report test setup lock down
+.PHONY: help root acceptance acceptance-kind vm-test mutants report test setup lock down

@@ -126,6 +126,14 @@ def test_a_scenario_that_does_not_go_red_at_its_check_without_its_fault_fails(su
     assert "1 passed" not in done.stdout
 
 
+@pytest.mark.parametrize("stop", [True, False])
+def test_once_the_verdict_is_certain_the_rest_may_be_left_out(suite: Suite, stop: bool) -> None:
+    suite.write(HEAD + scenario("Late", "it takes 31 units") + scenario("Quick", "it takes 3 units"))
+    suite.run(*(["--stop-at-verdict"] if stop else []))
+    assert suite.row()["verdict"] == "FAILED"
+    assert [s["outcome"] for s in suite.row()["scenarios"]] == ["failed", "skipped" if stop else "passed"]
+
+
 def test_a_seeded_fault_that_nobody_sees_is_red(suite: Suite) -> None:
     suite.write(HEAD + scenario("Blind", "it takes 3 units", "the delay is seen", "@negative"))
     assert suite.run().returncode == 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from velero_acceptance.mutants.models import Mutant
 
 console = Console(highlight=False)
-RECORD, PAGE = ROOT / "mutants/kill-matrix.json", ROOT / "docs/kill-matrix.md"
+PAGE = ROOT / "docs/kill-matrix.md"
 THIRDS = 3
 
 
@@ -57,10 +57,11 @@ def _print(chosen: list[Mutant]) -> None:
 
 
 def _run(chosen: list[Mutant], *, record: bool) -> None:
+    from velero_acceptance.gherkin.digests import digests
     from velero_acceptance.mutants.runs import MOST_SECONDS, judge_mutant
-    from velero_acceptance.report.kill_matrix import FILE, load_matrix, markdown, save_matrix
+    from velero_acceptance.report.kill_matrix import FILE, RECORD, load_matrix, markdown, save_matrix
 
-    system, row_digests = _system(), _digests()
+    system, row_digests = _system(), digests()
     reports = ROOT / "reports"
     path = RECORD if record else reports / FILE
     results, wrong = load_matrix(path), []
@@ -107,18 +108,3 @@ def _system() -> DeployedSystem:
     return DeployedSystem(
         place.environment, place.timeouts, place.kubernetes, place.velero, place.bucket, cluster, facts
     )
-
-
-def _digests() -> dict[str, str]:
-    from velero_acceptance.core.installation import make_importable, modules
-    from velero_acceptance.criteria.load import load
-    from velero_acceptance.gherkin.digests import digests
-    from velero_acceptance.gherkin.documents import read_all
-    from velero_acceptance.gherkin.lint import definitions
-
-    make_importable()
-    import importlib
-
-    for name in modules("steps"):
-        importlib.import_module(name)
-    return digests(load(), read_all(), definitions())

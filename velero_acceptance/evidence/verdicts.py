@@ -8,7 +8,10 @@ from velero_acceptance.evidence.records import Measurement, Outcome, Record
 
 
 class Verdict(StrEnum):
-    """The result for a criterion, from worst to best. STALE is reserved: nothing sets it."""
+    """The result for a criterion, from worst to best.
+
+    STALE: VERIFIED, but not proven any more: the row has changed since its mutants were last caught.
+    """
 
     FAILED = "FAILED"
     BLOCKED = "BLOCKED"
@@ -22,7 +25,7 @@ class Verdict(StrEnum):
 
 
 ORDER = list(Verdict)
-GREEN = (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED)
+GREEN = (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.WAIVED, Verdict.STALE)
 NOT_GREEN = (Verdict.FAILED, Verdict.BLOCKED, Verdict.INCONCLUSIVE)
 
 

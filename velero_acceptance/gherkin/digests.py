@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from velero_acceptance.core.installation import make_importable, modules
+from velero_acceptance.criteria.current import register
 from velero_acceptance.criteria.load import Register
-from velero_acceptance.gherkin.documents import FeatureText
-from velero_acceptance.gherkin.lint import Definition
+from velero_acceptance.gherkin.documents import FeatureText, read_all
+from velero_acceptance.gherkin.lint import Definition, definitions
 
 
-def digests(register: Register, features: Iterable[FeatureText], steps: Sequence[Definition]) -> dict[str, str]:
+def digests() -> dict[str, str]:
+    """The digest of each criterion of the suite."""
+    make_importable()
+    for name in modules("steps"):
+        importlib.import_module(name)
+    return digests_of(register(), read_all(), definitions())
+
+
+def digests_of(register: Register, features: Iterable[FeatureText], steps: Sequence[Definition]) -> dict[str, str]:
     """For each criterion the SHA-256 of its text and limits, its scenarios, and the functions of their steps."""
     of_criteria = {name: [criterion.model_dump_json()] for name, criterion in register.criteria.items()}
     for feature in features:

@@ -23,9 +23,10 @@ from velero_acceptance.evidence.records import (
 )
 from velero_acceptance.evidence.verdicts import NOT_GREEN, Verdict, judge, negative_proof, worst
 from velero_acceptance.gherkin.documents import FeatureText
+from velero_acceptance.report.kill_matrix import MutantProof
 
 # A higher second number adds fields; a higher first one means that older readers cannot read it.
-SCHEMA_VERSION = "2.1"
+SCHEMA_VERSION = "2.2"
 SCHEMA_FILE = Path(__file__).with_name("traceability.schema.json")
 
 
@@ -97,6 +98,7 @@ class CriterionRow(Row):
     waiver: Waiver | None = None
     component: str = ""
     adr: list[str] = []
+    mutants: MutantProof | None = None
 
     @property
     def ran(self) -> bool:
@@ -164,12 +166,13 @@ def build(
     controls: Sequence[Control] = (),
     waivers: Waivers | None = None,
     foreign_changes: Sequence[str] = (),
+    mutants: Mapping[str, MutantProof] | None = None,
 ) -> Report:
     """The report on every criterion of the register."""
     by_tag = {tag: feature for feature in features for tag in feature.tag_line}
     day = datetime.fromisoformat(run.started).date()
     rows = [
-        _row(register, name, by_tag.get(name), records, in_force(waivers or {}, name, day))
+        _row(register, name, by_tag.get(name), records, in_force(waivers or {}, name, day), (mutants or {}).get(name))
         for name in register.criteria
     ]
     verdicts = [row.verdict for row in rows]
@@ -192,13 +195,20 @@ def build(
 
 
 def _row(
-    register: Register, name: str, feature: FeatureText | None, records: Sequence[Record], waiver: Waiver | None
+    register: Register,
+    name: str,
+    feature: FeatureText | None,
+    records: Sequence[Record],
+    waiver: Waiver | None,
+    mutants: MutantProof | None,
 ) -> CriterionRow:
     criterion = register.criteria[name]
     own = [record for record in records if record.criterion == name]
     verdict, reason = judge(criterion, feature.deciding if feature else 0, own)
     if waiver and verdict in NOT_GREEN:  # NOT-RUN and NOT-COVERED stay, waived or not
         verdict, reason = Verdict.WAIVED, f"{waiver.sentence} ({verdict}: {reason})"
+    if mutants and mutants.stale and verdict is Verdict.VERIFIED:
+        verdict, reason = Verdict.STALE, f"it has changed since its mutants were caught on {mutants.since}"
     errata = {erratum.id: erratum for erratum in register.errata}
     return CriterionRow(
         id=name,
@@ -224,6 +234,7 @@ def _row(
         waiver=waiver,
         component=criterion.component,
         adr=list(criterion.adr),
+        mutants=mutants,
     )
 
 

@@ -8,10 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.files import write_whole
+from velero_acceptance.core.installation import ROOT
 
 FILE = "kill-matrix.json"
+# Of the last whole run, committed with the mutants.
+RECORD = ROOT / "mutants" / FILE
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,21 @@ class MutantResult:
         return MutantResult(**{**content, "rows": tuple(RowResult(**row) for row in content["rows"])})
 
 
+class MutantProof(BaseModel):
+    """How many mutants must turn a criterion red, and did: *since* the oldest result, with these releases of Velero.
+
+    *stale*: its text, its limits, its scenarios or their steps have changed since.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    caught: int
+    seeded: int
+    since: str
+    velero: list[str]
+    stale: bool
+
+
 def load_matrix(path: Path) -> dict[str, MutantResult]:
     """The last result of each mutant, by its id; none when there is no file yet. Raises Refusal for a malformed one."""
     if not path.exists():
@@ -71,10 +91,24 @@ def save_matrix(path: Path, results: Mapping[str, MutantResult]) -> None:
     write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
-def counts(results: Iterable[MutantResult], criterion: str) -> tuple[int, int]:
-    """How many mutants that must turn a criterion red did, and how many there are."""
-    rows = [row for result in results for row in result.rows if row.criterion == criterion and row.expected == "red"]
-    return sum(row.right for row in rows), len(rows)
+def mutant_proofs(results: Mapping[str, MutantResult], digests: Mapping[str, str]) -> dict[str, MutantProof]:
+    """What the last results say about each criterion; *digests* are those of today."""
+    return {name: proof for name, today in digests.items() if (proof := _proof(name, results.values(), today))}
+
+
+def _proof(criterion: str, results: Iterable[MutantResult], today: str) -> MutantProof | None:
+    """The mutants that must turn a criterion red; None when there is none."""
+    seen = [(result, row) for result in results for row in result.rows if row.criterion == criterion]
+    harmful = [(result, row) for result, row in seen if row.expected == "red"]
+    if not harmful:
+        return None
+    return MutantProof(
+        caught=sum(row.right for _, row in harmful),
+        seeded=len(harmful),
+        since=min(result.date for result, _ in harmful),
+        velero=sorted({result.velero for result, _ in harmful}),
+        stale=any(result.digests.get(criterion) != today for result, _ in harmful),
+    )
 
 
 def markdown(results: Mapping[str, MutantResult]) -> str:

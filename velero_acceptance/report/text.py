@@ -43,10 +43,11 @@ def measured(row: CriterionRow) -> str:
 
 def proof(row: CriterionRow) -> str:
     """The proof that a green row's checks detect faults."""
-    if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED):
+    if row.verdict not in (Verdict.VERIFIED, Verdict.EXTRAPOLATED, Verdict.STALE):
         return ""
-    caught = row.negative_proof
-    return f"caught {caught.killed}/{caught.seeded}" if caught.status == "PROVEN" else "UNPROVEN"
+    caught, mutants = row.negative_proof, row.mutants
+    own = f"caught {caught.killed}/{caught.seeded}" if caught.status == "PROVEN" else "UNPROVEN"
+    return f"{own}, mutants {mutants.caught}/{mutants.seeded}" if mutants else own
 
 
 def _short(measurement: MeasurementRow) -> str:

@@ -18,8 +18,10 @@ from velero_acceptance.criteria.current import mapping, register, waived
 from velero_acceptance.criteria.waivers import in_force
 from velero_acceptance.evidence.records import load_all
 from velero_acceptance.evidence.verdicts import GREEN
+from velero_acceptance.gherkin.digests import digests
 from velero_acceptance.gherkin.documents import read_all
 from velero_acceptance.report import build as traceability
+from velero_acceptance.report.kill_matrix import RECORD, load_matrix, mutant_proofs
 from velero_acceptance.report.text import console_table
 from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import EVIDENCE, OPTION, RUN, TROUBLE, Run, fail, runs_features, worker_of
@@ -111,6 +113,7 @@ def _write(session: pytest.Session, run: Run, leaks: list[str]) -> None:
         controls=mapping().controls,
         waivers=waived(),
         foreign_changes=[run.redactor.text(change) for change in run.foreign_changes],
+        mutants=mutant_proofs(results, digests()) if (results := load_matrix(RECORD)) else {},
     )
     if exitstatus == pytest.ExitCode.OK and (leaks or run.foreign_changes or not_verified(report)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
