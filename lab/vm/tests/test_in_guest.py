@@ -30,6 +30,26 @@ RESOURCES = "NFR-RESOURCE-001"
 FIGURES = Figures.of_this_system(LabSettings().nodes, LabSettings().deployment)
 BEFORE: dict[str, set[str]] = {}
 
+# The system's own root, read-only but for /root, in a privileged container.
+CONTAINER = (
+    "systemd-nspawn",
+    "--quiet",
+    "--directory=/",
+    "--volatile=state",
+    "--bind=/root",
+    "--bind=/dev/kmsg",
+    "--private-network",
+    "--capability=all",
+    "--system-call-filter=@keyring @privileged @raw-io bpf",
+    "--property=DeviceAllow=char-* rwm",
+    "--property=DeviceAllow=block-* rwm",
+    "--as-pid2",
+    f"--chdir={ROOT}",
+    *(f"--setenv={name}" for name in os.environ if name.startswith("ACCEPTANCE_") and name != "ACCEPTANCE_RUN_ID"),
+    f"--setenv=PATH={os.environ['PATH']}",
+    "--setenv=HOME=/root",
+)
+
 pytestmark = [
     pytest.mark.skipif(not MARKER.exists(), reason="this is not a guest of `make vm-test`"),
     pytest.mark.timeout(4 * 3600),
@@ -89,4 +109,15 @@ def test_resources() -> None:
 def test_nothing_stays_after_down() -> None:
     with timed("down"):
         assert run("acceptance", "lab", "down") == 0
+    assert differences(BEFORE, look()) == []
+
+
+def test_in_a_container() -> None:
+    """As in a pull request's job: privileged, with namespaces of control groups, network and processes."""
+    steps = ("acceptance lab up", f"pytest features --target=lab -m {FIRST_SLICE[0]}", "acceptance lab down")
+    script = " && ".join(f"{Path(sys.prefix) / 'bin'}/{step}" for step in steps)
+    with timed("up, AC-003-01 and down in a container"):
+        writable = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"}
+        done = subprocess.run([*CONTAINER, "sh", "-c", script], cwd=ROOT, env=writable)
+    assert done.returncode == 0
     assert differences(BEFORE, look()) == []
