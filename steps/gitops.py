@@ -6,15 +6,16 @@ from pathlib import Path
 from pytest_bdd import given, then, when
 
 from fixtures.environment.phrases import Recorder, holds, phrase, violated
-from fixtures.gitops.drift import Drift
-from fixtures.gitops.flux import RELEASE, NewDeployment, ValueChange
+from fixtures.environment.velero_health import VeleroHealth
+from fixtures.gitops.drift import Drift, FluxObjects
+from fixtures.gitops.flux import NewDeployment, ValueChange
 from fixtures.gitops.layout_mutations import FAULTS
 from velero_acceptance.checks import gitops_layout
 from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.drivers.flux import Flux
 from velero_acceptance.drivers.git import Checkout
-from velero_acceptance.drivers.kinds import HELM_RELEASE, KUSTOMIZATION, SCHEDULE, name_of
+from velero_acceptance.drivers.kinds import KUSTOMIZATION, SCHEDULE, name_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.evidence.recorder import Evidence
@@ -74,11 +75,27 @@ def frequency_live(frequency_change: ValueChange, velero: Velero, flux: Flux, ev
     evidence.measure("changes_not_applied", 0, artefact=f"applied after {seconds:.1f} s")
 
 
-@given("the location and the schedule were edited and Velero's Service was deleted")
-def edit_by_hand(drift: Drift) -> None:
-    drift.edit_location()
-    drift.edit_schedule()
+@given("every object that Flux applies for Velero was edited, and Velero's Service was deleted")
+def edit_by_hand(drift: Drift, velero_health: VeleroHealth, evidence: Evidence) -> None:
+    """No pod is replaced, but for some seconds one more runs: of the replicas' edit."""
+    velero_health.expect_restart()
+    edited, left = drift.edit_all()
     drift.delete_service()
+    evidence.observe("edits by hand", len(edited))
+    evidence.observe("objects not edited", ", ".join(left) or "none")
+    evidence.attach("edits.txt", "\n".join(edited))
+
+
+@given("Flux is told to ignore what happens to Velero's Service")
+def exempt_service(drift: Drift) -> None:
+    drift.exempt_service()
+
+
+@then(holds("Flux was told to ignore none of the objects that it applies for Velero"))
+@then(violated("the suite reports the Service as exempt from reconciliation"))
+def exemptions_reported(record: Recorder, flux_objects: FluxObjects, evidence: Evidence) -> None:
+    found = flux_objects.exemptions()
+    record(evidence, "reconciliation_exemptions", len(found), artefact="\n".join(found) or "none")
 
 
 @given("Velero's Service was deleted")
@@ -87,13 +104,11 @@ def delete_service(drift: Drift) -> None:
 
 
 @when("Flux reconciles")
-def reconcile(flux: Flux, environment: Environment, evidence: Evidence) -> None:
+def reconcile(flux_objects: FluxObjects, evidence: Evidence) -> None:
     """On request: by itself it does so every 30 minutes (release) and every 10 minutes (schedule)."""
     evidence.accelerate("requested reconciliation")
-    seconds = flux.reconcile(HELM_RELEASE, RELEASE, environment.velero_namespace)
-    evidence.observe("HelmRelease reconciled in", round(seconds, 1), "s")
-    seconds = flux.reconcile(KUSTOMIZATION, "velero-schedule", flux.namespace)
-    evidence.observe("Kustomization reconciled in", round(seconds, 1), "s")
+    for applier, seconds in flux_objects.reconcile().items():
+        evidence.observe(f"{applier} reconciled in", round(seconds, 1), "s")
 
 
 @then(holds("every object is as in Git again"))

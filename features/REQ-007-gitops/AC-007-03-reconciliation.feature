@@ -8,7 +8,7 @@ Feature: The cluster follows Git
 
   @exclusive @disrupt
   Scenario: Flux reverts manual edits and deletions
-    Given the location and the schedule were edited and Velero's Service was deleted
+    Given every object that Flux applies for Velero was edited, and Velero's Service was deleted
     When Flux reconciles
     Then every object is as in Git again
 
@@ -19,3 +19,13 @@ Feature: The cluster follows Git
     And Velero's Service was deleted
     When Flux is asked to reconcile the release
     Then the suite reports the Service as missing
+
+  @passive
+  Scenario: Flux corrects every object
+    Then Flux was told to ignore none of the objects that it applies for Velero
+
+  @exclusive @disrupt @negative
+  Scenario: The suite reports an object that Flux was told to ignore
+    # without the fault: nothing
+    Given Flux is told to ignore what happens to Velero's Service
+    Then the suite reports the Service as exempt from reconciliation

@@ -11,6 +11,8 @@ SCENARIO_LABEL = "velero-acceptance.io/scenario"
 EXPIRY_LABEL = "velero-acceptance.io/expires"
 # Marks faults in objects that are not the suite's: a taint, a suspension.
 FAULT = "velero-acceptance.io/fault"
+# Marks objects that a scenario edited by hand, to see whether Flux reverts it.
+EDITED = "velero-acceptance.io/edited"
 # On Velero's namespace: the run may make Velero and S3 fail for some time.
 DISRUPT_LABEL, DISRUPT_VALUE = "velero-acceptance.io/disrupt", "allowed"
 EXPIRY = "%Y%m%dT%H%M%SZ"

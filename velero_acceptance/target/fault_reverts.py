@@ -17,6 +17,7 @@ from velero_acceptance.drivers.minio_admin import Quota, Users
 from velero_acceptance.drivers.toxiproxy import Toxiproxy
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.drivers.velero_server import AGENT
+from velero_acceptance.target.hand_edits import undo_all
 
 
 def flux_of(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -> Flux:
@@ -42,6 +43,7 @@ def revert_faults(kubernetes: Kubernetes, environment: Environment, timeouts: Ti
         yield "the stop of the Velero server"
     flux = flux_of(kubernetes, environment, timeouts)
     if flux.installed():
+        yield from undo_all(kubernetes)
         for release in kubernetes.list_all(kinds.HELM_RELEASE, labels=FAULT):
             resume(flux, name_of(release), release["metadata"]["namespace"])
             yield f"the suspension of HelmRelease {name_of(release)}"
