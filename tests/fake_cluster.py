@@ -45,9 +45,11 @@ class ObjectStore:
         self.asked: list[tuple[str, str]] = []
         self.before: Hook = lambda *_: None
         self.version = 0
+        self.kinds: dict[Kind, None] = {}
 
     def put(self, kind: Kind, item: Json, namespace: str | None = None) -> Json:
         """Store an object, as if somebody had created it."""
+        self.kinds[kind] = None
         return self.keep(kind.path(namespace or item["metadata"].get("namespace"), name_of(item)), item)
 
     def keep(self, path: str, item: Json) -> Json:
@@ -66,11 +68,27 @@ class ObjectStore:
             return self._patch(path, body)
         if path == "/version":
             return 200, {"gitVersion": "v1.36.4"}
+        if found_kinds := self._discovery(path):
+            return 200, found_kinds
         if OBJECT.fullmatch(path):
             found = self._delete(path) if method == "DELETE" else self.objects.get(path)
             return (200, found) if found is not None else (404, {"message": "not found"})
         items = self._below(path, query.get("labelSelector", ""), query.get("fieldSelector", ""))
-        return 200, {"items": items, "metadata": {"resourceVersion": str(self.version)}}
+        metadata = {"resourceVersion": str(self.version)}
+        if "limit" in query:
+            start, size = int(query.get("continue", 0)), int(query["limit"])
+            rest = {"continue": str(start + size)} if len(items) > start + size else {}
+            items, metadata = items[start : start + size], {**metadata, **rest}
+        return 200, {"items": items, "metadata": metadata}
+
+    def _discovery(self, path: str) -> Json | None:
+        """The groups of the kinds that were put, or the resources of one."""
+        if path == "/apis":
+            groups = {kind.group: kind.version for kind in self.kinds if kind.group}
+            return {"groups": [{"name": g, "preferredVersion": {"version": v}} for g, v in groups.items()]}
+        here = [kind for kind in self.kinds if path == kind.path(None).rpartition("/")[0]]
+        resources = [{"kind": k.kind, "name": k.plural, "namespaced": k.namespaced, "verbs": ["list"]} for k in here]
+        return {"resources": resources} if here or path == "/api/v1" else None
 
     def _below(self, path: str, labels: str, fields: str) -> list[Json]:
         plural = path.rpartition("/")[2]
@@ -142,17 +160,15 @@ class FakeCluster(Kubernetes):
         self.outputs: Callable[[tuple[str, ...]], bytes] = lambda _: b""
         self.texts: dict[str, str] = {}
         self.unlistable: dict[Kind, ApiError] = {}
-        self._kinds: dict[Kind, None] = {}
         self._reactions: list[tuple[str, Kind, Reaction]] = []
         for kind, found in (items or {}).items():
-            self._kinds[kind] = None
+            self.store.kinds[kind] = None
             for item in found:
                 self.put(kind, item)
 
     # -- what a test arranges -----------------------------------------------------------------
 
     def put(self, kind: Kind, item: Json, namespace: str | None = None) -> Json:
-        self._kinds[kind] = None
         return self.store.put(kind, item, namespace)
 
     def change(self, kind: Kind, name: str, namespace: str | None, change: Json) -> None:
@@ -183,6 +199,7 @@ class FakeCluster(Kubernetes):
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
         content: str = "application/json",
+        accept: str = "",
     ) -> Json:
         asked = f"{path}/{body['metadata'].get('name', '')}" if method == "POST" and body else path
         self.store.asked.append((method, asked))
@@ -213,7 +230,7 @@ class FakeCluster(Kubernetes):
                 return
 
     def listable_kinds(self, away: dict[str, str] | None = None) -> list[Kind]:
-        return list(self._kinds)
+        return list(self.store.kinds)
 
     def logs(self, pod: str, namespace: str, container: str) -> str:
         return self.log_texts.get(pod, "")

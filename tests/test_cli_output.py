@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
 from pydantic import SecretStr
 
+from tests.fake_cluster import FakeBucket, FakeCluster
 from velero_acceptance.checks import cli_output
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import RUN_LABEL
@@ -28,9 +29,7 @@ from velero_acceptance.drivers.command_line import (
     velero_program,
     write_token_kubeconfig,
 )
-from velero_acceptance.drivers.kinds import DOWNLOAD_REQUEST, ROLE, Json, Kind
-from velero_acceptance.drivers.kubernetes import Kubernetes
-from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.kinds import DOWNLOAD_REQUEST, ROLE, Json, name_of
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.target.created_resources import CreatedResources, ResourceCleaner
 
@@ -351,38 +350,15 @@ def test_commands_as_they_are_called(tmp_path: Path) -> None:
 # -- what is left ----------------------------------------------------------------------------
 
 
-class Objects:
-    """A cluster with the objects of a test, and an empty bucket."""
-
-    namespace = "velero"
-
-    def __init__(self, items: dict[Kind, list[Json]]) -> None:
-        self.items = items
-
-    def list_all(self, kind: Kind, _namespace: str | None = None, *, labels: str = "", **_: str) -> list[Json]:
-        name, _sign, value = labels.partition("=")
-        return [i for i in self.items.get(kind, []) if not name or i["metadata"].get("labels", {}).get(name) == value]
-
-    def delete(self, kind: Kind, name: str, _namespace: str) -> None:
-        self.items[kind] = [item for item in self.items[kind] if item["metadata"]["name"] != name]
-
-    def repositories(self, _: str) -> list[Json]:
-        return []
-
-    def keys(self, _: str = "") -> dict[str, int]:
-        return {}
-
-    def incomplete_uploads(self) -> list[str]:
-        return []
-
-
 def test_requests_for_downloads_and_roles_are_leaks_and_requests_go_with_their_backup() -> None:
     request = {"metadata": {"name": f"{NAME}-uuid"}, "spec": {"target": {"kind": "BackupLog", "name": NAME}}}
     foreign = {"metadata": {"name": "x-uuid"}, "spec": {"target": {"kind": "BackupLog", "name": "x"}}}
     role = {"metadata": {"name": "r", "labels": {RUN_LABEL: "run"}}}
-    objects = Objects({DOWNLOAD_REQUEST: [request, foreign], ROLE: [role]})
-    handles = (cast(Kubernetes, objects), cast(Velero, objects), cast(Bucket, objects))
-    keeper = ResourceCleaner(*handles, "velero", Timeouts({"object_gone": 0.1}))
-    assert keeper.leftovers("run") == ["Role r of ?", f"DownloadRequest {NAME}-uuid of {NAME}"]
+    cluster = FakeCluster()
+    for kind, item in ((ROLE, role), (DOWNLOAD_REQUEST, request), (DOWNLOAD_REQUEST, foreign)):
+        cluster.put(kind, item, "velero")
+    velero = Velero(cluster, "velero", "default", Timeouts())
+    keeper = ResourceCleaner(cluster, velero, FakeBucket(), "velero", Timeouts({"object_gone": 0.1}))
+    assert keeper.leftovers("run") == ["Role velero/r of ?", f"DownloadRequest velero/{NAME}-uuid of {NAME}-uuid"]
     assert keeper.finish(CreatedResources(backups={NAME})) == []
-    assert objects.items[DOWNLOAD_REQUEST] == [foreign]
+    assert [name_of(item) for item in cluster.list_all(DOWNLOAD_REQUEST)] == ["x-uuid"]

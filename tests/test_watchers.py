@@ -199,8 +199,8 @@ def test_a_clean_cluster_has_no_leftovers(keeper: ResourceCleaner, cluster: Fake
     ("kind", "item", "says"),
     [
         (NAMESPACE, labelled(OWN), f"Namespace {OWN}"),
-        (BACKUP, labelled("daily-1"), "Backup daily-1"),
-        (SCHEDULE, labelled("s"), "Schedule s"),
+        (BACKUP, labelled("daily-1"), "Backup velero/daily-1"),
+        (SCHEDULE, labelled("s"), "Schedule velero/s"),
         (
             VOLUME,
             {"metadata": {"name": "pvc-1"}, "spec": {"claimRef": {"namespace": OWN}}},
@@ -214,14 +214,14 @@ def test_a_clean_cluster_has_no_leftovers(keeper: ResourceCleaner, cluster: Fake
         (
             JOB,
             {"metadata": {"name": "j", "labels": {"velero.io/repo-name": f"{OWN}-default-restic-x1"}}},
-            f"Job j of {OWN}-default-restic-x1",
+            f"Job velero/j of {OWN}-default-restic-x1",
         ),
-        (DEPLOYMENT, labelled(OWN), f"Deployment {OWN}"),
-        (CLAIM, labelled(OWN), f"PersistentVolumeClaim {OWN}"),
+        (DEPLOYMENT, labelled(OWN), f"Deployment velero/{OWN}"),
+        (CLAIM, labelled(OWN), f"PersistentVolumeClaim velero/{OWN}"),
         (
             POD_VOLUME_BACKUP,
             {"metadata": {"name": "v", "labels": {"velero.io/backup-name": OWN}}},
-            f"PodVolumeBackup v of {OWN}",
+            f"PodVolumeBackup velero/v of {OWN}",
         ),
     ],
 )

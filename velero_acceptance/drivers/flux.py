@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import Deadline
-from velero_acceptance.drivers.kinds import GIT_REPOSITORY, HELM_RELEASE, KUSTOMIZATION, Json, Kind, condition, is_ready
+from velero_acceptance.drivers.kinds import (
+    GIT_REPOSITORY,
+    HELM_RELEASE,
+    KUSTOMIZATION,
+    Json,
+    Kind,
+    condition,
+    is_ready,
+)
 from velero_acceptance.drivers.kubernetes import Kubernetes, list_known
 
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
@@ -73,6 +81,21 @@ class Flux:
             event=f"every Kustomization has tried the commit {commit[:12]}",
             timeout=self._timeouts["flux_reconciled"],
         )
+
+    def wait_deleted(self) -> None:
+        """Wait until Flux has deleted the Kustomizations that Git no longer has, and then what they had applied.
+
+        One that still waits for the health of its objects is deleted only afterwards. A namespace that was deleted
+        before it holds its objects, and those hold the Kustomization.
+        """
+        for kind, namespace in ((KUSTOMIZATION, self.namespace), (HELM_RELEASE, None)):
+            self.kubernetes.wait_all(
+                kind,
+                namespace,
+                until=lambda items: not any("deletionTimestamp" in item["metadata"] for item in items),
+                event=f"Flux has deleted every {kind.kind} that Git no longer has",
+                timeout=self._timeouts["deployed"],
+            )
 
     def suspend(self, kind: Kind, name: str, namespace: str, *, suspended: bool) -> None:
         """Suspend or resume the reconciliation of one object."""

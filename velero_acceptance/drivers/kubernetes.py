@@ -30,6 +30,11 @@ WATCH_SECONDS = 60
 FIELD_MANAGER = "velero-acceptance"
 WRITES = frozenset({"POST", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
+# Objects of one answer to a list.
+PAGE = 500
+ANY_JSON = "application/json, */*"
+# A server that cannot leave out the rest sends whole objects.
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json"
 TRANSIENT_STATUSES = frozenset({0, 429, 500, 502, 503, 504})
 
 
@@ -94,6 +99,10 @@ class Kubernetes:
     def list_all(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Json]:
         """All objects that match the selectors, in one namespace or in all."""
         return self._list(kind, namespace, labels, fields)[0]
+
+    def list_metadata(self, kind: Kind) -> list[Json]:
+        """The ``metadata`` of all objects of a kind, in all namespaces."""
+        return [dict(item["metadata"]) for item in self._pages(kind.path(None), {}, METADATA)[0]]
 
     def create(self, kind: Kind, body: Json, namespace: str | None = None) -> Json:
         """Create an object. It is an error when one of that name exists; it is never adopted."""
@@ -244,8 +253,23 @@ class Kubernetes:
         return execute(program("kubectl"), *call, timeout=timeout, what=f"{' '.join(command)} in {namespace}/{pod}")
 
     def _list(self, kind: Kind, namespace: str | None, labels: str, fields: str) -> tuple[list[Json], str]:
-        answer = self._json("GET", kind.path(namespace), query=_selectors(labels, fields))
-        return list(answer["items"]), str(answer["metadata"].get("resourceVersion", ""))
+        return self._pages(kind.path(namespace), _selectors(labels, fields), ANY_JSON)
+
+    def _pages(self, path: str, query: dict[str, str], accept: str) -> tuple[list[Json], str]:
+        """All objects of a collection and its resource version, page by page; at once when a page comes too late."""
+        items: list[Json] = []
+        page = {"limit": str(PAGE)}
+        while True:
+            try:
+                answer = self._json("GET", path, query={**query, **page}, accept=accept)
+            except Gone:
+                items, page = [], {}
+                continue
+            items += answer["items"]
+            following = answer["metadata"].get("continue")
+            if not following:
+                return items, str(answer["metadata"].get("resourceVersion", ""))
+            page = {"limit": str(PAGE), "continue": following}
 
     def _events(
         self, kind: Kind, namespace: str | None, labels: str, fields: str, version: str, deadline: Deadline
@@ -283,12 +307,13 @@ class Kubernetes:
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
         content: str = "application/json",
+        accept: str = ANY_JSON,
         read_seconds: float | None = 0,
     ) -> Any:
         """One HTTP call; the answer is a urllib3 response whose body is not read yet."""
         from kubernetes.client.exceptions import ApiException
 
-        headers = {"Accept": "application/json, */*", "Content-Type": content}
+        headers = {"Accept": accept, "Content-Type": content}
         known = {**(query or {}), **({"fieldManager": FIELD_MANAGER} if method in WRITES else {})}
         full = path + ("?" + urlencode(known) if known else "")
         timeout = (10, self._seconds if read_seconds == 0 else read_seconds)

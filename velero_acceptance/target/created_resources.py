@@ -11,15 +11,16 @@ from datetime import datetime
 from functools import partial
 
 from velero_acceptance.core.errors import AcceptanceError
-from velero_acceptance.core.naming import LONG_AGO, RUN_LABEL, SCENARIO_LABEL, belongs_to_run, expiry_of
+from velero_acceptance.core.naming import LONG_AGO, RUN_LABEL, belongs_to_run, expiry_of
 from velero_acceptance.core.timeouts import Timeouts
-from velero_acceptance.core.waiting import Deadline, poll
+from velero_acceptance.core.waiting import Deadline, WaitTimedOut, poll
 from velero_acceptance.corpus.uploaders import UPLOADERS
 from velero_acceptance.drivers import kinds
-from velero_acceptance.drivers.kinds import Json, Kind, labels_of, name_of
+from velero_acceptance.drivers.kinds import Kind, labels_of, name_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
-from velero_acceptance.drivers.velero import BACKUP_LABEL, RESTORE_LABEL, VOLUME_NAMESPACE_LABEL, Velero
+from velero_acceptance.drivers.velero import Velero
+from velero_acceptance.target.leftovers import LeftoverSearch
 
 # On the jobs that maintain a repository; Velero keeps the last ones for ever.
 REPOSITORY_LABEL = "velero.io/repo-name"
@@ -39,15 +40,6 @@ LABELLED = {
 }
 FIELDS = {kind: entry for entry, kind in LABELLED.items()}
 WORKLOAD_KINDS = (kinds.DEPLOYMENT, kinds.CLAIM)
-# Objects of Velero without a run's label, which name a backup, restore, namespace or repository.
-OWNED_KINDS = (
-    kinds.POD_VOLUME_BACKUP,
-    kinds.POD_VOLUME_RESTORE,
-    kinds.BACKUP_REPOSITORY,
-    kinds.DELETE_BACKUP_REQUEST,
-    kinds.DOWNLOAD_REQUEST,
-    kinds.JOB,
-)
 
 
 @dataclass
@@ -164,16 +156,23 @@ class ResourceCleaner:
         return namespaces - {volume["spec"]["pod"]["namespace"] for volume in volumes}
 
     def leftovers(self, run: str) -> list[str]:
-        """Everything of *run* that exists after a settling time, each as one line."""
-        found: list[str] = []
+        """Everything of *run* that exists after a settling time, each as one line; what is being deleted has longer."""
+        search, found, deleting = LeftoverSearch(self._kubernetes, run), list[str](), list[str]()
 
         def look() -> list[str]:
-            found[:] = [*self._objects(run), *self._keys(run)]
+            objects = search.look()
+            deleting[:] = [str(item) for item in objects if item.deleting]
+            found[:] = [*map(str, objects), *self._named_within(run), *self._keys(run)]
             return found
 
-        with suppress(AcceptanceError):  # the result is what is left
-            timeout = self._timeouts["object_gone"]
-            poll(look, until=lambda left: not left, event="nothing of the run is left", timeout=timeout, interval=1.0)
+        def wait(left: list[str], timeout: str) -> None:
+            with suppress(WaitTimedOut):  # the result is what is left
+                event, seconds = "nothing of the run is left", self._timeouts[timeout]
+                poll(look, until=lambda _: not left, event=event, timeout=seconds, interval=1.0)
+
+        wait(found, "object_gone")
+        if deleting:
+            wait(deleting, "namespace_gone")
         return list(found)
 
     def runs(self) -> dict[str, LeftoverResources]:
@@ -212,18 +211,16 @@ class ResourceCleaner:
                 poll(look, until=lambda left: not left, event="it is gone", timeout=deadline.remaining + 1, interval=1)
         return found
 
-    def _objects(self, run: str) -> Iterator[str]:
-        for kind, place in self._labelled():
-            for item in self._kubernetes.list_all(kind, place, labels=f"{RUN_LABEL}={run}"):
-                yield f"{kind.kind} {name_of(item)} of {labels_of(item).get(SCENARIO_LABEL, '?')}"
+    def _named_within(self, run: str) -> Iterator[str]:
+        """Objects that name the run in their specification alone."""
         for volume in self._kubernetes.list_all(kinds.VOLUME):
             claim = volume["spec"].get("claimRef") or {}
             if owners := [claim[part] for part in ("namespace", "name") if belongs_to_run(claim.get(part, ""), run)]:
                 yield f"PersistentVolume {name_of(volume)} of {owners[0]}"
-        for kind in OWNED_KINDS:
-            for item in self._kubernetes.list_all(kind, self._velero.namespace):
-                if owner := _owner(item, run):
-                    yield f"{kind.kind} {name_of(item)} of {owner}"
+        for request in self._kubernetes.list_all(kinds.DOWNLOAD_REQUEST, self._velero.namespace):
+            target = request["spec"]["target"]["name"]
+            if belongs_to_run(target, run) and not belongs_to_run(name_of(request), run):
+                yield f"DownloadRequest {name_of(request)} of {target}"
 
     def _keys(self, run: str) -> Iterator[str]:
         stored = [*self._bucket.keys(self._prefix)]
@@ -240,12 +237,3 @@ def _collected(errors: list[AcceptanceError]) -> Iterator[None]:
         yield
     except AcceptanceError as error:
         errors.append(error)
-
-
-def _owner(item: Json, run: str) -> str:
-    """The name of *run* that a Velero object belongs to; empty when it is another run's."""
-    labels = labels_of(item)
-    names = [labels.get(key) for key in (BACKUP_LABEL, RESTORE_LABEL, VOLUME_NAMESPACE_LABEL, REPOSITORY_LABEL)]
-    # A DownloadRequest has no label, but the name of its target.
-    names.append(item.get("spec", {}).get("target", {}).get("name"))
-    return next((name for name in names if name and belongs_to_run(name, run)), "")

@@ -158,6 +158,7 @@ def wait_deployed(commit: str, flux: Flux, timeouts: Timeouts) -> None:
     for kustomization in flux.kubernetes.list_all(kinds.KUSTOMIZATION, flux.namespace):
         if "deletionTimestamp" not in kustomization["metadata"]:
             flux.wait_revision(commit, kinds.KUSTOMIZATION, name_of(kustomization))
+    flux.wait_deleted()
     flux.kubernetes.wait_all(
         kinds.HELM_RELEASE,
         until=lambda releases: all(settled(release) for release in releases),
