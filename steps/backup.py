@@ -143,7 +143,7 @@ def namespace_with_claims(scope: Scope, target: TargetClients, alias: str, names
 def newest_backup(velero: Velero) -> Operation:
     found = velero.newest_finished(f"!{RUN_LABEL}")
     if found is None:
-        raise Inconclusive("there is no finished backup to look at")
+        raise Inconclusive("there is no finished backup that was made on this cluster")
     return found
 
 

@@ -27,7 +27,7 @@ from velero_acceptance.drivers.kinds import (
     is_ready,
 )
 from velero_acceptance.drivers.kubernetes import Kubernetes
-from velero_acceptance.drivers.velero import RESTORE_LABEL, Operation, Velero
+from velero_acceptance.drivers.velero import RESTORE_LABEL, Operation, Velero, label_value
 from velero_acceptance.evidence.recorder import Evidence
 
 RESTORED_KINDS = (POD, CLAIM, CONFIG_MAP, SERVICE, DEPLOYMENT)
@@ -163,7 +163,7 @@ def nothing_in_source(
     labelled = [
         item
         for kind in RESTORED_KINDS
-        for item in kubernetes.list_all(kind, namespace, labels=f"{RESTORE_LABEL}={name}")
+        for item in kubernetes.list_all(kind, namespace, labels=f"{RESTORE_LABEL}={label_value(name)}")
     ]
     evidence.measure("objects_in_source", len(written) + len(labelled))
 

@@ -16,7 +16,7 @@ from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.drivers.audit_log import AuditLog
 from velero_acceptance.drivers.kinds import BACKUP, Json, name_of
-from velero_acceptance.drivers.velero import SCHEDULE_LABEL, Operation, Velero
+from velero_acceptance.drivers.velero import SCHEDULE_LABEL, Operation, Velero, label_value
 from velero_acceptance.evidence.recorder import Evidence
 
 DESIGN_HOUR = 2
@@ -183,12 +183,14 @@ def run_schedule(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
 
 
 @given("the newest run of the deployed schedule", target_fixture="backup")
-def newest_run(velero: Velero, deployed_schedule: Json) -> Operation:
+def newest_run(velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Operation:
     """One that the suite did not cause."""
     name = name_of(deployed_schedule)
-    found = velero.newest_finished(f"{SCHEDULE_LABEL}={name},!{RUN_LABEL}")
+    if deployed_schedule["spec"].get("useOwnerReferencesInBackup"):
+        evidence.observe("useOwnerReferencesInBackup", "with the Schedule go its Backups, and their data stays in S3")
+    found = velero.newest_finished(f"{SCHEDULE_LABEL}={label_value(name)},!{RUN_LABEL}")
     if found is None:
-        raise Inconclusive(f"the schedule {name} has no finished run to look at")
+        raise Inconclusive(f"the schedule {name} has no finished run that was made on this cluster")
     return found
 
 
@@ -207,5 +209,5 @@ def created_by_velero(record: Recorder, backup: Operation, audit: AuditLog, vele
     parsers.parse('"{alias}" is backed up manually, with the label of the deployed schedule'), target_fixture="backup"
 )
 def back_up_with_label(scope: Scope, velero: Velero, environment: Environment, alias: str) -> Operation:
-    labels = {**scope.labels, SCHEDULE_LABEL: environment.schedule}
+    labels = {**scope.labels, SCHEDULE_LABEL: label_value(environment.schedule)}
     return velero.backup(scope.backup_name("manual"), labels=labels, includedNamespaces=[scope.name(alias)])

@@ -1,10 +1,11 @@
 """Velero by its custom resources: backups, restores and schedules, with every phase recorded."""
 
+import hashlib
 import itertools
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.waiting import Deadline, WaitTimedOut
@@ -20,8 +21,24 @@ VOLUME_NAMESPACE_LABEL = "velero.io/volume-namespace"
 SCHEDULE_LABEL = "velero.io/schedule-name"
 # velero, pkg/apis/velero/v1/labels_annotations.go: overrides the server's --fs-backup-timeout, a Go duration.
 VOLUME_TIMEOUT = "velero.io/pod-volume-timeout"
+LABEL_LENGTH = 63
+# How far the clocks of Velero and of the API server may be apart.
+SKEW = timedelta(seconds=5)
 # The Secret with the password of all repositories.
 REPOSITORY_SECRET = "velero-repo-credentials"
+
+
+def label_value(name: str) -> str:
+    """*name* as Velero writes it into a label: shortened by a hash if it is too long (velero, pkg/label/label.go)."""
+    if len(name) <= LABEL_LENGTH:
+        return name
+    return name[: LABEL_LENGTH - 6] + hashlib.sha256(name.encode()).hexdigest()[:6]
+
+
+def is_synced(backup: Json) -> bool:
+    """Whether Velero found a Backup in the bucket and created its object: it had ended before it was created."""
+    ended = (backup.get("status") or {}).get("completionTimestamp")
+    return ended is not None and time_of(ended) + SKEW < time_of(backup["metadata"]["creationTimestamp"])
 
 
 @dataclass(frozen=True)
@@ -151,7 +168,7 @@ class Velero(VeleroServer):
         metadata = {
             "generateName": f"{name}-",
             "namespace": self.namespace,
-            "labels": {BACKUP_LABEL: name, "velero.io/backup-uid": item["metadata"]["uid"]},
+            "labels": {BACKUP_LABEL: label_value(name), "velero.io/backup-uid": item["metadata"]["uid"]},
         }
         self._kubernetes.create(kinds.DELETE_BACKUP_REQUEST, {"metadata": metadata, "spec": {"backupName": name}})
 
@@ -186,8 +203,12 @@ class Velero(VeleroServer):
         return self._kubernetes.create(kinds.SCHEDULE, body)
 
     def newest_finished(self, labels: str) -> Operation | None:
-        """The backup with *labels* that was created last of those that have ended, in whatever phase; None without."""
-        found = map(Operation, self._kubernetes.list_all(kinds.BACKUP, self.namespace, labels=labels))
+        """The backup with *labels* that was created last of those that have ended, in whatever phase; None without.
+
+        Backups of other clusters that share the bucket do not count.
+        """
+        items = self._kubernetes.list_all(kinds.BACKUP, self.namespace, labels=labels)
+        found = [Operation(item) for item in items if not is_synced(item)]
         done = (backup for backup in found if backup.phase in FINISHED)
         return max(done, key=lambda backup: backup.created, default=None)
 
@@ -219,14 +240,19 @@ class Velero(VeleroServer):
         def fresh(items: list[Json]) -> list[Json]:
             return [item for item in items if name_of(item) not in known]
 
-        found = self._kubernetes.wait_all(
-            kinds.BACKUP,
-            self.namespace,
-            labels=f"{SCHEDULE_LABEL}={schedule}",
-            until=lambda items: bool(fresh(items)),
-            event=f"the schedule {schedule} makes a backup",
-            timeout=deadline.seconds,
-        )
+        try:
+            found = self._kubernetes.wait_all(
+                kinds.BACKUP,
+                self.namespace,
+                labels=f"{SCHEDULE_LABEL}={label_value(schedule)}",
+                until=lambda items: bool(fresh(items)),
+                event=f"the schedule {schedule} makes a backup",
+                timeout=deadline.seconds,
+            )
+        except WaitTimedOut as error:
+            lines = self.log_lines(f"/{schedule}", "level=error")
+            error.args = ("; Velero logs: ".join([str(error), *lines[-1:]]),)
+            raise
         return fresh(found)[0], deadline.elapsed
 
     def wait_backup_label(self, backup: str, label: str, value: str) -> None:
@@ -249,7 +275,7 @@ class Velero(VeleroServer):
         found = self._kubernetes.wait_all(
             kinds.DELETE_BACKUP_REQUEST,
             self.namespace,
-            labels=f"{BACKUP_LABEL}={backup}",
+            labels=f"{BACKUP_LABEL}={label_value(backup)}",
             until=bool,
             event=f"a request to delete the backup {backup}",
             timeout=self._timeouts["garbage_collected"],
@@ -264,7 +290,7 @@ class Velero(VeleroServer):
         return bool(self.deletion_requests(backup) or self.log_lines(backup, "expired"))
 
     def _labelled(self, kind: Kind, label: str, value: str) -> list[Json]:
-        return self._kubernetes.list_all(kind, self.namespace, labels=f"{label}={value}")
+        return self._kubernetes.list_all(kind, self.namespace, labels=f"{label}={label_value(value)}")
 
     def _create(
         self, kind: Kind, name: str, labels: Mapping[str, str], spec: Json, annotations: Mapping[str, str] | None = None

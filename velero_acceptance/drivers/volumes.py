@@ -9,7 +9,7 @@ from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.core.waiting import Deadline, poll
 from velero_acceptance.drivers.kinds import POD_VOLUME_BACKUP, POD_VOLUME_RESTORE, Json, Kind, phase_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
-from velero_acceptance.drivers.velero import BACKUP_LABEL, FINISHED, RESTORE_LABEL
+from velero_acceptance.drivers.velero import BACKUP_LABEL, FINISHED, RESTORE_LABEL, label_value
 
 LABELS = {POD_VOLUME_BACKUP: BACKUP_LABEL, POD_VOLUME_RESTORE: RESTORE_LABEL}
 # How late the last change of a volume may arrive after its backup or restore has ended.
@@ -47,7 +47,7 @@ class VolumeWatch:
     ) -> None:
         self._clock = Deadline(seconds)
         self._states = kubernetes.watch(
-            kind, namespace, labels=f"{LABELS[kind]}={operation}", deadline=Deadline(seconds)
+            kind, namespace, labels=f"{LABELS[kind]}={label_value(operation)}", deadline=Deadline(seconds)
         )
         self._operation, self._count, self._tell = operation, count, tell
         self._failure: Exception | None = None

@@ -29,6 +29,12 @@ RESTLESS = frozenset(
     | {"CertificateSigningRequest", "DownloadRequest", "DeleteBackupRequest", "ServerStatusRequest"}
     | {"PodVolumeBackup", "PodVolumeRestore", "DataUpload", "DataDownload"}
 )
+# Kinds of Kubernetes that controllers make and remove without anybody asking.
+TRANSIENT = frozenset({"VolumeAttachment", "CSIStorageCapacity", "ResourceSlice", "LeaseCandidate"})
+# The groups of what the suite, Velero or Flux for them may write. Other definitions' objects (addresses, identities,
+# reports, certificate requests) are their controllers' affair.
+WRITABLE_GROUPS = ("", "apps", "batch", "autoscaling", "policy")
+WRITABLE_DOMAINS = (".k8s.io", ".velero.io", ".fluxcd.io", ".coreos.com")
 # What controllers write into objects in addition to their status.
 NOISE = frozenset({"managedFields", "resourceVersion", "generation", "uid", "selfLink", "creationTimestamp"})
 NOISY_ANNOTATIONS = (
@@ -71,6 +77,8 @@ class ForeignObject:
     uid: str
     parts: Mapping[str, str]
     writers: Mapping[str, datetime] = field(default_factory=dict)
+    # It comes and goes without the suite, Velero or a person.
+    transient: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,16 @@ def _foreign(kind: Kind, item: Json) -> ForeignObject:
             for name, part in _parts(kind, item)
         },
         writers={str(e.get("manager")): time_of(e["time"]) for e in sorted(entries, key=lambda e: str(e["time"]))},
+        transient=_is_transient(kind, item),
     )
+
+
+def _is_transient(kind: Kind, item: Json) -> bool:
+    """Whether an object comes and goes by itself: by its kind, or as a Job that is removed when it has finished."""
+    if kind.kind == kinds.JOB.kind:
+        return (item.get("spec") or {}).get("ttlSecondsAfterFinished") is not None
+    known = kind.group in WRITABLE_GROUPS or f".{kind.group}".endswith(WRITABLE_DOMAINS)
+    return kind.kind in TRANSIENT or not known
 
 
 def _parts(kind: Kind, item: Json) -> Iterator[tuple[str, Any]]:
@@ -234,12 +251,15 @@ class Comparison:
                 continue
             old, new = before.get(place), after.get(place)
             if new is None:
-                yield not self._went_by_itself(place), f"{place} is gone"
+                by_itself = self._went_by_itself(place) or (old is not None and old.transient)
+                yield not by_itself, f"{place} is gone"
                 continue
             writers = self._writers(new)
             by = f", by {', '.join(writers)}" if writers else ""
             suspect = (
-                not writers or FIELD_MANAGER in writers or any(name.startswith(VELERO_MANAGERS) for name in writers)
+                (not writers and not new.transient)
+                or FIELD_MANAGER in writers
+                or any(name.startswith(VELERO_MANAGERS) for name in writers)
             )
             made = suspect and (FIELD_MANAGER in writers or not self._made_by_others(place))
             if old is None:

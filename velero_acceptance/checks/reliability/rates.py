@@ -64,17 +64,21 @@ class Trial:
         return f"{self.due:%Y-%m-%d %H:%M} UTC  {self.outcome:<16}  {made}{f', and {self.more} more' * bool(self.more)}"
 
 
-def trials(cron: str, runs: Iterable[ScheduleRun], *, since: datetime, until: datetime) -> list[Trial]:
+def trials(
+    cron: str, runs: Iterable[ScheduleRun], *, since: datetime, until: datetime, unknown: Iterable[datetime] = ()
+) -> list[Trial]:
     """Every time *cron* was due after *since* and up to *until*, with its outcome.
 
     A run belongs to the last due time before it was made. A time whose run is in progress, or that passed less than a
-    tick ago without one, is no trial yet.
+    tick ago without one, is no trial yet. A time without a run is no trial either if an *unknown* run began then: one
+    that was synced from the bucket, which may be another cluster's.
     """
+    elsewhere = sorted(unknown)
     made, found = sorted(runs, key=lambda run: run.created), []
     for due, following in _spans(cron, since, until):
         inside = [run for run in made if due <= run.created < following]
         if not inside:
-            if due + TICK <= until:
+            if due + TICK <= until and not any(due <= began < following for began in elsewhere):
                 found.append(Trial(due, MISSED))
         elif inside[0].finished:
             found.append(Trial(due, inside[0].phase, inside[0], len(inside) - 1))

@@ -20,6 +20,7 @@ from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.drivers.kinds import NAMESPACE, Json, labels_of, name_of, time_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
+from velero_acceptance.drivers.velero import is_synced
 
 M = TypeVar("M", bound=BaseModel)
 WINDOW = timedelta(days=30)
@@ -36,6 +37,8 @@ class ScheduleObservation:
     since: datetime
     at: datetime
     runs: tuple[ScheduleRun, ...]
+    # When backups of this schedule's name began that were synced from the bucket: this cluster did not make them.
+    synced: tuple[datetime, ...] = ()
 
 
 class RunHistory(BaseModel):
@@ -98,6 +101,7 @@ class Calendar:
     since: datetime
     until: datetime
     trials: Sequence[Trial]
+    synced: int = 0
 
     @property
     def rate(self) -> Rate:
@@ -115,24 +119,31 @@ class Calendar:
 
     def table(self, percent: float) -> str:
         head = f"{self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC, cron {self.cron}"
-        return "\n".join([head, self.rate.sentence(percent), rates.table(self.trials)])
+        others = [f"{self.synced} more were synced from the bucket, not made here"] * bool(self.synced)
+        return "\n".join([head, self.rate.sentence(percent), *others, rates.table(self.trials)])
 
 
 def observe(kubernetes: Kubernetes, schedule: Json, backups: Sequence[Json], now: datetime) -> ScheduleObservation:
-    """The runs of *schedule* among its *backups*, without those that a scenario triggered."""
-    runs = tuple(ScheduleRun.of(backup) for backup in backups if RUN_LABEL not in labels_of(backup))
+    """The runs of *schedule* among its *backups*, without those that a scenario triggered or another cluster made."""
+    others = [backup for backup in backups if RUN_LABEL not in labels_of(backup)]
+    runs = tuple(ScheduleRun.of(backup) for backup in others if not is_synced(backup))
+    synced = tuple(time_of(backup["status"]["startTimestamp"]) for backup in others if is_synced(backup))
     known = [time_of(schedule["metadata"]["creationTimestamp"]), *(run.created - rates.TICK for run in runs)]
     kept = timedelta(seconds=seconds_of(schedule["spec"]["template"].get("ttl") or DEFAULT_TTL))
     cluster = kubernetes.require(NAMESPACE, "kube-system")["metadata"]["uid"]
-    return ScheduleObservation(cluster, name_of(schedule), max(min(known), now - kept), now, runs)
+    return ScheduleObservation(cluster, name_of(schedule), max(min(known), now - kept), now, runs, synced)
 
 
 def calendar(path: Path, cron: str, seen: ScheduleObservation) -> Calendar:
     """Record *seen* in the ledger at *path*, and judge the window by all its runs."""
     kept = update(path, seen)
     running = [run for run in seen.runs if not run.finished]
-    return judge(cron, [*kept.runs.values(), *running], since=max(kept.since, seen.at - WINDOW), until=seen.at)
+    since, runs = max(kept.since, seen.at - WINDOW), [*kept.runs.values(), *running]
+    return judge(cron, runs, since=since, until=seen.at, synced=seen.synced)
 
 
-def judge(cron: str, runs: Sequence[ScheduleRun], *, since: datetime, until: datetime) -> Calendar:
-    return Calendar(cron, since, until, rates.trials(cron, runs, since=since, until=until))
+def judge(
+    cron: str, runs: Sequence[ScheduleRun], *, since: datetime, until: datetime, synced: Sequence[datetime] = ()
+) -> Calendar:
+    found = rates.trials(cron, runs, since=since, until=until, unknown=synced)
+    return Calendar(cron, since, until, found, len(synced))
