@@ -10,6 +10,7 @@ from fixtures.applications.standard import Application
 from fixtures.applications.workload import Workload, Workloads
 from fixtures.backups.progress import SlowLink, VolumeProgress, track_backup, track_restore
 from fixtures.backups.timed import SlowLinkRun, TimedResult, TimedRun, Timing
+from fixtures.backups.volume_timeouts import FLAG, VolumeTimeouts
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.phrases import phrase
 from fixtures.environment.run_scope import Scope
@@ -36,6 +37,7 @@ TOO_SLOW = {"backed up": SlowLinkRun.backups, "restored": SlowLinkRun.restores}
 THRESHOLDS = {"backup": "backup_duration", "restore": "restore_duration"}
 VOLUMES = {"with its volume": True, "without its volume": False}
 PODS: dict[str, dict[str, object]] = {"with its pods": {}, "without its pods": {"excludedResources": ["pods"]}}
+PATIENCE = {"1 second": 1.0, "4 hours": 14400.0}
 SLOWED = {"backed up": SlowLink.backup, "backed up and restored": SlowLink.restore}
 PACKS = {"held": "samples_with_more_packs_stored", "had served": "samples_with_more_packs_fetched"}
 
@@ -112,17 +114,32 @@ def within_limits(result: TimedResult, evidence: Evidence) -> None:
 
 
 @then("the backup was in time, or would be for the data size of the register")
-def backup_in_time(result: TimedResult, evidence: Evidence) -> None:
+def backup_in_time(result: TimedResult, volume_timeouts: VolumeTimeouts, evidence: Evidence) -> None:
     change = result.after_change
     evidence.observe(
         "backup after a change of a tenth", f"{change.seconds:.0f} s, {change.megabytes_per_second:.1f} MB/s"
     )
-    _in_time("backup_duration", result.backups, evidence)
+    _in_time("backup_duration", result.backups, volume_timeouts.of_backups(), evidence)
 
 
 @then("the restore was in time, or would be for the data size of the register")
-def restore_in_time(result: TimedResult, evidence: Evidence) -> None:
-    _in_time("restore_duration", result.restores, evidence)
+def restore_in_time(result: TimedResult, volume_timeouts: VolumeTimeouts, evidence: Evidence) -> None:
+    _in_time("restore_duration", result.restores, volume_timeouts.of_restores(), evidence)
+
+
+@when(phrase("Velero is taken to give up after {patience:Patience}", Patience=PATIENCE), target_fixture="patience")
+def assume_timeout(patience: float) -> float:
+    """The deployed one is left as it is: the check is asked about another."""
+    return patience
+
+
+@then(
+    phrase("the suite reports that Velero would give up before the end of the {name:Operation}", Operation=THRESHOLDS)
+)
+def short_timeout_reported(result: TimedResult, patience: float, evidence: Evidence, name: str) -> None:
+    timings = result.backups if name == THRESHOLDS["backup"] else result.restores
+    found = extrapolation.exceeded({FLAG: patience}, _seconds_needed(timings, evidence)[0])
+    evidence.expect_violation("timeouts_too_short", len(found), artefact="\n".join(found))
 
 
 @then("the restored data is equal to the original")
@@ -144,9 +161,10 @@ def missing_data_reported(dataless: DatalessBackup, result: TimedResult, evidenc
     evidence.expect_violation("files_equal", difference.percent_equal, artefact=difference.table())
 
 
-def _in_time(threshold: str, timings: Sequence[Timing], evidence: Evidence) -> None:
+def _in_time(threshold: str, timings: Sequence[Timing], timeouts: Mapping[str, float], evidence: Evidence) -> None:
     """Measure the largest timing when it is as large as the register asks for; else predict."""
     largest = timings[-1]
+    _within_timeouts(timings, timeouts, evidence)
     evidence.observe("throughput", round(largest.megabytes_per_second, 1), "MB/s")
     evidence.observe("held back by the CPU limit", str(largest.throttling or "not known"))
     if evidence.criterion.threshold("data_size").holds(largest.gigabytes):
@@ -158,6 +176,25 @@ def _in_time(threshold: str, timings: Sequence[Timing], evidence: Evidence) -> N
     evidence.extrapolate(
         threshold, prediction, amount="data_size", reached=largest.gigabytes, artefact=prediction.table()
     )
+
+
+def _within_timeouts(timings: Sequence[Timing], timeouts: Mapping[str, float], evidence: Evidence) -> None:
+    """Whether Velero itself waits long enough for the data size of the register."""
+    seconds, at_most = _seconds_needed(timings, evidence)
+    found, possible = extrapolation.exceeded(timeouts, seconds), extrapolation.exceeded(timeouts, at_most)
+    shown = "\n".join(found) or ", ".join(f"{name} is {limit:g} s" for name, limit in timeouts.items())
+    evidence.measure("timeouts_too_short", len(found), artefact=shown)
+    if possible:
+        raise Inconclusive(f"it cannot be excluded: {possible[0]}; try more data")
+
+
+def _seconds_needed(timings: Sequence[Timing], evidence: Evidence) -> tuple[float, float]:
+    """What the data size of the register needs, as measured or predicted, and at most."""
+    largest = timings[-1]
+    if evidence.criterion.threshold("data_size").holds(largest.gigabytes):
+        return largest.seconds, largest.seconds
+    prediction = _prediction(timings, evidence)
+    return prediction.seconds, prediction.high
 
 
 def _prediction(timings: Sequence[Timing], evidence: Evidence) -> Prediction:

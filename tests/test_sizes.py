@@ -192,17 +192,30 @@ def test_what_came_into_the_repository_meanwhile_is_what_it_added() -> None:
         "velero/restic/other/data/x": (50, START),
         "velero/restic/nn/data/x": (50, START),
     }
-    found = cost("b", [volume_backup()], objects, "velero/")
+    found = cost("b", [volume_backup()], objects, "velero/", "restic")
     assert (found.logical, found.added, found.metadata, found.ratio) == (1000, 200, 7, 5)
 
 
+@pytest.mark.parametrize(
+    ("uploader", "of_volume", "added"),
+    [("kopia", None, 50), ("restic", None, 100), ("restic", "kopia", 50), ("kopia", "restic", 100), ("kopia", "", 50)],
+)
+def test_what_was_added_is_in_the_uploader_s_folder(uploader: str, of_volume: str | None, added: int) -> None:
+    """After an upgrade a backup of each is there."""
+    volume = volume_backup()
+    if of_volume is not None:
+        volume["spec"]["uploaderType"] = of_volume
+    objects = stored(first=1) | {"velero/kopia/n/p123": (50, START)}
+    assert cost("b", [volume], objects, "velero/", uploader).added == added
+
+
 def test_a_volume_that_failed_holds_nothing() -> None:
-    found = cost("b", [volume_backup("Failed")], stored(first=1), "velero/")
+    found = cost("b", [volume_backup("Failed")], stored(first=1), "velero/", "restic")
     assert (found.logical, found.added, found.ratio) == (0, 0, None)
 
 
 def test_two_volumes_of_a_namespace_share_what_was_added() -> None:
-    assert cost("b", [volume_backup(), volume_backup()], stored(first=1), "velero/").added == 100
+    assert cost("b", [volume_backup(), volume_backup()], stored(first=1), "velero/", "restic").added == 100
 
 
 def test_capacity() -> None:

@@ -16,3 +16,10 @@ Feature: A large volume is backed up in time
     # without the fault: fresh data is backed up at full link speed
     When small volumes are backed up over a link that is far too slow
     Then the suite predicts a late backup for the data size of the register
+
+  @exclusive @long @negative
+  Scenario: The suite reports that Velero would give up on the backup of that much data
+    When fresh data is backed up and restored, and both are timed
+    # without the fault: Velero is taken to give up after 4 hours
+    And Velero is taken to give up after 1 second
+    Then the suite reports that Velero would give up before the end of the backup

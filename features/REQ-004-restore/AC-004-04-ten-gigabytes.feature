@@ -16,3 +16,10 @@ Feature: A large volume is restored in time
     # without the fault: fresh data is restored at full link speed
     When small volumes are restored over a link that is far too slow
     Then the suite predicts a late restore for the data size of the register
+
+  @exclusive @long @negative
+  Scenario: The suite reports that Velero would give up on the restore of that much data
+    When fresh data is backed up and restored, and both are timed
+    # without the fault: Velero is taken to give up after 4 hours
+    And Velero is taken to give up after 1 second
+    Then the suite reports that Velero would give up before the end of the restore

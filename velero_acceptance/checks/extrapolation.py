@@ -6,7 +6,7 @@ the longest rest is added.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import linear_regression
 
@@ -64,3 +64,12 @@ def predict(points: Sequence[Point], gigabytes: float) -> Prediction:
     margin = t_quantile((1 + CONFIDENCE) / 2, count - 2) * deviation
     seconds = line.intercept + line.slope * gigabytes + max(p.overhead for p in points)
     return Prediction(gigabytes, seconds, seconds - margin, seconds + margin, tuple(points))
+
+
+def exceeded(timeouts: Mapping[str, float], seconds: float) -> list[str]:
+    """Those of Velero's *timeouts* (seconds by name) that an operation of *seconds* would exceed, a line each."""
+    return [
+        f"{name} is {limit:g} s, and the data size of the register needs {seconds:.0f} s: Velero would give up before"
+        for name, limit in timeouts.items()
+        if seconds > limit
+    ]

@@ -12,6 +12,7 @@ from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.naming import RUN_LABEL, unique
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.corpus.uploaders import UPLOADERS
 from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.kinds import Json, labels_of, name_of, phase_of, time_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
@@ -144,7 +145,8 @@ class Sizes:
         """What each of *backups* contains and added to S3."""
         prefix = self._environment.key("")
         objects = self._bucket.objects(prefix)
-        return [cost(name_of(b), self._velero.volume_backups(name_of(b)), objects, prefix) for b in backups]
+        volumes = self._velero.volume_backups
+        return [cost(name_of(b), volumes(name_of(b)), objects, prefix, self._environment.uploader) for b in backups]
 
     def _uploaded(self, namespace: str) -> list[PodVolume]:
         pods, claims = (self._kubernetes.list_all(kind, namespace) for kind in (kinds.POD, kinds.CLAIM))
@@ -249,17 +251,20 @@ def _capacity(stat: Mapping[str, Any]) -> int:
     return int(stat.get("capacityBytes", 0))
 
 
-def cost(backup: str, volumes: Iterable[Json], objects: Mapping[str, tuple[int, datetime]], prefix: str) -> Cost:
+def cost(
+    backup: str, volumes: Iterable[Json], objects: Mapping[str, tuple[int, datetime]], prefix: str, uploader: str
+) -> Cost:
     """The cost of *backup*, from its PodVolumeBackups and the *objects* of the bucket (size and date by key).
 
-    *prefix* is the location's, with its slash. An object counts as added if S3 dates it between start and end of a
-    volume's upload; that holds until a later maintenance rewrites the repository.
+    *prefix* is the location's, with its slash, *uploader* that of volumes that name none. An object counts as added if
+    S3 dates it between start and end of a volume's upload; this holds until a maintenance rewrites the repository.
     """
     done = [volume for volume in volumes if phase_of(volume) == "Completed"]
     logical = sum(int((v["status"].get("progress") or {}).get("totalBytes", 0)) for v in done)
     spans: dict[str, list[tuple[datetime, datetime]]] = {}
     for volume in done:
-        status, folder = volume["status"], f"{prefix}restic/{volume['spec']['pod']['namespace']}/"
+        status, repositories = volume["status"], UPLOADERS[volume["spec"].get("uploaderType") or uploader].folder
+        folder = f"{prefix}{repositories}/{volume['spec']['pod']['namespace']}/"
         times = (time_of(status["startTimestamp"]) - ROUNDING, time_of(status["completionTimestamp"]) + ROUNDING)
         spans.setdefault(folder, []).append(times)
     added = sum(

@@ -16,6 +16,7 @@ from typing import Any
 
 from velero_acceptance.core.naming import RUN_LABEL, is_suite_object
 from velero_acceptance.core.settings import Environment
+from velero_acceptance.corpus.uploaders import UPLOADERS
 from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.kinds import Json, Kind, labels_of, name_of, time_of
 from velero_acceptance.drivers.kubernetes import FIELD_MANAGER, ApiError, Kubernetes
@@ -57,7 +58,7 @@ PASSING_KEYS = ("locks", "_log")
 OPERATIONS = {"backups": "Backup", "restores": "Restore"}
 # The field managers of Velero's server and node-agent.
 VELERO_MANAGERS = ("velero", "node-agent")
-REPOSITORY_FOLDERS = frozenset({"restic", "kopia"})
+REPOSITORY_FOLDERS = frozenset(uploader.folder for uploader in UPLOADERS.values())
 
 
 @dataclass(frozen=True)
