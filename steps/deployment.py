@@ -16,7 +16,7 @@ from fixtures.gitops.flux import Upgrade
 from velero_acceptance.checks import node_agents
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.corpus.uploaders import KOPIA, RESTIC
-from velero_acceptance.drivers.kinds import DAEMON_SET, NODE, VOLUME, Json, name_of, time_of
+from velero_acceptance.drivers.kinds import DAEMON_SET, NODE, POD, VOLUME, Json, name_of, time_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import Operation, Velero
 from velero_acceptance.evidence.recorder import Evidence
@@ -42,32 +42,38 @@ def agents_see_pods(kubernetes: Kubernetes, velero: Velero, evidence: Evidence) 
 
 
 @then("the node-agent on the node of the volume backed it up")
-def backed_up_by_local_agent(velero: Velero, application: Application, evidence: Evidence) -> None:
-    volume_nodes = node_agents.nodes_of(application.workload.volume())
+def backed_up_by_local_agent(
+    kubernetes: Kubernetes, velero: Velero, application: Application, evidence: Evidence
+) -> None:
+    volume_nodes = node_agents.nodes_of(application.workload.volume(), kubernetes.list_all(NODE))
     used = {backup["spec"]["node"] for backup in velero.volume_backups(application.backup.name)}
     evidence.observe("node of volume and backup", ", ".join(sorted(used)))
     assert used and used <= volume_nodes, f"the volume is on {volume_nodes}, node-agent of {used} backed it up"
 
 
 @when("the node of its volume is tainted and loses its node-agent", target_fixture="lost_node")
-def taint_node(workload: Workload, tainted_node: TaintedNode, velero_health: VeleroHealth) -> str:
+def taint_node(
+    kubernetes: Kubernetes, workload: Workload, tainted_node: TaintedNode, velero_health: VeleroHealth
+) -> str:
     velero_health.expect_restart()
-    (node,) = node_agents.nodes_of(workload.volume())
+    (node,) = node_agents.nodes_of(workload.volume(), kubernetes.list_all(NODE))
     tainted_node.lose_agent(node)
     return node
 
 
 @when("the node of its volume keeps its node-agent", target_fixture="lost_node")
-def leave_node(workload: Workload) -> str:
-    (node,) = node_agents.nodes_of(workload.volume())
+def leave_node(kubernetes: Kubernetes, workload: Workload) -> str:
+    (node,) = node_agents.nodes_of(workload.volume(), kubernetes.list_all(NODE))
     return node
 
 
 @when("an affinity that keeps node-agent off the node of its volume is committed to Git", target_fixture="lost_node")
-def commit_affinity(workload: Workload, agent_affinity: AgentAffinity, velero_health: VeleroHealth) -> str:
+def commit_affinity(
+    kubernetes: Kubernetes, workload: Workload, agent_affinity: AgentAffinity, velero_health: VeleroHealth
+) -> str:
     """The rollout replaces every node-agent."""
     velero_health.expect_restart()
-    (node,) = node_agents.nodes_of(workload.volume())
+    (node,) = node_agents.nodes_of(workload.volume(), kubernetes.list_all(NODE))
     agent_affinity.keep_off(node)
     return node
 
@@ -115,13 +121,13 @@ def failed_without_agent(velero: Velero, backup: Operation, lost_node: str, evid
     assert not velero.volume_backups(backup.name), "its volume was uploaded nevertheless"
 
 
-def _volumes_and_nodes(target: TargetClients) -> tuple[list[Json], list[Json], list[Json]]:
-    """The volumes of the storage class, the nodes, and the pods of node-agent."""
-    volumes, nodes = (target.kubernetes.list_all(kind) for kind in (VOLUME, NODE))
+def _volumes_and_nodes(target: TargetClients) -> tuple[list[Json], list[Json], list[Json], list[Json]]:
+    """The volumes of the storage class, the nodes, the pods of node-agent, and all pods."""
+    volumes, nodes, pods = (target.kubernetes.list_all(kind) for kind in (VOLUME, NODE, POD))
     ours = [v for v in volumes if v["spec"].get("storageClassName") == target.environment.storage_class]
     if not ours:
         raise Inconclusive(f"there is no volume of the class {target.environment.storage_class} to look at")
-    return ours, nodes, target.velero.agent_pods()
+    return ours, nodes, target.velero.agent_pods(), pods
 
 
 @when("Velero is restarted", target_fixture="server_started")

@@ -1,9 +1,9 @@
 """Restores: created, followed to their end, and checked for what they brought back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pytest_bdd import parsers, then, when
+from pytest_bdd import given, parsers, then, when
 
 from fixtures.applications.standard import Application, Pair, RestoredCopy, Restores, Standard
 from fixtures.applications.workload import APP, SETTINGS, Workloads
@@ -23,6 +23,7 @@ from velero_acceptance.drivers.kinds import (
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
+    Json,
     Kind,
     is_ready,
 )
@@ -112,27 +113,52 @@ def application_ready(scope: Scope, workloads: Workloads, evidence: Evidence, al
     evidence.measure("pods_not_ready", sum(not is_ready(pod) for pod in workload.pods()))
 
 
-@then(parsers.parse('every object of "{source}" is in "{target}"'))
+@then(parsers.parse('every object of "{source}" is in "{target}", with the same storage class and images'))
 def objects_restored(
     scope: Scope, kubernetes: Kubernetes, environment: Environment, evidence: Evidence, source: str, target: str
 ) -> None:
     kinds = NAMESPACE_KINDS if environment.target is Target.CURRENT else (*NAMESPACE_KINDS, SECRET)
     evidence.observe("kinds compared", ", ".join(kind.kind for kind in kinds))
-    missing = _missing(kubernetes, kinds, scope.name(source), scope.name(target))
+    there, restored = _objects(kubernetes, kinds, scope.name(source), scope.name(target))
+    missing, altered = restored_objects.missing(there, restored), restored_objects.altered(there, restored)
     evidence.measure("objects_missing", len(missing), artefact="\n".join(missing) or "nothing is missing")
+    evidence.measure("objects_altered", len(altered), artefact="\n".join(altered) or "nothing was altered")
+
+
+@then("the copy's workload runs the images of the source's")
+def images_equal(copy: RestoredCopy, standard: Standard, kubernetes: Kubernetes, evidence: Evidence) -> None:
+    places = (standard.application.workload.namespace, copy.workload.namespace)
+    altered = restored_objects.altered(*_objects(kubernetes, (DEPLOYMENT,), *places))
+    evidence.measure("objects_altered", len(altered), artefact="\n".join(altered) or "nothing was altered")
+
+
+@given(parsers.parse('a namespace "{alias}" whose application names another image'))
+def namespace_of_another_image(scope: Scope, workloads: Workloads, environment: Environment, alias: str) -> None:
+    """It need not run."""
+    workload = workloads.in_namespace(scope.namespace(alias))
+    replace(workload, image=f"{environment.corpus_image}-altered").create()
+
+
+@then(parsers.parse('the suite reports the image of "{target}" as another than that of "{source}"'))
+def altered_image_reported(scope: Scope, kubernetes: Kubernetes, evidence: Evidence, target: str, source: str) -> None:
+    altered = restored_objects.altered(*_objects(kubernetes, NAMESPACE_KINDS, scope.name(source), scope.name(target)))
+    evidence.expect_violation("objects_altered", len(altered), artefact="\n".join(altered))
 
 
 @then(parsers.parse('the suite reports the ConfigMap of "{source}" as missing from "{target}"'))
 def missing_object_reported(scope: Scope, kubernetes: Kubernetes, evidence: Evidence, source: str, target: str) -> None:
-    missing = _missing(kubernetes, NAMESPACE_KINDS, scope.name(source), scope.name(target))
+    missing = restored_objects.missing(*_objects(kubernetes, NAMESPACE_KINDS, scope.name(source), scope.name(target)))
     assert missing in ([], [f"ConfigMap/{SETTINGS}"]), missing
     evidence.expect_violation("objects_missing", len(missing), artefact="\n".join(missing))
 
 
-def _missing(kubernetes: Kubernetes, kinds: Sequence[Kind], source: str, target: str) -> list[str]:
-    there, restored = ({kind.kind: kubernetes.list_all(kind, place) for kind in kinds} for place in (source, target))
-    assert there[DEPLOYMENT.kind], f"{source} holds no application: nothing was compared"
-    return restored_objects.missing(there, restored)
+def _objects(
+    kubernetes: Kubernetes, kinds: Sequence[Kind], source: str, target: str
+) -> tuple[dict[str, list[Json]], dict[str, list[Json]]]:
+    """The objects of both namespaces by kind."""
+    there, found = ({kind.kind: kubernetes.list_all(kind, place) for kind in kinds} for place in (source, target))
+    assert there[DEPLOYMENT.kind], f"{source} holds no application: nothing can be compared"
+    return there, found
 
 
 @then("the copy's PVC has the class, size, modes, labels and annotations of the source's")

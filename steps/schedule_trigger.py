@@ -10,7 +10,7 @@ from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from fixtures.schedule.cron_timing import CronRun, CronTiming
 from fixtures.schedule.runs import JUST_NOW, LAST_RUN, LONG_AGO, ScheduleCopies, ScheduleCopy, ScheduleRuns, ago
-from velero_acceptance.checks.schedule import daily_at, due_times, is_run_of
+from velero_acceptance.checks.schedule import daily_at, due_times, is_run_of, not_running
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.core.settings import Environment
@@ -33,6 +33,9 @@ MISSED = {"its time": LONG_AGO, "nothing": JUST_NOW}
 @given("the deployed schedule is enabled and Velero runs in UTC", target_fixture="schedule")
 def enabled_in_utc(velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Json:
     """Cron follows the time zone of the server, which its log shows: UTC unless TZ is set."""
+    if problem := not_running(deployed_schedule):
+        artefact = f"the Schedule {name_of(deployed_schedule)} {problem}: it has no next run"
+        evidence.measure("next_runs_matching", 0, artefact=artefact)
     zone = velero.time_zone()
     assert zone == "UTC", f"the server's clock is {zone}"
     evidence.observe("time zone of the server", zone)
@@ -184,14 +187,14 @@ def run_schedule(schedule_runs: ScheduleRuns, evidence: Evidence) -> Operation:
 
 @given("the newest run of the deployed schedule", target_fixture="backup")
 def newest_run(velero: Velero, deployed_schedule: Json, evidence: Evidence) -> Operation:
-    """One that the suite did not cause."""
+    """One that the suite did not cause. What a run that failed holds is not enough, and an older one does not count."""
     name = name_of(deployed_schedule)
     if deployed_schedule["spec"].get("useOwnerReferencesInBackup"):
         evidence.observe("useOwnerReferencesInBackup", "with the Schedule go its Backups, and their data stays in S3")
     found = velero.newest_finished(f"{SCHEDULE_LABEL}={label_value(name)},!{RUN_LABEL}")
     if found is None:
         raise Inconclusive(f"the schedule {name} has no finished run that was made on this cluster")
-    return found
+    return found.require()
 
 
 @then(holds("Velero's own service account created the run, by the audit log of the API server"))

@@ -65,6 +65,79 @@ def test_what_a_missing_agent_costs_is_every_volume_of_its_node() -> None:
     assert node_agents.unreachable_nodes(volumes, NODES, [agent("n1"), agent("n2"), agent("n3")]) == {}
 
 
+ZONE = "topology.kubernetes.io/zone"
+
+
+def bound(name: str, *terms: list[dict[str, Any]], phase: str = "Bound", **fields: Any) -> dict[str, Any]:
+    """A volume whose affinity is any of *terms*, each a list of rules that all must hold."""
+    selector = [{"matchExpressions": rules} for rules in terms]
+    affinity = {"required": {"nodeSelectorTerms": [*selector, *([fields] if fields else [])]}}
+    claim = {"namespace": "database", "name": "data"}
+    return {
+        "metadata": {"name": name},
+        "spec": {"nodeAffinity": affinity, "claimRef": claim},
+        "status": {"phase": phase},
+    }
+
+
+def rule(key: str, operator: str, *values: str) -> dict[str, Any]:
+    return {"key": key, "operator": operator, "values": list(values)}
+
+
+def labelled(name: str, **labels: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}}}
+
+
+def user(node: str) -> dict[str, Any]:
+    volume = {"name": "d", "persistentVolumeClaim": {"claimName": "data"}}
+    metadata = {"namespace": "database", "name": "db"}
+    return {"metadata": metadata, "spec": {"nodeName": node, "volumes": [volume]}, "status": {"phase": "Running"}}
+
+
+ZONES = [labelled("a1", **{ZONE: "a", "rank": "1"}), labelled("a2", **{ZONE: "a", "rank": "2"}), labelled("b1")]
+
+
+@pytest.mark.parametrize(
+    ("volume", "allowed"),
+    [
+        (bound("v", [rule("openebs.io/nodename", "In", "n2")]), set()),
+        (bound("v", [rule(ZONE, "In", "a")]), {"a1", "a2"}),
+        (bound("v", [rule(ZONE, "In", "a"), rule("rank", "In", "2")]), {"a2"}),
+        (bound("v", [rule("rank", "In", "1")], [rule("kubernetes.io/hostname", "In", "b1")]), {"a1", "b1"}),
+        (bound("v", [rule(ZONE, "NotIn", "a")]), {"b1"}),
+        (bound("v", [rule(ZONE, "DoesNotExist")]), {"b1"}),
+        (bound("v", [rule(ZONE, "Exists"), rule("rank", "Gt", "1")]), {"a2"}),
+        (bound("v", [rule("rank", "Lt", "2")]), {"a1"}),
+        (bound("v", matchFields=[rule("metadata.name", "In", "b1")]), {"b1"}),
+        (bound("v", []), set()),
+        ({"metadata": {"name": "v"}, "spec": {}}, set()),
+    ],
+)
+def test_the_whole_node_affinity_of_a_volume_counts(volume: dict[str, Any], allowed: set[str]) -> None:
+    assert node_agents.nodes_of(volume, ZONES) == allowed
+
+
+def test_a_node_that_a_volume_names_by_another_label_needs_an_agent() -> None:
+    nodes = [labelled("n1"), labelled("n2", **{"openebs.io/nodename": "second"})]
+    volume = bound("v", [rule("openebs.io/nodename", "In", "second")])
+    assert node_agents.without_agent([volume], nodes, [agent("n1")]) == {"n2": "v"}
+    assert node_agents.without_agent([volume], nodes, [agent("n2")]) == {}
+
+
+@pytest.mark.parametrize(("phase", "red"), [("Released", False), ("Available", False), ("Bound", True)])
+def test_a_volume_whose_node_is_gone_counts_while_it_is_bound(phase: str, red: bool) -> None:
+    gone = bound("v", [rule("kubernetes.io/hostname", "In", "n9")], phase=phase)
+    assert node_agents.without_agent([gone], NODES, []) == ({node_agents.NO_NODE: "v"} if red else {})
+
+
+def test_a_volume_of_several_nodes_is_where_it_is_mounted() -> None:
+    volume = bound("v", [rule(ZONE, "In", "a")])
+    assert node_agents.without_agent([volume], ZONES, [agent("a1")], [user("a2")]) == {"a2": "v"}
+    assert node_agents.without_agent([volume], ZONES, [agent("a1")], [user("a1")]) == {}
+    assert node_agents.without_agent([volume], ZONES, [agent("a1")]) == {}, "nobody mounts it"
+    assert node_agents.without_agent([volume], ZONES, [agent("b1")]) == {"a1": "v", "a2": "v"}
+
+
 def test_an_affinity_goes_into_the_release_beside_the_agents_other_values() -> None:
     text = (ROOT / HELM_FILE).read_text()
     changed = with_affinity(text, "n1")
@@ -81,10 +154,6 @@ def test_an_affinity_goes_into_the_release_beside_the_agents_other_values() -> N
 def test_a_release_without_one_place_for_it_is_blocked(text: str) -> None:
     with pytest.raises(Blocked, match=r"sets nodeAgent \d times, not once"):
         with_affinity(text, "n1")
-
-
-def test_a_volume_without_affinity_is_on_no_node() -> None:
-    assert node_agents.nodes_of({"metadata": {"name": "v"}, "spec": {}}) == set()
 
 
 @pytest.mark.parametrize(

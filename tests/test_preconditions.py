@@ -135,6 +135,7 @@ LACKING: dict[str, tuple[TargetProbe, str]] = {
     "collector": (look(), "collects garbage every 1h0m0s and the suite waits 120 s"),
     "corpus_program": (look(), "corpus is missing in PATH"),
     "deployed_schedule": (look(), "there is no Schedule backup/nightly: set current.schedule"),
+    "enabled_schedule": (look(), "there is no Schedule backup/nightly: set current.schedule"),
     "flux": (look(), "there is no Flux with a GitRepository flux-system/home"),
     "foreign_bucket": (look(), "set current.foreign_bucket"),
     "kustomizations": (look(), "the cluster has no Flux"),
@@ -217,8 +218,9 @@ def test_a_need_is_only_asked_by_the_fixture_of_its_name() -> None:
         ("clocks_agree", look(None, Skew("node a", -1.0, 1.0), Skew("node b", 4.9, 5.9))),
         ("collector", look(every="10s")),
         ("corpus_program", look(corpus=ROOT)),
+        ("deployed_schedule", look({SCHEDULE: [{"metadata": {"name": "nightly"}, "spec": {"paused": True}}]})),
         (
-            "deployed_schedule",
+            "enabled_schedule",
             look({SCHEDULE: [{"metadata": {"name": "nightly"}, "spec": {}, "status": {"phase": "Enabled"}}]}),
         ),
         ("foreign_bucket", look(foreign_bucket="other")),
@@ -242,7 +244,7 @@ def test_a_need_that_is_met_is_no_problem(need: str, found: TargetProbe) -> None
         ("checkout", look(gitops=Path("/")), "is no checkout"),
         ("clocks_agree", look(None, Skew("node a", -9.0, -7.0)), "7.0 s or more off"),
         (
-            "deployed_schedule",
+            "enabled_schedule",
             look(
                 {
                     SCHEDULE: [
@@ -302,7 +304,11 @@ def test_needs_are_followed_through_fixtures() -> None:
             "S3 receives the request for the metadata in time",
             {"clocks_agree", "corpus_program", "s3_trace", "workloads"},
         ),
-        ("AC-005-02", "Velero's own service account creates the run", {"audit", "deployed_schedule"}),
+        (
+            "AC-005-02",
+            "Velero's own service account creates the run",
+            {"audit", "deployed_schedule", "enabled_schedule"},
+        ),
         ("AC-006-02", "Only the expired one of two backups is to be deleted", {"collector"}),
         ("CLI-list-backups", "A backup that does not exist is an error", {"clocks_agree", "velero_command"}),
     ],

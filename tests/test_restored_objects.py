@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from velero_acceptance.checks.restored_objects import claim_differences, missing
+from velero_acceptance.checks.restored_objects import altered, claim_differences, missing
 from velero_acceptance.drivers.kinds import Json
 
 
@@ -76,3 +76,28 @@ def test_each_difference_of_a_claim_is_named(part: str, key: str, value: object,
     other[part][key] = value
     (found,) = claim_differences(CLAIM, other)
     assert says in found
+
+
+def workload(image: str, init: str = "fill:1") -> Json:
+    containers = {"containers": [{"name": "app", "image": image}], "initContainers": [{"name": "fill", "image": init}]}
+    return {"metadata": {"name": "books"}, "spec": {"template": {"spec": containers}}}
+
+
+def test_what_velero_rewrote_by_a_config_map_is_named() -> None:
+    source = {"PersistentVolumeClaim": [CLAIM], "Deployment": [workload("books:1")], "ConfigMap": [named("settings")]}
+    assert altered(source, copy.deepcopy(source)) == altered(source, {}) == []
+    other = copy.deepcopy(CLAIM)
+    other["spec"]["storageClassName"] = "second-local"
+    found = altered(source, {"PersistentVolumeClaim": [other], "Deployment": [workload("registry.old/books:1")]})
+    assert found == [
+        "PersistentVolumeClaim/data: its class is second-local, not local",
+        "Deployment/books: its app runs registry.old/books:1, not books:1",
+    ]
+    (line,) = altered(source, {"Deployment": [workload("books:1", init="fill:2")]})
+    assert line == "Deployment/books: its fill runs fill:2, not fill:1"
+
+
+def test_a_container_that_an_injector_adds_is_no_difference() -> None:
+    injected = workload("books:1")
+    injected["spec"]["template"]["spec"]["containers"].append({"name": "proxy", "image": "mesh:1"})
+    assert altered({"Deployment": [workload("books:1")]}, {"Deployment": [injected]}) == []

@@ -17,7 +17,7 @@ Feature: A completed restore brings the data back
     When a copy of the deployed schedule backs up "source"
     And the run of "source" is restored into "copy"
     Then the restore is Completed without errors
-    And every object of "source" is in "copy"
+    And every object of "source" is in "copy", with the same storage class and images
     And the application in "copy" is ready
     And every file of the corpus in "copy" is equal, bytes and metadata
 
@@ -52,3 +52,10 @@ Feature: A completed restore brings the data back
     When a copy of the deployed schedule that leaves out ConfigMaps backs up "source"
     And the run of "source" is restored into "copy"
     Then the suite reports the ConfigMap of "source" as missing from "copy"
+
+  @negative
+  Scenario: The suite reports an application that runs another image than its source
+    Given a namespace "source" whose volume holds the standard corpus
+    # without the fault: a namespace "altered" whose volume holds the standard corpus
+    And a namespace "altered" whose application names another image
+    Then the suite reports the image of "altered" as another than that of "source"

@@ -6,6 +6,7 @@ Feature: A restore can go into another namespace
     Then every file of the corpus in the copy is equal, bytes and metadata
     And the copy has its own volume on its own path
     And the copy's PVC has the class, size, modes, labels and annotations of the source's
+    And the copy's workload runs the images of the source's
     And nothing of the restore is in the source
     And the source still holds its corpus unchanged
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from velero_acceptance.drivers.kinds import Json, labels_of, name_of
+from velero_acceptance.drivers.kinds import CLAIM, Json, labels_of, name_of
 
 # Kubernetes gives these to every namespace.
 GIVEN = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
@@ -20,6 +20,35 @@ def missing(source: Mapping[str, Sequence[Json]], restored: Mapping[str, Sequenc
         (kind, name_of(i)) for kind, items in source.items() for i in items if "ownerReferences" not in i["metadata"]
     ]
     return [f"{kind}/{name}" for kind, name in sorted(set(own) - held - GIVEN)]
+
+
+def altered(source: Mapping[str, Sequence[Json]], restored: Mapping[str, Sequence[Json]]) -> list[str]:
+    """Restored claims and workloads that are not as their source: Velero rewrites them where a ConfigMap says so.
+
+    Both are objects by kind. Source: https://velero.io/docs/main/restore-reference/#changing-pvpvc-storage-classes.
+    """
+    held = {(kind, name_of(item)): item for kind, items in restored.items() for item in items}
+    pairs = [(kind, i, held.get((kind, name_of(i)))) for kind, items in source.items() for i in items]
+    return [
+        f"{kind}/{name_of(item)}: {line}"
+        for kind, item, copy in pairs
+        if copy is not None
+        for line in (claim_differences(item, copy) if kind == CLAIM.kind else _image_differences(item, copy))
+    ]
+
+
+def _image_differences(source: Json, copy: Json) -> list[str]:
+    """The containers of a workload's pods that run another image than those of its source."""
+    wanted, found = _images(source), _images(copy)
+    return [
+        f"its {name} runs {found.get(name)}, not {image}" for name, image in wanted.items() if found.get(name) != image
+    ]
+
+
+def _images(workload: Json) -> dict[str, str]:
+    pod = ((workload.get("spec") or {}).get("template") or {}).get("spec") or {}
+    containers = [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]
+    return {str(container["name"]): str(container["image"]) for container in containers}
 
 
 def claim_differences(source: Json, copy: Json) -> list[str]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import croniter
 
-from velero_acceptance.drivers.kinds import Json, labels_of, name_of, time_of
+from velero_acceptance.drivers.kinds import Json, labels_of, name_of, phase_of, time_of
 from velero_acceptance.drivers.velero import SCHEDULE_LABEL
 
 ZONE = re.compile(r"^(?:CRON_)?TZ=(\S+)\s+")
@@ -51,6 +51,15 @@ def is_run_of(backup: Json, schedule: str) -> bool:
     """Whether a backup has the name and the label of a run of *schedule*."""
     named = re.fullmatch(rf"{re.escape(schedule)}-\d{{14}}", name_of(backup))
     return bool(named) and labels_of(backup).get(SCHEDULE_LABEL) == schedule
+
+
+def not_running(schedule: Json) -> str:
+    """Why a Schedule has no next run; empty when it has one."""
+    if schedule["spec"].get("paused"):
+        return "is paused"
+    phase = phase_of(schedule)
+    errors = "; ".join((schedule.get("status") or {}).get("validationErrors") or [])
+    return "" if phase == "Enabled" else f"is {phase or 'not enabled'}{f': {errors}' if errors else ''}"
 
 
 def namespaces_in(resource_list: Mapping[str, Sequence[str]]) -> set[str]:

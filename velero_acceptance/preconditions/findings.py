@@ -109,9 +109,9 @@ def _agents(probe: TargetProbe) -> States:
     ready, wanted = status["numberReady"], status["desiredNumberScheduled"]
     yield _or_broken(ready == wanted), f"ready on {ready} of the {wanted} nodes that want it"
     volumes = [v for v in probe.kubernetes.list_all(kinds.VOLUME) if "local" in v["spec"]]
-    nodes = node_agents.without_agent(volumes, probe.kubernetes.list_all(kinds.NODE), probe.velero.agent_pods())
-    if nodes:
-        yield State.BROKEN, f"nodes with local volumes and without node-agent: {', '.join(sorted(nodes))}"
+    nodes, pods = (probe.kubernetes.list_all(kind) for kind in (kinds.NODE, kinds.POD))
+    if lacking := node_agents.without_agent(volumes, nodes, probe.velero.agent_pods(), pods):
+        yield State.BROKEN, f"nodes with local volumes and without node-agent: {', '.join(sorted(lacking))}"
 
 
 def _storage(probe: TargetProbe) -> States:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from velero_acceptance.checks.schedule import seconds_of
+from velero_acceptance.checks.schedule import not_running, seconds_of
 from velero_acceptance.core.errors import AcceptanceError, Blocked
 from velero_acceptance.core.installation import missing_package
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers.git import Checkout
-from velero_acceptance.drivers.kinds import KUSTOMIZATION, SCHEDULE, STORAGE_CLASS, VOLUME, Json, phase_of
+from velero_acceptance.drivers.kinds import KUSTOMIZATION, SCHEDULE, STORAGE_CLASS, VOLUME, Json
 from velero_acceptance.drivers.kubernetes import Kubernetes, list_known
 from velero_acceptance.drivers.minio_admin import Users
 from velero_acceptance.drivers.minio_trace import S3Trace
@@ -173,12 +173,17 @@ def _capture_command(probe: TargetProbe) -> str:
 
 def _deployed_schedule(probe: TargetProbe) -> str:
     name, namespace = probe.environment.schedule, probe.velero.namespace
-    found = probe.kubernetes.get(SCHEDULE, name, namespace)
-    if found is None:
+    if probe.kubernetes.get(SCHEDULE, name, namespace) is None:
         return f"there is no Schedule {namespace}/{name}: set current.schedule to the one that runs daily"
-    if found["spec"].get("paused"):
-        return f"the Schedule {namespace}/{name} is paused"
-    return "" if phase_of(found) == "Enabled" else f"the Schedule {namespace}/{name} is not enabled"
+    return ""
+
+
+def _enabled_schedule(probe: TargetProbe) -> str:
+    name, namespace = probe.environment.schedule, probe.velero.namespace
+    if reason := _deployed_schedule(probe):
+        return reason
+    problem = not_running(probe.kubernetes.require(SCHEDULE, name, namespace))
+    return f"the Schedule {namespace}/{name} {problem}" if problem else ""
 
 
 def _collector(probe: TargetProbe) -> str:
@@ -231,6 +236,7 @@ NEEDS: dict[str, Probe] = {
     "collector": _collector,
     "corpus_program": _setting(lambda place: place.corpus, MISSING_PROGRAM.format("corpus")),
     "deployed_schedule": _deployed_schedule,
+    "enabled_schedule": _enabled_schedule,
     "flux": _flux,
     "foreign_bucket": _setting(
         lambda place: place.foreign_bucket, "no bucket is named that Velero must not reach: set current.foreign_bucket"
