@@ -1,7 +1,20 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read or refused."""
 
 import os
 from pathlib import Path
+
+from velero_acceptance.core.errors import Refusal
+
+
+def read_text(path: Path, what: str = "") -> str:
+    """The text of *path*; raises Refusal, which calls it *what*, when it cannot be read or is no text."""
+    named = f"{what} {path}".strip()
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Refusal(f"{named} cannot be read: {error.strerror}") from None
+    except ValueError:  # bytes that are no UTF-8, or a path with a zero byte
+        raise Refusal(f"{named} cannot be read: it is not UTF-8 text") from None
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:

@@ -14,14 +14,14 @@ from pathlib import Path
 import yaml
 from pydantic import SecretStr
 
-from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.installation import program
 from velero_acceptance.core.programs import execute
+from velero_acceptance.drivers import kubeconfig as kubeconfigs
 from velero_acceptance.drivers.kinds import Json
+from velero_acceptance.drivers.kubeconfig import AUTHORITY
 
 # Address and identity of a server; everything else in a kubeconfig could be a credential.
-AUTHORITY = "certificate-authority"
 ABOUT_SERVER = ("server", AUTHORITY, f"{AUTHORITY}-data", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
 
 
@@ -129,16 +129,9 @@ def write_token_kubeconfig(path: Path, known: Path, context: str | None, token: 
 
 
 def token_kubeconfig(known: Path, context: str | None, token: SecretStr) -> Json:
-    """The content of such a kubeconfig; raises AcceptanceError when *known* has no such context."""
-    content = yaml.safe_load(known.read_text())
-    name = context or content.get("current-context")
-    used = next((c["context"]["cluster"] for c in content.get("contexts") or [] if c["name"] == name), None)
-    server = next((c["cluster"] for c in content.get("clusters") or [] if c["name"] == used), None)
-    if server is None:
-        raise AcceptanceError(f"the kubeconfig {known} has no context {name!r} with a cluster")
-    cluster = {key: server[key] for key in ABOUT_SERVER if key in server}
-    if AUTHORITY in cluster:  # relative to its kubeconfig
-        cluster[AUTHORITY] = str(known.parent.absolute() / cluster[AUTHORITY])
+    """The content of such a kubeconfig; raises Refusal when *known* has no such context."""
+    (entry,) = kubeconfigs.only(known, context)["clusters"]
+    cluster = {key: value for key, value in entry["cluster"].items() if key in ABOUT_SERVER}
     return {
         "apiVersion": "v1",
         "kind": "Config",

@@ -6,6 +6,7 @@ between is missed; a watch that the server ends or that has expired (410) starts
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -20,7 +21,10 @@ from pydantic import SecretStr
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import program
 from velero_acceptance.core.programs import ExecResult, execute
+from velero_acceptance.core.redaction import KNOWN
+from velero_acceptance.core.sentences import one_line, reason
 from velero_acceptance.core.waiting import Deadline, first
+from velero_acceptance.drivers import kubeconfig as kubeconfigs
 from velero_acceptance.drivers.kinds import POD, SERVICE_ACCOUNT, Json, Kind, name_of
 
 T = TypeVar("T")
@@ -66,15 +70,9 @@ class Kubernetes:
         self.kubeconfig, self.context, self._seconds = kubeconfig, context, call_seconds
         if not kubeconfig.exists():
             raise Refusal(f"the kubeconfig {kubeconfig} does not exist: set KUBECONFIG or bring the lab up")
-        from kubernetes import client, config  # hundreds of modules, which collection does not need
+        from kubernetes import client  # hundreds of modules, which collection does not need
 
-        try:
-            settings = client.Configuration()
-            config.load_kube_config(str(kubeconfig), context=context, client_configuration=settings)
-        except (config.ConfigException, TypeError, ValueError) as error:
-            raise Refusal(f"the kubeconfig {kubeconfig} cannot be used: {error}") from None
-        settings.retries = False
-        self._api = client.ApiClient(settings)
+        self._api = client.ApiClient(kubeconfigs.configuration(kubeconfig, context, call_seconds))
 
     @property
     def server(self) -> str:
@@ -145,32 +143,43 @@ class Kubernetes:
         """The HTTP status that a service account gets when it asks for an object, with a real token."""
         token = self.token(account, account_namespace)
         server = self._api.configuration
-        answer = requests.get(
-            f"{server.host}{kind.path(namespace, name)}",
-            headers={"Authorization": f"Bearer {token.get_secret_value()}"},
-            verify=server.ssl_ca_cert or True,
-            timeout=self._seconds,
-        )
+        with self._connected():
+            answer = requests.get(
+                f"{server.host}{kind.path(namespace, name)}",
+                headers={"Authorization": f"Bearer {token.get_secret_value()}"},
+                verify=server.ssl_ca_cert or True,
+                timeout=self._seconds,
+            )
         return answer.status_code
 
     def token(self, account: str, namespace: str) -> SecretStr:
         """A real token of a service account, valid for ten minutes, the shortest time that Kubernetes allows."""
         path = f"{SERVICE_ACCOUNT.path(namespace, account)}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-        return SecretStr(self._json("POST", path, body=body)["status"]["token"])
+        token = str(self._json("POST", path, body=body)["status"]["token"])
+        KNOWN.learn(token)
+        return SecretStr(token)
 
     def version(self) -> str:
-        """The API server's version; the cheapest proof that it can be reached."""
-        return str(self._json("GET", "/version")["gitVersion"])
+        """The API server's version, the cheapest proof that it can be reached; raises Refusal when it cannot."""
+        try:
+            return str(self._json("GET", "/version", part="gitVersion")["gitVersion"])
+        except ApiError as error:
+            where = f"is the cluster up, and is {self.kubeconfig} its kubeconfig?"
+            raise Refusal(f"{error}: {where}") from None
 
     @transient_retry
     def server_time(self) -> datetime:
         """The API server's clock in whole seconds, from the date of an answer."""
-        return parsedate_to_datetime(self._call("GET", "/version").headers["Date"])
+        date = self._call("GET", "/version").headers.get("Date", "")
+        try:
+            return parsedate_to_datetime(date)
+        except ValueError:
+            raise ApiError(200, f"the answers of {self.server} have no date") from None
 
     def text(self, path: str) -> str:
         """The answer of the API server for a path, e.g. one that it proxies to a node or a pod."""
-        return str(self._call("GET", path).data.decode(errors="replace"))
+        return self._body("GET", path).decode(errors="replace")
 
     def watch(
         self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "", deadline: Deadline
@@ -233,15 +242,16 @@ class Kubernetes:
 
     def logs(self, pod: str, namespace: str, container: str) -> str:
         """The log of a container so far."""
-        response = self._call("GET", f"{POD.path(namespace, pod)}/log", query={"container": container})
-        return str(response.data.decode(errors="replace"))
+        path = f"{POD.path(namespace, pod)}/log"
+        return self._body("GET", path, query={"container": container}).decode(errors="replace")
 
     def follow_logs(self, pod: str, namespace: str, container: str) -> Iterator[bytes]:
         """The log of a container from its start, as it grows; ends with the container."""
         query = {"container": container, "follow": "true", "timestamps": "true"}
         response = self._call("GET", f"{POD.path(namespace, pod)}/log", query=query, read_seconds=None)
         try:
-            yield from response.stream(1 << 14, decode_content=False)
+            with self._connected():
+                yield from response.stream(1 << 14, decode_content=False)
         finally:
             response.close()
 
@@ -261,7 +271,7 @@ class Kubernetes:
         page = {"limit": str(PAGE)}
         while True:
             try:
-                answer = self._json("GET", path, query={**query, **page}, accept=accept)
+                answer = self._json("GET", path, query={**query, **page}, accept=accept, part="items")
             except Gone:
                 items, page = [], {}
                 continue
@@ -286,7 +296,7 @@ class Kubernetes:
             # Our own read timeout: the server's own end of a watch can fail to arrive.
             response = self._call("GET", kind.path(namespace), query=query, read_seconds=seconds + 5)
             for line in _lines(response):
-                event = json.loads(line)
+                event = self._parsed(line, "object")
                 if event["type"] == "ERROR":
                     status = event["object"]
                     error = Gone if status.get("code") == 410 else ApiError
@@ -296,8 +306,33 @@ class Kubernetes:
             return  # the connection went silent or broke: resume from the last version seen
 
     @transient_retry
-    def _json(self, method: str, path: str, **options: Any) -> Json:
-        return dict(json.loads(self._call(method, path, **options).data))
+    def _json(self, method: str, path: str, *, part: str = "", **options: Any) -> Json:
+        """The object that the API server answers with; ApiError when it is none, or lacks the *part* that is needed."""
+        return self._parsed(self._body(method, path, **options), part)
+
+    def _parsed(self, content: bytes, part: str) -> Json:
+        try:
+            found = json.loads(content)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or (part and part not in found):
+            raise ApiError(200, f"{self.server} is no API server: it answers with something else")
+        return found
+
+    def _body(self, method: str, path: str, **options: Any) -> bytes:
+        response = self._call(method, path, **options)
+        with self._connected():
+            return bytes(response.data)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Raise what the connection meets as ApiErrors with the status 0."""
+        try:
+            yield
+        except (urllib3.exceptions.ProtocolError, requests.exceptions.ChunkedEncodingError):
+            raise ApiError(0, f"the API server {self.server} cannot be reached: the answer breaks off") from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(0, f"the API server {self.server} cannot be reached: {reason(error)}") from None
 
     def _call(
         self,
@@ -317,23 +352,23 @@ class Kubernetes:
         known = {**(query or {}), **({"fieldManager": FIELD_MANAGER} if method in WRITES else {})}
         full = path + ("?" + urlencode(known) if known else "")
         timeout = (10, self._seconds if read_seconds == 0 else read_seconds)
-        try:
-            return self._api.call_api(
-                full,
-                method,
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _preload_content=False,
-                _request_timeout=timeout,
-            )
-        except ApiException as error:
-            wrong = Gone if error.status == 410 else ApiError
-            raise wrong(error.status, f"{method} {path}: {_reason(error)}") from None
-        except urllib3.exceptions.HTTPError as error:
-            where = self._api.configuration.host
-            raise ApiError(0, f"the API server {where} cannot be reached: {type(error).__name__}") from None
+        with self._connected():
+            try:
+                return self._api.call_api(
+                    full,
+                    method,
+                    header_params=headers,
+                    body=body,
+                    auth_settings=["BearerToken"],
+                    _return_http_data_only=True,
+                    _preload_content=False,
+                    _request_timeout=timeout,
+                )
+            except ApiException as error:
+                if not error.status and isinstance(error.__context__, OSError | urllib3.exceptions.HTTPError):
+                    raise error.__context__ from None  # the client has made a text of it
+                wrong = Gone if error.status == 410 else ApiError
+                raise wrong(error.status, f"{method} {path}: {_reason(error)}") from None
 
 
 def list_known(kubernetes: Kubernetes, kind: Kind) -> list[Json] | None:
@@ -358,7 +393,9 @@ def _lines(response: Any) -> Iterator[bytes]:
 
 
 def _reason(error: Any) -> str:
+    """What the server says, without the secrets that it may quote."""
     try:
-        return str(json.loads(error.body)["message"])
+        said = str(json.loads(error.body)["message"])
     except (ValueError, KeyError, TypeError):
-        return f"{error.status} {error.reason}"
+        said = f"{error.status} {error.reason}"
+    return KNOWN.text(one_line(said))

@@ -14,7 +14,7 @@ from velero_acceptance.core.settings import Profile, Settings, Target
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.criteria.load import LOADER, load
 from velero_acceptance.drivers.kinds import SELF_REVIEW, Json
-from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
+from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.gherkin.documents import read_all
 from velero_acceptance.preconditions import runnable
@@ -131,10 +131,7 @@ def diagnose(settings: Settings, timeouts: Timeouts) -> Diagnosis:
     """Examine the target of *settings*; raises Refusal when it may not be touched or is not there."""
     place = environment(settings, complete=False)
     kubernetes = Kubernetes(place.kubeconfig, place.context, call_seconds=timeouts["api_call"])
-    try:
-        kubernetes.version()
-    except ApiError as error:
-        raise Refusal(f"{error}: is the cluster up, and is {place.kubeconfig} its kubeconfig?") from None
+    kubernetes.version()
     clocks = Clocks(kubernetes, nodes=place.target is not Target.LAB, seconds=timeouts["clocks_compared"]).start()
     velero = Velero(kubernetes, place.velero_namespace, place.location, timeouts)
     probe = TargetProbe(place, kubernetes, velero, timeouts, clocks)

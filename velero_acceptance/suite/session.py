@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from velero_acceptance.core.redaction import Redactor
+from velero_acceptance.core.redaction import KNOWN, Redactor
 from velero_acceptance.core.settings import Environment, Profile, Settings
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.evidence.recorder import Evidence
@@ -30,7 +30,7 @@ class Run:
 
     settings: Settings
     timeouts: Timeouts
-    redactor: Redactor = field(default_factory=Redactor)
+    redactor: Redactor = KNOWN
     environment: Environment | None = None
     leaks: list[str] = field(default_factory=list)
     # Changes that the run made outside the suite.

@@ -16,14 +16,12 @@ from velero_acceptance.core.files import write_whole
 from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from velero_acceptance.core.settings import CurrentTarget, Environment, S3Access, Settings, Target, TargetSettings
 from velero_acceptance.corpus import uploaders
+from velero_acceptance.drivers import kubeconfig as kubeconfigs
 from velero_acceptance.drivers.kinds import DEPLOYMENT, NAMESPACE, labels_of
 
 if TYPE_CHECKING:
     from lab.lifecycle import Lab
     from velero_acceptance.drivers.kubernetes import Kubernetes
-
-# Values of a kubeconfig that are paths, relative to its own folder.
-FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
 
 
 def environment(settings: Settings, *, complete: bool = True, number: int = 1) -> Environment:
@@ -125,23 +123,14 @@ def allowed_context(current: CurrentTarget) -> str:
         )
     if os.pathsep in str(current.kubeconfig):
         raise Refusal(f"KUBECONFIG names several files ({current.kubeconfig}): set current.kubeconfig to one of them")
-    try:
-        content = yaml.safe_load(current.kubeconfig.read_text()) or {}
-    except OSError as error:
-        raise Refusal(
-            f"the kubeconfig {current.kubeconfig} cannot be read ({error.strerror}): set KUBECONFIG"
-        ) from None
-    except yaml.YAMLError:
-        raise Refusal(f"the kubeconfig {current.kubeconfig} is not valid YAML") from None
-    context = current.context or content.get("current-context")
-    if not context:
-        raise Refusal(f"the kubeconfig {current.kubeconfig} has no current context: set current.context")
+    content = kubeconfigs.read(current.kubeconfig)
+    context = kubeconfigs.context_of(current.kubeconfig, content, current.context)
     if context not in current.allowed_contexts:
         raise Refusal(
             f"the context {context} is not on the allow-list: "
             f"add it to allowed_contexts under [current] in acceptance.toml if the suite may touch that cluster"
         )
-    return str(context)
+    return context
 
 
 def require_opt_in(kubernetes: Kubernetes, namespace: str) -> None:
@@ -158,27 +147,10 @@ def require_opt_in(kubernetes: Kubernetes, namespace: str) -> None:
 
 def private_kubeconfig(environment: Environment, folder: Path) -> Path:
     """Write a kubeconfig of mode 0600 with the environment's context alone into *folder*; return its path."""
-    content = yaml.safe_load(environment.kubeconfig.read_text())
-    here = environment.kubeconfig.absolute().parent
-    context = next((c for c in content.get("contexts") or [] if c["name"] == environment.context), None)
-    if context is None:
-        raise Refusal(f"the kubeconfig {environment.kubeconfig} has no context {environment.context}")
-    kept = {"clusters": context["context"].get("cluster"), "users": context["context"].get("user")}
-    entries = {
-        kind: [_absolute(dict(entry), here) for entry in content.get(kind) or [] if entry["name"] == name]
-        for kind, name in kept.items()
-    }
     path = folder / "kubeconfig"
-    whole = {"apiVersion": "v1", "kind": "Config", **entries, "contexts": [context], "current-context": context["name"]}
+    whole = kubeconfigs.only(environment.kubeconfig, environment.context)
     write_whole(path, yaml.safe_dump(whole), mode=0o600)
     return path
-
-
-def _absolute(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A cluster or user of a kubeconfig, with paths that are relative to *folder* made absolute."""
-    kind = next(key for key in entry if key != "name")
-    values = {key: str(folder / value) if key in FILES else value for key, value in (entry[kind] or {}).items()}
-    return {**entry, kind: values}
 
 
 def _current(asked: Settings, complete: bool) -> Environment:
