@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pydantic
 import yaml
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import missing_library
+from velero_acceptance.core.redaction import KNOWN
 
 # By name: importing them takes a second, which no other command should wait for.
 CLIENTS = frozenset({"boto3", "botocore", "google", "kubernetes", "minio", "requests", "urllib3"})
@@ -30,6 +33,17 @@ def known(error: BaseException) -> AcceptanceError | None:
     return None
 
 
+@contextmanager
+def failing_as(what: str) -> Iterator[None]:
+    """Raise what the system or a client library raises in the body as an AcceptanceError: *what*, and the reason."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, AcceptanceError) or known(error) is None:
+            raise
+        raise AcceptanceError(f"{what}: {reason(error)}") from None
+
+
 def reason(error: BaseException) -> str:
     """The innermost cause of an error of the system or of an HTTP client, in a few words."""
     error = _innermost(error)
@@ -39,7 +53,7 @@ def reason(error: BaseException) -> str:
         return error.reason.replace("_", " ").lower()
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return one_line(error) or type(error).__name__
+    return KNOWN.text(one_line(error)) or type(error).__name__
 
 
 def problem_of(error: pydantic.ValidationError, then: str = "") -> str:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, StringCo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from velero_acceptance.core.addresses import Address
 from velero_acceptance.core.errors import Refusal
 
 # Each has its own addresses on this machine.
@@ -81,7 +82,7 @@ class TargetSettings(BaseModel):
     s3_ports: list[int] = [443]
     # The API server's audit log of Velero's objects (audit.k8s.io/v1, a JSON object a line).
     audit_log: Path | None = None
-    prometheus: str | None = None
+    prometheus: Address | None = None
 
 
 # Longer values are shown in no message, nor are those of settings that hold a secret.
@@ -132,7 +133,7 @@ class CurrentTarget(TargetSettings):
 
     kubeconfig: Path = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
     allowed_contexts: list[str] = []
-    s3_endpoint: str | None = None
+    s3_endpoint: Address | None = None
     s3_authority: Path | None = None
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
@@ -161,7 +162,7 @@ class Settings(BaseSettings):
     pushgateway: SecretStr | None = None
     # Where a run's folder is uploaded, s3://bucket/prefix; to the target's S3 with its keys unless others are given.
     results: SecretStr | None = None
-    results_endpoint: str | None = None
+    results_endpoint: Address | None = None
     results_authority: Path | None = None
     results_access_key: SecretStr | None = None
     results_secret_key: SecretStr | None = None
@@ -209,6 +210,6 @@ def _sentence(problem: ErrorDetails) -> str:
     where = ".".join((*levels, name))
     if problem["type"] != "extra_forbidden":
         shown = f", not {problem['input']!r}" if len(str(problem["input"])) < SHOWN and not SECRET.search(name) else ""
-        return f"{where}: {problem['msg']}{shown}"
+        return f"{where}: {problem['msg'].removeprefix('Value error, ')}{shown}"
     near = get_close_matches(name, (CurrentTarget if levels else Settings).model_fields, n=1)
     return f"{where} is no setting" + (f": did you mean {near[0]}?" if near else "; docs/usage.md lists all of them")

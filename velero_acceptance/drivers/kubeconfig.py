@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import yaml
 
+from velero_acceptance.core.addresses import is_address
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.files import read_text
 from velero_acceptance.core.redaction import KNOWN
@@ -126,15 +126,6 @@ def _file_problems(entry: Json) -> Iterator[str]:
                 Path(entry[key]).read_bytes()
             except (OSError, ValueError) as error:
                 yield f"its {key} cannot be read: {reason(error)}"
-
-
-def is_address(value: object) -> bool:
-    """Whether *value* is an HTTP or HTTPS address with a host."""
-    try:
-        found = urlsplit(value if isinstance(value, str) else "")
-        return found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
-    except ValueError:  # of a port that is no number
-        return False
 
 
 def _shown(entry: Json, key: str) -> str:

@@ -18,7 +18,7 @@ import tenacity
 import urllib3
 from pydantic import SecretStr
 
-from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.errors import EXIT_FAILED, EXIT_REFUSED, AcceptanceError, Refusal
 from velero_acceptance.core.installation import program
 from velero_acceptance.core.programs import ExecResult, execute
 from velero_acceptance.core.redaction import KNOWN
@@ -47,6 +47,7 @@ class ApiError(AcceptanceError):
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status
+        self.exit_code = EXIT_FAILED if status else EXIT_REFUSED  # which it was not reached with
         super().__init__(message)
 
 

@@ -39,6 +39,7 @@ class _Administrator:
             endpoint=urlsplit(access.endpoint).netloc,
             credentials=StaticProvider(access.access_key.get_secret_value(), access.secret_key.get_secret_value()),
             region=access.region,
+            secure=urlsplit(access.endpoint).scheme == "https",
             http_client=urllib3.PoolManager(ca_certs=authority, timeout=seconds("s3_call"), retries=False),
         )
 

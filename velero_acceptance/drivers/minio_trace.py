@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import requests
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.sentences import failing_as
 from velero_acceptance.core.settings import S3Access
 from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.core.waiting import poll
@@ -84,7 +85,7 @@ class S3Trace:
         keys = Credentials(self._access.access_key.get_secret_value(), self._access.secret_key.get_secret_value())
         request = AWSRequest("GET", url, headers={"X-Amz-Content-SHA256": EMPTY_SHA256, "Host": urlsplit(url).netloc})
         SigV4Auth(keys, "s3", self._access.region).add_auth(request)
-        try:
+        with failing_as(f"the trace of {self._access.endpoint} cannot be read"):
             response = requests.get(
                 url,
                 headers=dict(request.headers),
@@ -92,8 +93,6 @@ class S3Trace:
                 stream=True,
                 timeout=(seconds("trace_connected"), None),
             )
-        except requests.RequestException as error:
-            raise AcceptanceError(f"the trace of {self._access.endpoint} cannot be read: {error}") from None
         # Another S3 server may take the path for a key, and answer with a page.
         if response.status_code != 200 or "xml" in response.headers.get("Content-Type", ""):
             response.close()

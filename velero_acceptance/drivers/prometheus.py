@@ -8,6 +8,8 @@ from typing import Any
 import requests
 
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.redaction import KNOWN
+from velero_acceptance.core.sentences import failing_as
 from velero_acceptance.core.waiting import poll
 
 INTERVAL = 0.5
@@ -86,12 +88,12 @@ class Prometheus:
         )
 
     def _get(self, path: str, **parameters: str | float) -> Any:
-        try:
-            answer = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=self._seconds)
-            content = answer.json()
-        except (requests.RequestException, ValueError) as error:
-            raise AcceptanceError(f"Prometheus at {self.url} does not answer: {type(error).__name__}") from None
-        if content.get("status") != "success":
+        where = f"Prometheus at {KNOWN.text(self.url)}"
+        with failing_as(f"{where} does not answer"):
+            content = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=self._seconds).json()
+        if not isinstance(content, dict) or "status" not in content:
+            raise AcceptanceError(f"{where} is no Prometheus: it answers with something else")
+        if content["status"] != "success":
             raise AcceptanceError(f"Prometheus refuses {parameters.get('query', path)!r}: {content.get('error')}")
         return content["data"]
 

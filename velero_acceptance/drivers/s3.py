@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import ssl
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,6 +19,10 @@ import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.redaction import KNOWN
+from velero_acceptance.core.sentences import failing_as, known, reason
+
+REDIRECTS, REGION = frozenset({301, 302, 307}), "x-amz-bucket-region"
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -44,11 +50,13 @@ def credentials_file(access_key: str, secret_key: str) -> str:
 
 
 def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
-    """A boto3 client; it makes no call yet."""
+    """A boto3 client; it makes no call yet. Raises Refusal for an authority that cannot be used."""
     import boto3
     from botocore.config import Config
 
-    return boto3.client(
+    KNOWN.learn(access.access_key.get_secret_value(), access.secret_key.get_secret_value())
+    _check_authority(access.authority)
+    client = boto3.client(
         "s3",
         endpoint_url=access.endpoint,
         aws_access_key_id=access.access_key.get_secret_value(),
@@ -62,6 +70,26 @@ def client_of(access: S3Access, *, call_seconds: float) -> S3Client:
             s3={"addressing_style": "path"},
         ),
     )
+
+    def refuse_redirects(response: Any = None, **_: object) -> None:
+        """Without the region of the bucket boto3 would follow a redirect to itself until its stack is full."""
+        http = response[0] if response else None
+        if http is not None and http.status_code in REDIRECTS and REGION not in http.headers:
+            where = http.headers.get("Location", "nowhere")
+            raise Refusal(f"{access.endpoint} is not S3: it redirects ({http.status_code}) to {KNOWN.text(where)}")
+
+    client.meta.events.register_first("needs-retry.s3", refuse_redirects)
+    return client
+
+
+def _check_authority(path: Path | None) -> None:
+    try:
+        if path:
+            ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise Refusal(f"the authority {path} of S3 is no certificate in PEM") from None
+    except OSError as error:
+        raise Refusal(f"the authority {path} of S3 cannot be read: {error.strerror}") from None
 
 
 def requests_allowed(access: S3Access, bucket: str, *, call_seconds: float) -> list[str]:
@@ -81,7 +109,8 @@ def may_make_bucket(access: S3Access, name: str, *, call_seconds: float) -> bool
     client = client_of(access, call_seconds=call_seconds)
     if _denied(lambda: client.create_bucket(Bucket=name)):
         return False
-    client.delete_bucket(Bucket=name)
+    with failing_as(f"the bucket {name} cannot be removed"):
+        client.delete_bucket(Bucket=name)
     return True
 
 
@@ -96,7 +125,7 @@ def plain_status(access: S3Access, bucket: str, *, call_seconds: float) -> int |
 
 
 def _denied(call: Callable[[], object]) -> bool:
-    with _errors("S3 neither allows nor denies a call"):
+    with failing_as("S3 neither allows nor denies a call"):
         try:
             call()
         except ClientError as error:
@@ -112,15 +141,6 @@ def _code(error: ClientError) -> str:
 
 
 @contextmanager
-def _errors(refusal: str) -> Iterator[None]:
-    """Raise S3's errors as AcceptanceErrors that begin with *refusal*."""
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        raise AcceptanceError(f"{refusal}: {error}") from None
-
-
-@contextmanager
 def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator[S3Client]:
     """A new bucket, removed at the end; raises AcceptanceError when the credentials may not create it."""
     client = client_of(access, call_seconds=call_seconds)
@@ -129,7 +149,8 @@ def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator
     try:
         yield client
     finally:
-        client.delete_bucket(Bucket=name)
+        with failing_as(f"the bucket {name} cannot be removed"):
+            client.delete_bucket(Bucket=name)
 
 
 def break_design(client: S3Client, name: str) -> None:
@@ -137,6 +158,17 @@ def break_design(client: S3Client, name: str) -> None:
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
     client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
+
+
+def _refusal(endpoint: str, bucket: str, code: str) -> str:
+    """Why S3 does not show a bucket, by the code of its answer: what is wrong with whom."""
+    if code == "404":
+        return f"the bucket {bucket} does not exist at {endpoint}"
+    if code in ("401", "403"):
+        return f"{endpoint} refuses the credentials for the bucket {bucket} ({code}): check access and secret key"
+    if code.startswith("5"):
+        return f"S3 at {endpoint} is out of order ({code} for the bucket {bucket}): try again, or look into its log"
+    return f"{endpoint} answers {code} for the bucket {bucket}: is that the address of S3, with https where it has TLS?"
 
 
 class Bucket:
@@ -148,22 +180,21 @@ class Bucket:
         try:
             self._client.head_bucket(Bucket=name)
         except ClientError as error:
-            if _code(error) == "404":
-                raise Refusal(f"the bucket {name} does not exist at {access.endpoint}") from None
-            refused = f"{access.endpoint} refuses the credentials for the bucket {name} ({_code(error)})"
-            raise Refusal(f"{refused}: check access and secret key") from None
-        except BotoCoreError as error:
-            raise Refusal(f"S3 at {access.endpoint} cannot be reached: {error}") from None
+            raise Refusal(_refusal(access.endpoint, name, _code(error))) from None
+        except Exception as error:
+            if isinstance(error, AcceptanceError) or known(error) is None:
+                raise
+            raise Refusal(f"S3 at {access.endpoint} cannot be reached: {reason(error)}") from None
 
     def state(self) -> BucketState:
-        with _errors(f"the lifecycle rules of {self.name} cannot be read"):
+        with failing_as(f"the lifecycle rules of {self.name} cannot be read"):
             try:
                 rules = len(self._client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"])
             except ClientError as error:
                 if _code(error) != "NoSuchLifecycleConfiguration":
                     raise
                 rules = 0
-        with _errors(f"the versioning of {self.name} cannot be read"):
+        with failing_as(f"the versioning of {self.name} cannot be read"):
             versioning = self._client.get_bucket_versioning(Bucket=self.name).get("Status", "")
         return BucketState(self._created(), versioning, rules)
 
@@ -171,7 +202,7 @@ class Bucket:
         """The bucket's date; None where the credentials may not list buckets."""
         try:
             made = {b["Name"]: b["CreationDate"] for b in self._client.list_buckets()["Buckets"]}
-        except ClientError:
+        except (ClientError, BotoCoreError):
             return None
         return made.get(self.name)
 
@@ -189,15 +220,16 @@ class Bucket:
 
     def _list(self, prefix: str) -> list[Any]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        with _errors(f"the keys of {self.name} cannot be listed"):
+        with failing_as(f"the keys of {self.name} cannot be listed"):
             return [item for page in pages for item in page.get("Contents", [])]
 
     def get(self, key: str) -> bytes:
         """An object's content; raises AcceptanceError when it does not exist."""
-        try:
-            return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
-        except self._client.exceptions.NoSuchKey:
-            raise AcceptanceError(f"s3://{self.name}/{key} does not exist") from None
+        with failing_as(f"s3://{self.name}/{key} cannot be read"):
+            try:
+                return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
+            except self._client.exceptions.NoSuchKey:
+                raise AcceptanceError(f"s3://{self.name}/{key} does not exist") from None
 
     def read(self, key: str) -> bytes:
         """An object's content, unpacked if its name ends in .gz; raises ValueError when that fails."""
@@ -227,11 +259,13 @@ class Bucket:
         return None
 
     def put(self, key: str, content: bytes) -> None:
-        self._client.put_object(Bucket=self.name, Key=key, Body=content)
+        with failing_as(f"s3://{self.name}/{key} cannot be written"):
+            self._client.put_object(Bucket=self.name, Key=key, Body=content)
 
     def delete(self, *keys: str) -> None:
         for key in keys:
-            self._client.delete_object(Bucket=self.name, Key=key)
+            with failing_as(f"s3://{self.name}/{key} cannot be deleted"):
+                self._client.delete_object(Bucket=self.name, Key=key)
 
     def delete_below(self, prefix: str) -> int:
         """Delete all objects below *prefix*, which must name a folder; return how many there were."""
@@ -245,7 +279,8 @@ class Bucket:
         """Keys of multipart uploads that are neither completed nor aborted; None where they may not be listed."""
         # Without a prefix, which MinIO takes for a whole key.
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name)
-        try:
-            return [upload["Key"] for page in pages for upload in page.get("Uploads", [])]
-        except ClientError:
-            return None
+        with failing_as(f"the multipart uploads of {self.name} cannot be listed"):
+            try:
+                return [upload["Key"] for page in pages for upload in page.get("Uploads", [])]
+            except ClientError:
+                return None

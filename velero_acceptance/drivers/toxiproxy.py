@@ -4,7 +4,7 @@ from typing import Any
 
 import requests
 
-from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.sentences import failing_as
 from velero_acceptance.core.timeouts import seconds
 
 # Suffix of a second route on the same port, to a server that is always busy.
@@ -71,9 +71,7 @@ class Toxiproxy:
         return self._request(method, f"/proxies/{self._proxy}{path}", body)
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        try:
+        with failing_as(f"toxiproxy at {self._server}"):
             answer = requests.request(method, self._server + path, json=body, timeout=seconds("toxiproxy_call"))
             answer.raise_for_status()
-        except requests.RequestException as error:
-            raise AcceptanceError(f"toxiproxy at {self._server}: {error}") from None
-        return answer.json() if answer.content else None
+            return answer.json() if answer.content else None
