@@ -6,19 +6,20 @@ Every setting can be given by environment variable with the prefix ``ACCEPTANCE_
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lab.programs import RELEASES, Release
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.installation import folder_of_user
 from velero_acceptance.core.settings import MOST_LABS
+from velero_acceptance.core.sources import refuse_unknown
 
 POD_NETWORK = IPv4Network("10.244.0.0/16")
 SERVICE_NETWORK = IPv4Network("10.96.0.0/16")
@@ -66,6 +67,12 @@ class LabSettings(BaseSettings):
     # The design runs the garbage collector hourly; the lab shortens it and the report says so.
     garbage_collection_frequency: str = Field(default="10s", pattern=GO_DURATION)
     validation_frequency: str = Field(default="10s", pattern=GO_DURATION)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_variables(cls, values: Any) -> Any:
+        refuse_unknown(str(cls.model_config["env_prefix"]), cls.model_fields)
+        return values
 
     @field_validator("network")
     @classmethod
@@ -125,7 +132,7 @@ class LabSettings(BaseSettings):
     @cached_property
     def state(self) -> Path:
         """The lab's folder: keys, disks, logs. It is gone after ``down``."""
-        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+        base = folder_of_user("XDG_STATE_HOME", ".local/state")
         return base / "velero-acceptance" / self.place / self.name
 
     @property

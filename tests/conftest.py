@@ -19,7 +19,7 @@ from tests.fake_cluster import RUN_ID, FakeBucket, FakeCluster, make_target
 from tests.fake_velero import FakeVelero, velero_objects
 from tests.small_suite import Suite, make_suite
 from velero_acceptance.core.errors import Refusal
-from velero_acceptance.core.redaction import Redactor
+from velero_acceptance.core.redaction import KNOWN, Redactor
 from velero_acceptance.criteria.load import load
 from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.evidence.records import Outcome, Record
@@ -32,6 +32,12 @@ def _own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test signs with the user's key."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("ACCEPTANCE_SIGNING_KEY", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test knows the secrets of another."""
+    monkeypatch.setattr(KNOWN, "_forms", set())
 
 
 @pytest.fixture

@@ -290,9 +290,11 @@ def test_a_token_kubeconfig_holds_the_token_and_nothing_of_the_administrator(adm
     assert stat.S_IMODE(path.stat().st_mode) == 0o600, "what was readable before"
 
 
-@pytest.mark.parametrize("context", ["elsewhere", "lost"])
-def test_a_context_without_a_cluster_is_an_error(admin: Path, context: str) -> None:
-    with pytest.raises(AcceptanceError, match=f"has no context '{context}' with a cluster"):
+@pytest.mark.parametrize(
+    ("context", "says"), [("elsewhere", "has no context elsewhere"), ("lost", "has no cluster none")]
+)
+def test_a_context_without_a_cluster_is_an_error(admin: Path, context: str, says: str) -> None:
+    with pytest.raises(AcceptanceError, match=says):
         token_kubeconfig(admin, context, TOKEN)
 
 

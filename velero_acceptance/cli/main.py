@@ -13,7 +13,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import pydantic
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -22,15 +21,16 @@ from velero_acceptance.cli import report
 from velero_acceptance.cli.cluster import cluster_app, facts_of
 from velero_acceptance.cli.mutants import mutants
 from velero_acceptance.cli.target import COMMANDS
-from velero_acceptance.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
+from velero_acceptance.core.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 from velero_acceptance.core.installation import (
     IN_CHECKOUT,
     ROOT,
     feature_arguments,
     make_importable,
-    missing_library,
     modules,
 )
+from velero_acceptance.core.redaction import KNOWN
+from velero_acceptance.core.sentences import known
 from velero_acceptance.core.settings import Target
 from velero_acceptance.core.version import VARIABLE, commit_of
 from velero_acceptance.target.selection import cluster_of
@@ -284,36 +284,20 @@ def main() -> None:
     make_importable()
     try:
         code = app(standalone_mode=False) or 0
-    except AcceptanceError as error:
-        _end(str(error), error.exit_code)
-    except pydantic.ValidationError as error:
-        _end(_first_problem(error), EXIT_REFUSED)
-    except ModuleNotFoundError as error:
-        _end(str(missing_library(error)), EXIT_REFUSED)
     except typer.TyperException as error:  # an unknown command or option, a missing argument
         if not error.format_message():  # no command was given, and the help is shown
             sys.exit(EXIT_REFUSED)
         _end(f"{error.format_message()} (acceptance --help lists what there is)", EXIT_REFUSED)
-    except (OSError, subprocess.SubprocessError) as error:  # a full disk, a program that is missing
-        _end(_failed_call(error), EXIT_FAILED)
+    except Exception as error:
+        if (found := known(error)) is None:  # a bug
+            raise
+        _end(str(found), found.exit_code)
     if code == EXIT_INTERRUPTED:
-        _end("interrupted; what was made stays, and the next run goes on from there", code)
+        making = sys.argv[1:2] in (["lab"], ["kind"]) and sys.argv[2:3] in (["up"], ["build"])
+        _end("interrupted" + ("; what was made stays, and the next run goes on from there" if making else ""), code)
     sys.exit(code)
 
 
 def _end(message: str, code: int) -> NoReturn:
-    print(f"acceptance: {message}", file=sys.stderr)
+    print(f"acceptance: {KNOWN.text(message)}", file=sys.stderr)
     sys.exit(code)
-
-
-def _failed_call(error: Exception) -> str:
-    """What the system refused, in one sentence."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(str(error).split())
-
-
-def _first_problem(error: pydantic.ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"the setting {where} of {error.title} is not valid: {problem['msg']}"

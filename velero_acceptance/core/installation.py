@@ -27,7 +27,17 @@ def make_importable() -> None:
 
 def cache_folder() -> Path:
     """Where the suite keeps what outlives a lab and a run ($XDG_CACHE_HOME)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "velero-acceptance"
+    return folder_of_user("XDG_CACHE_HOME", ".cache") / "velero-acceptance"
+
+
+def folder_of_user(variable: str, below: str) -> Path:
+    """The folder that an environment variable names, or *below* the home; raises Refusal when there is no home."""
+    if chosen := os.environ.get(variable):
+        return Path(chosen)
+    try:
+        return Path.home() / below
+    except RuntimeError:
+        raise Refusal(f"this user has no home: set HOME or {variable}") from None
 
 
 def modules(package: str) -> list[str]:

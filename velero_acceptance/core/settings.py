@@ -12,15 +12,18 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 import pydantic
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from velero_acceptance.core import sources
 from velero_acceptance.core.addresses import Address
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.installation import folder_of_user
+from velero_acceptance.core.redaction import KNOWN
 
 # Each has its own addresses on this machine.
 MOST_LABS = 4
@@ -131,7 +134,7 @@ class CurrentTarget(TargetSettings):
 
     model_config = ConfigDict(extra="forbid")
 
-    kubeconfig: Path = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
+    kubeconfig: Path = Field(default_factory=lambda: folder_of_user("KUBECONFIG", ".kube/config"))
     allowed_contexts: list[str] = []
     s3_endpoint: Address | None = None
     s3_authority: Path | None = None
@@ -142,9 +145,7 @@ class CurrentTarget(TargetSettings):
 class Settings(BaseSettings):
     """The run's settings. Environment variables have the prefix ``ACCEPTANCE_``, ``__`` for levels."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ACCEPTANCE_", env_nested_delimiter="__", toml_file="acceptance.toml", extra="forbid"
-    )
+    model_config = SettingsConfigDict(env_prefix=sources.PREFIX, env_nested_delimiter="__", extra="forbid")
 
     target: Target = Target.LAB
     profile: Profile | None = None
@@ -153,7 +154,7 @@ class Settings(BaseSettings):
     run_id: Annotated[str, StringConstraints(pattern=RUN_ID)] = Field(
         default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M}-{secrets.token_hex(2)}"
     )
-    reports: Path = Path("reports")
+    reports: Path = Field(default_factory=lambda: Path(os.path.relpath(sources.project() / "reports")))
     # Data of the timed backups and restores. Less than the register asks for gives an extrapolation.
     data_size: Annotated[ByteSize, Field(ge=64 << 20)] = ByteSize(256 << 20)
     # Size of the torture corpus's sparse file; restic writes every byte of it when it restores.
@@ -175,7 +176,7 @@ class Settings(BaseSettings):
     hours: Annotated[float, Field(gt=0, le=1000)] = 1.0
     # File of the schedule's observed runs, instead of the target's own.
     ledger: Path | None = None
-    current: CurrentTarget = CurrentTarget()
+    current: CurrentTarget = Field(default_factory=CurrentTarget)
 
     @classmethod
     def settings_customise_sources(
@@ -186,7 +187,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, sources.from_file())
 
     @property
     def effective_profile(self) -> Profile:
@@ -196,12 +197,18 @@ class Settings(BaseSettings):
     @staticmethod
     def read(**options: Any) -> Settings:
         """The settings, overridden by the *options* that are not None; raises Refusal in one sentence."""
+        fields = {**Settings.model_fields, **{f"current__{n}": f for n, f in CurrentTarget.model_fields.items()}}
+        sources.refuse_unknown(sources.PREFIX, (*fields, *sources.OTHERS), sources.FOREIGN)
+        sources.refuse_malformed(name for name, field in fields.items() if _is_json(field.annotation))
         try:
             return Settings(**{name: value for name, value in options.items() if value is not None})
         except pydantic.ValidationError as error:
             raise Refusal(_sentence(error.errors()[0])) from None
-        except ValueError as error:  # acceptance.toml is not TOML
-            raise Refusal(f"acceptance.toml cannot be read: {error}") from None
+
+
+def _is_json(annotation: Any) -> bool:
+    """Whether a setting of this type is JSON in an environment variable."""
+    return annotation is CurrentTarget or get_origin(annotation) is list
 
 
 def _sentence(problem: ErrorDetails) -> str:
@@ -209,7 +216,9 @@ def _sentence(problem: ErrorDetails) -> str:
     *levels, name = (str(part) for part in problem["loc"])
     where = ".".join((*levels, name))
     if problem["type"] != "extra_forbidden":
-        shown = f", not {problem['input']!r}" if len(str(problem["input"])) < SHOWN and not SECRET.search(name) else ""
+        value = problem["input"]
+        hidden = len(str(value)) >= SHOWN or SECRET.search(name)
+        shown = "" if hidden else f", not {KNOWN.text(repr(value))}"
         return f"{where}: {problem['msg'].removeprefix('Value error, ')}{shown}"
     near = get_close_matches(name, (CurrentTarget if levels else Settings).model_fields, n=1)
     return f"{where} is no setting" + (f": did you mean {near[0]}?" if near else "; docs/usage.md lists all of them")

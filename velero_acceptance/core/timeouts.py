@@ -6,6 +6,7 @@ suite waits; the design's limits are in ``criteria/``.
 """
 
 import json
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -41,6 +42,6 @@ class Timeouts(dict[str, float]):
         unknown = sorted(set(numbers) - set(DEFAULTS))
         if unknown:
             raise Refusal(f"ACCEPTANCE_TIMEOUTS names {unknown[0]}, which is none of {', '.join(sorted(DEFAULTS))}")
-        if not 0 < factor <= 100 or any(value <= 0 for value in numbers.values()):
-            raise Refusal("timeouts must be above 0 seconds and the factor between 0 and 100")
+        if not 0 < factor <= 100 or not all(0 < value < math.inf for value in numbers.values()):
+            raise Refusal("timeouts must be above 0 seconds and finite, and the factor between 0 and 100")
         return Timeouts(numbers, factor)

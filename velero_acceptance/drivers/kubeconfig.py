@@ -50,7 +50,7 @@ def context_of(path: Path, content: Json, asked: str | None) -> str:
 
 
 def only(path: Path, asked: str | None = None) -> Json:
-    """The kubeconfig *path* with one context alone, its paths absolute; raises Refusal when it cannot be used."""
+    """The kubeconfig *path* with one context alone, its paths absolute; raises Refusal when it has no such context."""
     content = read(path)
     name = context_of(path, content, asked)
     context = _entry(path, content, "context", name)
@@ -59,8 +59,6 @@ def only(path: Path, asked: str | None = None) -> Json:
     if not names["cluster"]:
         raise Refusal(f"the kubeconfig {path} has no cluster for the context {name}")
     entries = {kind: _absolute(entry, path.absolute().parent) for kind, entry in found.items()}
-    for problem in chain(_cluster_problems(entries["cluster"]), _user_problems(entries["user"])):
-        raise Refusal(f"the kubeconfig {path} cannot be used: {problem}")
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -138,6 +136,8 @@ def configuration(path: Path, context: str | None, seconds: float) -> Configurat
 
     content = only(path, context)
     (cluster,), users = content["clusters"], [entry["user"] for entry in content["users"]]
+    for problem in chain(_cluster_problems(cluster["cluster"]), *map(_user_problems, users)):
+        raise Refusal(f"the kubeconfig {path} cannot be used: {problem}")
     programs = [user["exec"] for user in users if "exec" in user]
     for call in programs if shutil.which("timeout") else []:  # the client waits for it without an end
         arguments = [str(seconds), call["command"], *(call.get("args") or [])]

@@ -90,7 +90,11 @@ class Prometheus:
     def _get(self, path: str, **parameters: str | float) -> Any:
         where = f"Prometheus at {KNOWN.text(self.url)}"
         with failing_as(f"{where} does not answer"):
-            content = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=self._seconds).json()
+            answer = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=self._seconds)
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
         if not isinstance(content, dict) or "status" not in content:
             raise AcceptanceError(f"{where} is no Prometheus: it answers with something else")
         if content["status"] != "success":

@@ -5,6 +5,7 @@ this machine's clock says.
 """
 
 import getpass
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -53,7 +54,7 @@ class Holder:
 class RunLock:
     def __init__(self, kubernetes: Kubernetes, namespace: str, run: str) -> None:
         self._kubernetes, self._namespace, self._run = kubernetes, namespace, run
-        self._identity = f"{run} of {getpass.getuser()}@{socket.gethostname()}"
+        self._identity = f"{run} of {_user()}@{socket.gethostname()}"
         self._ahead = timedelta()
         self._stopped = threading.Event()
         self._renewed = datetime.now(UTC)
@@ -136,6 +137,13 @@ class RunLock:
     def _now(self) -> datetime:
         """The API server's time, by its difference when the lock was acquired."""
         return datetime.now(UTC) + self._ahead
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
 
 
 def live_holder(kubernetes: Kubernetes, namespace: str) -> Holder | None:

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.files import write_whole
+from velero_acceptance.core.installation import folder_of_user
 from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
 from velero_acceptance.core.settings import CurrentTarget, Environment, S3Access, Settings, Target, TargetSettings
 from velero_acceptance.corpus import uploaders
@@ -161,7 +162,7 @@ def _current(asked: Settings, complete: bool) -> Environment:
             "current.s3_endpoint, current.s3_access_key and current.s3_secret_key are needed to look into the bucket: "
             "set them in acceptance.toml or as ACCEPTANCE_CURRENT__S3_ENDPOINT, …"
         )
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "velero-acceptance"
+    state = folder_of_user("XDG_STATE_HOME", ".local/state") / "velero-acceptance"
     kept = state / "clusters" / re.sub(r"[^A-Za-z0-9._-]+", "-", context)
     return Environment(
         **{name: getattr(current, name) for name in TargetSettings.model_fields if name != "context"},

@@ -11,6 +11,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.files import write_whole
+from velero_acceptance.core.installation import folder_of_user
 
 VARIABLE = "ACCEPTANCE_SIGNING_KEY"
 # The permissions of others: a private key that they can read is refused.
@@ -21,7 +22,7 @@ def private_path() -> Path:
     """The path of the private key: $ACCEPTANCE_SIGNING_KEY, else in the user's configuration ($XDG_CONFIG_HOME)."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    folder = folder_of_user("XDG_CONFIG_HOME", ".config")
     return folder / "velero-acceptance" / "signing-key.pem"
 
 
