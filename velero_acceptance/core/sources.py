@@ -68,13 +68,13 @@ PATHS = (
 
 def refuse_unknown(prefix: str, known: Iterable[str], foreign: Iterable[str] = ()) -> None:
     """Raise Refusal for an environment variable with *prefix* that is none of *known*, with the nearest one."""
-    names = [f"{prefix}{name.upper()}" for name in known]
-    own = (name for name in os.environ if name.upper().startswith(prefix))
-    for name in own:
-        if name.upper() in names or name.upper().startswith(tuple(f"{prefix}{other}" for other in foreign)):
+    names = [name.upper() for name in known]
+    for name in (name for name in os.environ if name.upper().startswith(prefix)):
+        asked = name.upper().removeprefix(prefix)
+        if asked in names or asked.startswith(tuple(foreign)):
             continue
-        near = get_close_matches(name.upper(), names, n=1)
-        hint = f": did you mean {near[0]}?" if near else "; docs/usage.md lists all of them"
+        near = get_close_matches(asked, names, n=1)
+        hint = f": did you mean {prefix}{near[0]}?" if near else "; docs/usage.md lists all of them"
         raise Refusal(f"the environment variable {name} is no setting{hint}")
 
 
