@@ -7,7 +7,6 @@ every process the lab starts, so that nothing has to be found by name or by a st
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -115,18 +114,14 @@ class Cgroups:
         Only the machine's own root may both have processes and hand controllers down (the kernel's cgroup-v2, "No
         Internal Process Constraint"). Raises Refusal when processes stay.
         """
-        try:
-            _delegate(self._mount)
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
+        if (self._mount / "cgroup.type").exists():  # which the machine's own root has not
             (self._mount / OTHERS).mkdir(exist_ok=True)
             if not _move(self._mount, self._mount / OTHERS):
                 raise Refusal(
                     "the root control group has processes of another container: start this one with a cgroup namespace "
                     "of its own (docker run --cgroupns=private)"
-                ) from None
-            _delegate(self._mount)
+                )
+        _delegate(self._mount)
 
     def _return_root(self) -> None:
         """Move the processes of a container back when the last lab is gone."""

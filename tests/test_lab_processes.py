@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import shutil
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
@@ -72,34 +71,31 @@ def test_the_use_of_pods_is_found_on_either_version(tmp_path: Path) -> None:
 
 
 def test_in_a_container_others_move_to_a_leaf_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = hierarchy(tmp_path / "root", unified=True)
-    where, delegate = ["root"], cgroups._delegate
-
-    def enable(folder: Path, sign: str = "+") -> None:
-        if folder == root and sign == "+" and where[-1] == "root":
-            raise OSError(errno.EBUSY, "Device or resource busy")
-        if (folder / "cgroup.controllers").exists():
-            delegate(folder, sign)
+    root, where = hierarchy(tmp_path / "root", unified=True), ["root"]
+    (root / "cgroup.type").write_text("domain\n")
 
     def move(_: Path, target: Path) -> bool:
         where.append("root" if target == root else target.name)
         return True
 
-    monkeypatch.setattr(cgroups, "_delegate", enable)
+    for name in "xy":
+        hierarchy(root / f"velero-lab-{name}", unified=True)
     monkeypatch.setattr(cgroups, "_move", move)
     first, second = Cgroups("x", root), Cgroups("y", root)
     first.create()
     second.create()
+    shutil.rmtree(root / "velero-lab-x")
     first.remove()
-    assert where == ["root", "not-velero-lab"], "there still is a lab"
+    assert where == ["root", "not-velero-lab", "not-velero-lab"], "there still is a lab"
+    shutil.rmtree(root / "velero-lab-y")
     second.remove()
     assert where[-1] == "root" and not (root / "not-velero-lab").exists()
 
 
-def test_a_container_that_shares_its_root_group_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_that_shares_its_root_group_is_refused(tmp_path: Path) -> None:
     root = hierarchy(tmp_path / "root", unified=True)
+    (root / "cgroup.type").write_text("domain\n")
     (root / "cgroup.procs").write_text("0\n")  # a process that this container does not see
-    monkeypatch.setattr(cgroups, "_delegate", mock.Mock(side_effect=OSError(errno.EBUSY, "busy")))
     with pytest.raises(Refusal, match="--cgroupns=private"):
         Cgroups("x", root).create()
 
