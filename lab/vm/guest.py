@@ -19,6 +19,9 @@ EMULATED = {
     "ACCEPTANCE_LAB_NODES": "1",
     "ACCEPTANCE_LAB_DEPLOYMENT": "install",
     "ACCEPTANCE_LAB_PROMETHEUS": "true",
+    # Each time the server starts a plugin, which takes seconds here.
+    "ACCEPTANCE_LAB_VALIDATION_FREQUENCY": "2m",
+    "ACCEPTANCE_LAB_GARBAGE_COLLECTION_FREQUENCY": "10m",
 }
 CHECKOUT = "root/velero-acceptance"
 CACHE = "root/.cache/velero-acceptance"
