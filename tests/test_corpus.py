@@ -200,3 +200,70 @@ def test_strain_uses_the_memory_it_is_told(program: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def change(program: Path, corpus: Corpus, volume: Path) -> None:
+    subprocess.run([program, "change", *corpus.recipe, volume], check=True)
+
+
+def test_what_is_changed_is_what_was_planned(program: Path, corpus: Corpus, volume: Path) -> None:
+    change(program, corpus, volume)
+    difference = corpus.changed.manifest().compare(corpus.read(volume))
+    assert difference.findings == (), difference.table()
+
+
+def test_the_plan_of_the_change_has_every_kind_of_it(corpus: Corpus) -> None:
+    """Each is a way by which an uploader may take what is new for what it knows."""
+    before, after = corpus.manifest(), corpus.changed.manifest()
+    found = {(finding.path, finding.what) for finding in before.compare(after).findings}
+    assert {
+        ("added/file", "too much"),
+        ("sizes/added.bin", "too much"),
+        ("sizes/random-1048576.bin", "sha256"),
+        ("sizes/compressible.txt", "size"),
+        ("sizes/random-65536.bin", "size"),
+        ("sizes/random-511.bin", "type"),
+        ("sizes/random-512.bin", "target"),
+        ("empty", "type"),
+        ("links/relative", "target"),
+        ("times/y1999", "sha256"),
+        ("many/100", "missing"),
+        ("many/renamed", "too much"),
+        ("deep/level-00", "missing"),
+        ("deeper/level-00", "too much"),
+        ("links/original", "links"),
+        ("many/101", "missing"),
+        ("owners", "missing"),
+        ("modes/file-0640", "mode"),
+        ("modes/folder-0700", "uid"),
+        ("sizes/large.bin", "mtime_ns"),
+    } <= found
+    unseen = {path: entry for path, entry in after.entries.items() if entry.before}
+    assert set(unseen) == {"sizes/random-4096.bin", "sizes/random-4097.bin"}
+    for path, entry in unseen.items():
+        old = before.entries[path]
+        assert (entry.before, entry.size, entry.mtime_ns) == (old.sha256, old.size, old.mtime_ns)
+        assert entry.sha256 != old.sha256
+
+
+def test_a_backup_from_before_the_change_is_seen(corpus: Corpus, volume: Path) -> None:
+    """As an uploader that takes each file for unchanged would restore it."""
+    difference = corpus.changed.manifest().compare(corpus.read(volume))
+    assert not difference.equal and "missing   'added/file'" in difference.table()
+    assert "'sizes/random-4096.bin' sha256" in difference.table()
+
+
+def test_what_the_change_does_not_name_is_not_touched(program: Path, corpus: Corpus, volume: Path) -> None:
+    """A new time of change would make restic read everything, and so hide that it takes nothing for unchanged."""
+    names = ("sizes/zeros.bin", "many/102", "names/case", "sizes/random-4096.bin")
+    before = [(volume / name).stat() for name in names]
+    change(program, corpus, volume)
+    after = [(volume / name).stat() for name in names]
+    assert [old.st_ctime_ns == new.st_ctime_ns for old, new in zip(before, after, strict=True)] == [*[True] * 3, False]
+    assert [old.st_ino == new.st_ino for old, new in zip(before, after, strict=True)] == [True] * 4
+
+
+def test_a_change_of_no_corpus_is_an_error(program: Path, corpus: Corpus, tmp_path: Path) -> None:
+    for folder in (str(tmp_path), ""):
+        done = subprocess.run([program, "change", *corpus.recipe, folder], capture_output=True, text=True)
+        assert done.returncode == 1 and done.stderr.startswith("corpus: ")

@@ -14,6 +14,8 @@ LINK = replace(FILE, path="d/l", type="symlink", size=0, sha256="", allocated=0,
 FOLDER = Entry("d", "directory", "0755", 0, 0, 7_000_000_000, 0)
 INNER = Entry("d/i", "directory", "0755", 0, 0, 6_000_000_000, 0)
 PIPE = replace(FILE, path="d/p", type="fifo", size=0, sha256="", mtime_ns=9_000_000_000)
+TAG, CACHED = replace(FILE, path="d/c/CACHEDIR.TAG"), replace(FILE, path="d/c/e/f")
+ROOT = replace(FOLDER, path=".", mode="0750", uid=1000)
 EMPTY = replace(FOLDER, path="e")
 
 
@@ -30,6 +32,11 @@ def compared(old: list[Entry], new: list[Entry]) -> Difference:
         ([replace(LINK, links=2, hardlink="d/b")], [LINK], {"E-42"}),
         ([PIPE], [], {"E-43"}),
         ([replace(PIPE, type="socket")], [], {"E-43"}),
+        ([replace(PIPE, type="device", device="character 0:0")], [], {"E-43"}),
+        ([TAG, CACHED], [], {"E-33"}),
+        ([replace(FILE, path="listed/a.listed")], [], {"E-34"}),
+        ([replace(FILE, before="1" * 64)], [replace(FILE, sha256="1" * 64)], {"E-35"}),
+        ([ROOT], [replace(ROOT, mtime_ns=8_000_000_000)], {"E-16"}),
         ([replace(FILE, path="d/%FF%25")], [replace(FILE, path="d/\ufffd%25")], {"E-44"}),
         # The newest in it is the folder below; a pipe is not stored, so its time does not count.
         (
@@ -59,6 +66,15 @@ def test_what_kopia_loses_is_counted_and_shown(expected: list[Entry], found: lis
         ([replace(FILE, links=3)], [replace(FILE, links=2)]),
         ([replace(FILE, links=2, hardlink="d/b")], [replace(FILE, hardlink="d/c")]),
         ([FILE], []),
+        # Beside a folder with the tag; another content than the one before; and what kopia keeps of the root.
+        ([TAG, CACHED, replace(FILE, path="c2/f")], [TAG, CACHED]),
+        ([replace(FILE, path="listed/a")], []),
+        ([FILE], [replace(FILE, sha256="1" * 64)]),
+        ([replace(FILE, before="1" * 64)], [replace(FILE, sha256="2" * 64)]),
+        ([replace(FILE, before="1" * 64)], []),
+        ([ROOT], [replace(ROOT, mode="0777")]),
+        ([ROOT], [replace(ROOT, uid=0)]),
+        ([ROOT], [replace(ROOT, mtime_ns=0)]),
         ([replace(FILE, path="d/%FF")], []),
         ([replace(FILE, path="d/%FF")], [replace(FILE, path="d/\ufffd\ufffd")]),
         ([replace(FILE, path="d/%FF")], [replace(FILE, path="d/\ufffd", sha256="1" * 64)]),

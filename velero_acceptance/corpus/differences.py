@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from velero_acceptance.core.errors import AcceptanceError
 
 SHOWN = 60
+ROOT = "."
 MISSING, EXTRA, NAME, HOLES = "missing", "too much", "name", "holes"
 # A byte that is not UTF-8 in a manifest, and what JSON replaces it with.
 NOT_UTF8 = re.compile(r"%[89A-F][0-9A-F]")
@@ -27,9 +28,10 @@ class HarnessError(AcceptanceError):
 class Entry:
     """One path of a volume with everything that a restore must restore.
 
-    *hardlink* is the first of the inode's names unless it is this one, *links* their number (0: a directory), *xattrs*
-    the SHA-256 of each extended attribute. *allocated* is the file's disk space, in a plan the bytes outside holes; it
-    is not compared.
+    The path of the volume's root is ROOT. *hardlink* is the first of the inode's names unless it is this one, *links*
+    their number (0: a directory), *xattrs* the SHA-256 of each extended attribute, *device* the kind and numbers of a
+    device node, *flags* those that chattr sets. Not compared: *allocated*, the file's disk space, in a plan the bytes
+    outside holes; and *before*, in a plan the SHA-256 of a file until a change that neither size nor time shows.
     """
 
     path: str
@@ -44,7 +46,10 @@ class Entry:
     hardlink: str = ""
     links: int = 0
     xattrs: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+    flags: str = ""
     allocated: int = field(default=0, compare=False)
+    before: str = field(default="", compare=False)
 
 
 Entries = Mapping[str, Entry]

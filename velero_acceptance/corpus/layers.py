@@ -4,10 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from velero_acceptance.corpus.differences import SHOWN, Difference, PathChange
+from velero_acceptance.corpus.manifest import Manifest
 
 VOLUME = "different already in the volume that was backed up"
 UPLOADER = "different by the uploader, with Velero and without"
 VELERO = "different by Velero alone"
+# The folder of what needs a right or a file system that a volume may not have.
+OPTIONAL = "where supported/"
 READING = "different by the uploader on this machine alone"
 LAYERS = (VOLUME, UPLOADER, VELERO, READING)
 
@@ -19,6 +22,17 @@ class Layers:
     volume: Difference
     repository: Difference
     restored: Difference
+    # Paths of OPTIONAL that the volume does not hold, and that are not compared.
+    untested: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(plan: Manifest, volume: Manifest, repository: Manifest, restored: Manifest) -> "Layers":
+        """The three compared with *plan*; where the volume refused something of OPTIONAL, that is left out of all."""
+        changed = {finding.path for finding in plan.compare(volume).findings}
+        untested = tuple(sorted(path for path in changed if path.startswith(OPTIONAL)))
+        expected = plan.without(untested)
+        there, kept, back = (expected.compare(m.without(untested)) for m in (volume, repository, restored))
+        return Layers(there, kept, back, untested)
 
     def blame(self) -> list[tuple[str, PathChange]]:
         """Every finding once, with the first layer in which it occurs."""

@@ -6,6 +6,7 @@ object a line, with a count at the end (``lab/tools/corpus``).
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from velero_acceptance.core.programs import execute
 from velero_acceptance.core.timeouts import seconds
 from velero_acceptance.corpus import differences
 from velero_acceptance.corpus.differences import Difference, Entry, HarnessError, KnownDeviation
-from velero_acceptance.corpus.known_deviations import MARKER
+from velero_acceptance.corpus.known_deviations import MARKS
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -23,7 +24,7 @@ class Manifest:
     """All entries of a volume by path, and the known deviations of its backups."""
 
     entries: dict[str, Entry]
-    losses: tuple[KnownDeviation, ...] = (MARKER,)
+    losses: tuple[KnownDeviation, ...] = MARKS
 
     @staticmethod
     def parse(output: bytes) -> "Manifest":
@@ -50,6 +51,11 @@ class Manifest:
             _require_digests(entry)
         return Manifest(by_path)
 
+    def without(self, paths: Iterable[str]) -> "Manifest":
+        """This manifest without some of its paths."""
+        left_out = set(paths)
+        return replace(self, entries={path: entry for path, entry in self.entries.items() if path not in left_out})
+
     def compare(self, actual: "Manifest") -> Difference:
         """How *actual* differs from this manifest, both ways."""
         return differences.compare(self.entries, actual.entries, self.losses)
@@ -69,17 +75,25 @@ def _require_digests(entry: Entry) -> None:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus by seed, and *options* if it is not the standard one; its program; known deviations of its backups."""
+    """A corpus by seed, and *options* if it is not the standard one; its program; known deviations of its backups.
+
+    ``corpus change`` with the same recipe makes of its files those that *changed* is about.
+    """
 
     program: Path
     seed: str
     options: tuple[str, ...] = ()
-    losses: tuple[KnownDeviation, ...] = (MARKER,)
+    losses: tuple[KnownDeviation, ...] = MARKS
 
     @property
     def recipe(self) -> tuple[str, ...]:
         """The program's arguments for this corpus."""
         return (*self.options, "-seed", self.seed)
+
+    @property
+    def changed(self) -> "Corpus":
+        """What the corpus is after its change."""
+        return replace(self, options=(*self.options, "-changed"))
 
     def manifest(self) -> Manifest:
         """The content of a volume after the corpus was written; computed without a cluster."""

@@ -65,11 +65,11 @@ RESTIC = Uploader(
     reports_cause=True,
     slow=2500,
     known_deviations=(
-        known_deviations.MARKER,
+        *known_deviations.COMMON,
+        known_deviations.VOLUME_ROOT,
         known_deviations.SOCKETS,
         known_deviations.LINK_TARGETS,
         known_deviations.LINKED_LINKS,
-        known_deviations.FILLED_HOLES,
     ),
     fault_words="[Rr]estic",
     # Velero's check whether a repository exists before it creates one; a failed backup reports more than that.
@@ -92,14 +92,16 @@ KOPIA = Uploader(
     reports_cause=False,
     slow=5000,
     known_deviations=(
-        known_deviations.MARKER,
+        *known_deviations.COMMON,
+        known_deviations.CACHES,
+        known_deviations.LISTED_FILES,
+        known_deviations.OLD_CONTENT,
         known_deviations.ATTRIBUTES,
         known_deviations.HARD_LINKS,
         known_deviations.SPECIALS,
         known_deviations.NAMES,
         known_deviations.FOLDER_TIMES,
         known_deviations.LINK_TIMES,
-        known_deviations.FILLED_HOLES,
     ),
     fault_words="[Kk]opia|data path is canceled",
 )

@@ -2,6 +2,7 @@
 //
 //	corpus plan  -seed S [-torture]      the manifest that write must lead to, without writing
 //	corpus write -seed S [-torture] DIR  the files themselves
+//	corpus change -seed S DIR            what happens to it between two backups; plan -changed says what comes of it
 //	corpus read  DIR                     the manifest of what is there now
 //	corpus fill  -seed S -bytes N DIR    ten files of fresh random data, N bytes in all
 //	corpus touch FILE                    a small file that no corpus has
@@ -54,6 +55,9 @@ func run(command string, arguments []string) error {
 	flags.BoolVar(&made.torture, "torture", false, "the torture corpus instead of the standard one")
 	flags.IntVar(&made.many, "many", 10_000, "small files of the torture corpus")
 	flags.Int64Var(&made.sparse, "sparse", 256<<20, "bytes of its sparse file")
+	flags.IntVar(&made.entries, "entries", 0, "files in one folder of it")
+	flags.Int64Var(&made.file, "file", 0, "bytes of one more file of it")
+	flags.BoolVar(&made.changed, "changed", false, "the corpus after its change")
 	size := flags.Int64("bytes", 0, "how much fill writes and strain uses")
 	within := flags.Duration("within", patience, "how long freeze waits for the writer")
 	every := flags.Duration("every", 10*time.Millisecond, "pause between two writes of append and rewrite")
@@ -74,6 +78,9 @@ func run(command string, arguments []string) error {
 		return out.close()
 	case "write":
 		return write(made.items(), flags.Arg(0))
+	case "change":
+		revised := changed(made.seed, made.before())
+		return revised.apply(flags.Arg(0))
 	case "fill":
 		return fill(made.seed, *size, flags.Arg(0))
 	case "strain":

@@ -18,12 +18,12 @@ import (
 // Entry is one path of a corpus: what a restore has to give back. Path, target and names of
 // attributes have '%' and bytes that are not UTF-8 percent-encoded.
 type Entry struct {
-	Path   string            `json:"path"`               // relative
-	Type   string            `json:"type"`               // file, directory, symlink, fifo, socket or other
+	Path   string            `json:"path"`               // relative; "." is the volume's root
+	Type   string            `json:"type"`               // file, directory, symlink, fifo, socket or device
 	Mode   string            `json:"mode"`               // permission, set-id and sticky bits, octal
 	UID    uint32            `json:"uid"`                //
 	GID    uint32            `json:"gid"`                //
-	MTime  int64             `json:"mtime_ns"`           // nanoseconds since 1970
+	MTime  Time              `json:"mtime_ns"`           // nanoseconds since 1970
 	Size   int64             `json:"size"`               // bytes; 0 unless a file
 	Disk   int64             `json:"allocated"`          // bytes on disk; planned: those that are no hole
 	SHA256 string            `json:"sha256,omitempty"`   // files only
@@ -31,6 +31,9 @@ type Entry struct {
 	Twin   string            `json:"hardlink,omitempty"` // first path, in order, of the same inode
 	Links  uint64            `json:"links,omitempty"`    // names of the inode; not of a directory
 	XAttrs map[string]string `json:"xattrs,omitempty"`   // SHA-256 of the value by name
+	Device string            `json:"device,omitempty"`   // kind and numbers of a device node
+	Flags  string            `json:"flags,omitempty"`    // those of chattr; files and directories only
+	Before string            `json:"before,omitempty"`   // planned: SHA-256 until a change that only the change time shows
 }
 
 type trailer struct {
@@ -97,7 +100,7 @@ func read(root string, emit func(Entry) error) error {
 			return err
 		}
 		relative, err := filepath.Rel(root, path)
-		if err != nil || relative == "." {
+		if err != nil {
 			return err
 		}
 		entry, id, err := describe(path, escape(relative))
@@ -121,8 +124,8 @@ func describe(path, name string) (Entry, inode, error) {
 		return Entry{}, inode{}, fmt.Errorf("%s: %w", path, err)
 	}
 	entry := Entry{
-		Path: name, UID: status.Uid, GID: status.Gid, MTime: status.Mtim.Nano(),
-		Mode: fmt.Sprintf("%04o", status.Mode&0o7777), Type: "other", Links: status.Nlink,
+		Path: name, UID: status.Uid, GID: status.Gid, MTime: Time{status.Mtim.Sec, status.Mtim.Nsec},
+		Mode: fmt.Sprintf("%04o", status.Mode&0o7777), Type: "device", Links: status.Nlink,
 	}
 	var err error
 	switch status.Mode & syscall.S_IFMT {
@@ -139,6 +142,11 @@ func describe(path, name string) (Entry, inode, error) {
 		entry.Type = "fifo"
 	case syscall.S_IFSOCK:
 		entry.Type = "socket"
+	default:
+		entry.Device = device(status.Mode&syscall.S_IFMT == syscall.S_IFBLK, status.Rdev)
+	}
+	if err == nil && (entry.Type == "file" || entry.Type == "directory") {
+		entry.Flags, err = flagsOf(path)
 	}
 	if err == nil {
 		entry.XAttrs, err = attributes(path)

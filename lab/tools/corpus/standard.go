@@ -16,6 +16,10 @@ type Item struct {
 	mode    uint32
 	values  map[string]string // extended attributes
 	sparse  bool              // runs of zeros are written as holes
+	number  int               // devices only
+	flags   int               // of FS_IOC_SETFLAGS
+	how     change            // by which it differs from the corpus before its change
+	from    string            // its path before that; renamed only
 }
 
 // builder collects the items of a corpus; every value follows from the seed and the path.
@@ -41,6 +45,7 @@ const (
 // standard is corpus v1: about 30 MB in some 300 entries, the cases that backups lose.
 func standard(seed string) []Item {
 	b := &builder{seed: seed}
+	b.root()
 	b.sizes()
 	b.names()
 	b.permissions()
@@ -49,6 +54,12 @@ func standard(seed string) []Item {
 	b.trees()
 	b.text(identityFile, "velero-acceptance corpus v1, seed "+seed+"\n")
 	return b.items
+}
+
+// root is what a database has as its data folder: its mode and owner are part of the data.
+func (b *builder) root() {
+	b.folder(".", 0o750)
+	b.last().UID, b.last().GID = 1000, 3000
 }
 
 func (b *builder) sizes() {
@@ -86,8 +97,7 @@ func (b *builder) permissions() {
 	b.folder("owners", 0o755)
 	for _, owner := range [][2]uint32{{0, 0}, {1000, 1000}, {1000, 0}, {65534, 65534}, {2_000_000_000, 3}} {
 		b.random(fmt.Sprintf("owners/%d-%d", owner[0], owner[1]), 64, 0o640)
-		last := &b.items[len(b.items)-1]
-		last.UID, last.GID = owner[0], owner[1]
+		b.last().UID, b.last().GID = owner[0], owner[1]
 	}
 }
 
@@ -96,9 +106,9 @@ func (b *builder) times() {
 	for _, stamp := range []struct {
 		name  string
 		mtime int64
-	}{{"epoch", epoch}, {"y1999", y1999}, {"y2106", y2106}, {"before-epoch", preEpoch}, {"nanoseconds", baseTime + 1}} {
+	}{{"tenth-of-a-microsecond", baseTime - 89}, {"epoch", epoch}, {"y1999", y1999}, {"y2106", y2106}, {"before-epoch", preEpoch}, {"nanoseconds", baseTime + 1}} {
 		b.random("times/"+stamp.name, 64, 0o644)
-		b.items[len(b.items)-1].MTime = stamp.mtime
+		b.last().MTime = at(stamp.mtime)
 	}
 }
 
@@ -133,7 +143,7 @@ func (b *builder) trees() {
 func (b *builder) add(item Item) {
 	b.count++
 	item.Mode = fmt.Sprintf("%04o", item.mode)
-	item.MTime = baseTime + b.count*second
+	item.MTime = at(baseTime + b.count*second)
 	b.items = append(b.items, item)
 }
 
@@ -187,7 +197,7 @@ func planned(items []Item) []Entry {
 	for _, item := range items {
 		entry := item.Entry
 		entry.Path, entry.Twin, entry.Target = escape(entry.Path), escape(entry.Twin), escape(entry.Target)
-		entry.XAttrs = digests(item.values)
+		entry.XAttrs, entry.Flags = digests(item.values), letters(item.flags)
 		if entry.Type == "file" {
 			digest, err := digestOf(item.content())
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,12 +23,17 @@ func write(items []Item, root string) error {
 		return fmt.Errorf("%s already holds a corpus", root)
 	}
 	for _, item := range items {
-		if err := create(item, root); err != nil {
+		if err := create(item, root); err != nil && !refused(item, err) {
 			return err
 		}
 	}
 	for i := len(items) - 1; i >= 0; i-- {
-		if err := finish(items[i], filepath.Join(root, items[i].Path)); err != nil {
+		path := filepath.Join(root, items[i].Path)
+		err := finish(items[i], path)
+		if refused(items[i], err) {
+			err = os.RemoveAll(path)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -35,11 +41,18 @@ func write(items []Item, root string) error {
 	return nil
 }
 
+// refused says whether an item is missing because the container or the file system may be without it.
+func refused(item Item, err error) bool {
+	return err != nil && strings.HasPrefix(item.Path, optional+"/")
+}
+
 func create(item Item, root string) error {
 	path := filepath.Join(root, item.Path)
 	switch {
 	case item.Twin != "":
 		return os.Link(filepath.Join(root, item.Twin), path)
+	case item.Path == ".":
+		return nil
 	case item.Type == "directory":
 		return os.Mkdir(path, 0o700)
 	case item.Type == "symlink":
@@ -48,6 +61,12 @@ func create(item Item, root string) error {
 		return unix.Mkfifo(path, 0o600)
 	case item.Type == "socket":
 		return unix.Mknod(path, unix.S_IFSOCK|0o600, 0)
+	case item.Type == "device":
+		kind := uint32(unix.S_IFCHR)
+		if strings.HasPrefix(item.Device, "block") {
+			kind = unix.S_IFBLK
+		}
+		return unix.Mknod(path, kind|0o600, item.number)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -77,7 +96,12 @@ func finish(item Item, path string) error {
 			return fmt.Errorf("%s: attribute %s: %w", path, name, err)
 		}
 	}
-	stamp := unix.NsecToTimespec(item.MTime)
+	if item.flags != 0 {
+		if err := setFlags(path, item.flags); err != nil {
+			return fmt.Errorf("%s: flags: %w", path, err)
+		}
+	}
+	stamp := unix.Timespec{Sec: item.MTime.seconds, Nsec: item.MTime.nanoseconds}
 	err := unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
