@@ -5,8 +5,10 @@ from pathlib import Path
 from pytest_bdd import parsers, then, when
 
 from fixtures.applications.repository_oracle import Oracle
+from fixtures.applications.second_backup import FIRST, SECOND, ChangedApplication
 from fixtures.applications.standard import LATE_FILE, Application, RestoredCopy, Standard
-from fixtures.applications.workload import Workloads
+from fixtures.applications.workload import Workload, Workloads
+from fixtures.environment.phrases import Recorder, holds, phrase, violated
 from fixtures.environment.run_scope import Scope
 from fixtures.environment.velero_health import VeleroHealth
 from velero_acceptance.core.errors import AcceptanceError, Blocked
@@ -94,6 +96,36 @@ def repository_equal(layers: Layers, application: Application, oracle: Oracle, e
     damage = oracle.repository(application.workload.namespace).check()
     percent = 0.0 if damage else layers.repository.percent_equal
     evidence.measure("repository_files_equal", percent, artefact=f"{layers.repository.table()}\n{damage}")
+
+
+@when("an application is backed up, changed and backed up again", target_fixture="changed")
+def changed_between_backups(changed_application: ChangedApplication) -> ChangedApplication:
+    """Backed up and changed once a session."""
+    assert changed_application.backups
+    return changed_application
+
+
+@when(
+    phrase('its {which:Backup} backup is restored into "{alias}"', Backup=(FIRST, SECOND)),
+    target_fixture="changed_copy",
+)
+def restore_one_of_both(scope: Scope, changed: ChangedApplication, which: str, alias: str) -> Workload:
+    return changed.restore(scope, which, alias)
+
+
+@then(holds('every file in "{alias}" is as it was after the change, except for documented deviations'))
+@then(violated('the suite reports the data in "{alias}" as that from before the change'))
+def as_after_the_change(
+    changed: ChangedApplication, changed_copy: Workload, evidence: Evidence, record: Recorder, alias: str
+) -> None:
+    """The expected content is computed from the seed: it is that of no volume and of no backup."""
+    found = changed_copy.manifest()
+    difference = changed.corpus.changed.manifest().compare(found)
+    for loss, paths in difference.known.items():
+        evidence.observe(f"documented, {loss.erratum}: {loss.name}", paths, "paths")
+    before = changed.corpus.manifest().compare(found)
+    evidence.observe(f"paths of {alias} as before the change", before.percent_equal, "percent")
+    record(evidence, "files_equal", difference.percent_equal, artefact=difference.table())
 
 
 @when("a byte of the backup's data in S3 is flipped")

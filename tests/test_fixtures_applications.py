@@ -18,6 +18,7 @@ from fixtures.applications.excluded_volumes import ORDINARY, SKIPPED, deploy_cla
 from fixtures.applications.live_writes import LiveApplication
 from fixtures.applications.packet_capture import PacketCaptures
 from fixtures.applications.repository_oracle import Oracle
+from fixtures.applications.second_backup import FIRST, SECOND, ChangedApplication
 from fixtures.applications.standard import Application, Applications, Restores, Standard
 from fixtures.applications.workload import APP, Workload, Workloads
 from fixtures.environment.cluster import TargetClients
@@ -211,6 +212,21 @@ def test_the_standard_application_is_restored_with_s3_traced_where_that_is_possi
     assert copy.restore.item["spec"]["namespaceMapping"] == {shared.workload.namespace: copy.workload.namespace}
     assert len(shared.application.claims) == 1
     assert shared.application.backup.item["spec"]["ttl"] == "720h0m0s"
+
+
+def test_the_second_backup_is_of_the_changed_application_and_each_is_restored(
+    applications: Applications, probe: TargetProbe, target: TargetClients, scope: Scope, cluster: FakeCluster
+) -> None:
+    workloads, corpus = Workloads(target), Corpus(Path("/corpus"), RUN_ID)
+    changed = ChangedApplication(scope, applications, Restores(workloads, probe), workloads, corpus)
+    for which in (FIRST, SECOND):
+        copy = changed.restore(scope, which, f"copy of {which}")
+        restored = cluster.list_all(kinds.RESTORE, target.namespace)[-1]
+        assert restored["spec"]["backupName"] == changed.backups[which].backup.name
+        assert list(restored["spec"]["namespaceMapping"].values()) == [copy.namespace]
+    commands = [command[2] for command in cluster.executed]
+    assert commands == ["write", "change"], "changed once, for both"
+    assert len(cluster.list_all(kinds.BACKUP, target.namespace)) == 2
 
 
 def test_a_backup_that_fails_makes_no_application(applications: Applications, velero: FakeVelero, scope: Scope) -> None:

@@ -11,6 +11,18 @@ Feature: Restored data is the data that was backed up
     Then every file of the restored volume is equal, bytes and metadata, except for documented deviations
     And the uploader alone finds every file in the repository, and no damage
 
+  Scenario: A second backup holds what was added, changed, renamed, replaced and removed since the first
+    When an application is backed up, changed and backed up again
+    And its second backup is restored into "copy"
+    Then every file in "copy" is as it was after the change, except for documented deviations
+
+  @negative
+  Scenario: The suite reports a restore with the data from before the change
+    When an application is backed up, changed and backed up again
+    # without the fault: its second backup is restored into "copy"
+    And its first backup is restored into "copy"
+    Then the suite reports the data in "copy" as that from before the change
+
   @disrupt @negative
   Scenario: The suite detects a flipped byte in the repository
     Given a namespace "source" whose volume holds the standard corpus
