@@ -78,6 +78,12 @@ def test_completed_without_data_is_a_gap(change: dict[str, list[Json]], says: st
     assert says in found
 
 
+def test_a_block_device_is_named_as_left_out() -> None:
+    block = {**claim(), "spec": {"volumeMode": "Block"}}
+    assert gaps(claims=[block], pods=[], volume_backups=[], volume_info=[]) == [coverage.BLOCK]
+    assert gaps(claims=[{**claim(), "spec": {"volumeMode": "Filesystem"}}]) == []
+
+
 def test_every_claim_counts_for_itself() -> None:
     assert len(gaps(claims=[claim(), claim("forgotten")])) == 1
 

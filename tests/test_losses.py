@@ -15,7 +15,7 @@ FOLDER = Entry("d", "directory", "0755", 0, 0, 7_000_000_000, 0)
 INNER = Entry("d/i", "directory", "0755", 0, 0, 6_000_000_000, 0)
 PIPE = replace(FILE, path="d/p", type="fifo", size=0, sha256="", mtime_ns=9_000_000_000)
 TAG, CACHED = replace(FILE, path="d/c/CACHEDIR.TAG"), replace(FILE, path="d/c/e/f")
-ROOT = replace(FOLDER, path=".", mode="0750", uid=1000)
+ROOT = replace(FOLDER, path=".", mode="0700", uid=1000)
 EMPTY = replace(FOLDER, path="e")
 
 

@@ -22,7 +22,7 @@ from velero_acceptance.criteria.load import load
 SPARSE = 8 << 20
 FILE = Entry("a", "file", "0644", 0, 0, 1, 3, "0" * 64, links=1, allocated=4096)
 LINK = replace(FILE, path="l", type="symlink", size=0, sha256="", allocated=0)
-ROOT = Entry(".", "directory", "0750", 1000, 3000, 1, 0, xattrs={"user.a": "1" * 64})
+ROOT = Entry(".", "directory", "0700", 1000, 3000, 1, 0, xattrs={"user.a": "1" * 64})
 FAR = 13_569_465_600_000_000_005  # 2400; 64 bits end in 2262
 MARK = "2f1c6a0e-5a39-4f7d-9d5c-0d5e0e1b2c3d"
 
@@ -179,7 +179,7 @@ def move_data(volume: Path) -> None:
             lambda v: os.rename(os.fsencode(v) + b"/strange names/latin1-\xe9", v / "strange names/latin1-\u00e9"),
             "missing   'strange names/latin1-%E9'",
         ),
-        (lambda v: v.chmod(0o777), "'.' mode: '0750' became '0777'"),
+        (lambda v: v.chmod(0o777), "'.' mode: '0700' became '0777'"),
         (lambda v: os.chown(v, 0, 3000), "'.' uid: 1000 became 0"),
         (lambda v: os.removexattr(v, "user.volume"), "'.' xattrs"),
         (lambda v: os.removexattr(v, "system.posix_acl_default"), "'.' xattrs"),

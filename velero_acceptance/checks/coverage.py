@@ -11,6 +11,8 @@ from datetime import datetime
 from velero_acceptance.drivers.backup_files import BackupFiles
 from velero_acceptance.drivers.kinds import Json, name_of, namespace_of, phase_of, time_of
 
+BLOCK = "a block device: Velero backs up file systems alone"
+
 
 @dataclass(frozen=True)
 class ClaimCoverage:
@@ -56,9 +58,15 @@ def audit(
     for claim in claims:
         namespace, name = namespace_of(claim), name_of(claim)
         mounts = [(namespace, name_of(pod), volume) for pod in pods for volume in _volumes_of(pod, namespace, name)]
-        gap = _gap([backups[mount] for mount in mounts if mount in backups], mounts, recorded.get((namespace, name)))
+        made = [backups[mount] for mount in mounts if mount in backups]
+        gap = BLOCK if is_block(claim) else _gap(made, mounts, recorded.get((namespace, name)))
         found.append(ClaimCoverage(namespace, name, gap))
     return found
+
+
+def is_block(claim: Json) -> bool:
+    """Whether its volume is a block device."""
+    return (claim.get("spec") or {}).get("volumeMode") == "Block"
 
 
 def gaps(coverage: Iterable[ClaimCoverage]) -> list[ClaimCoverage]:

@@ -42,8 +42,9 @@ def _lost_its_names(old: Entry, new: Entry, _: Entries) -> bool:
 
 
 def _as_new_as_its_content(old: Entry, new: Entry, entries: Entries) -> bool:
-    below = f"{old.path}/"
-    content = [_in_64_bits(e.mtime_ns) for p, e in entries.items() if p.startswith(below) and e.type not in NOT_STORED]
+    below = "" if old.path == ROOT else f"{old.path}/"  # of a part of a volume, the root is a folder like any other
+    stored = (e for p, e in entries.items() if p.startswith(below) and p != ROOT and e.type not in NOT_STORED)
+    content = [_in_64_bits(entry.mtime_ns) for entry in stored]
     return old.type == "directory" and new.mtime_ns == max(content, default=None)
 
 
