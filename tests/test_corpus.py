@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -267,3 +268,20 @@ def test_a_change_of_no_corpus_is_an_error(program: Path, corpus: Corpus, tmp_pa
     for folder in (str(tmp_path), ""):
         done = subprocess.run([program, "change", *corpus.recipe, folder], capture_output=True, text=True)
         assert done.returncode == 1 and done.stderr.startswith("corpus: ")
+
+
+def test_stirred_files_come_change_and_go(program: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "stirred"
+    with subprocess.Popen([program, "stir", "-every=1ms", folder]) as writer:
+        try:
+            seen: set[tuple[str, int]] = set()
+
+            def look() -> bool:
+                with suppress(FileNotFoundError):
+                    seen.update((entry.name, entry.stat().st_ino) for entry in os.scandir(folder) if entry.is_file())
+                return len(seen) > 60  # more files than names: some went, and others came in their place
+
+            poll(look, until=bool, event="files come and go", timeout=20, interval=0.01)
+            assert writer.poll() is None
+        finally:
+            writer.kill()

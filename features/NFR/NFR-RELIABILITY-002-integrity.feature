@@ -33,6 +33,19 @@ Feature: Restored data is the data that was backed up
     Then the suite detects the damage, by a failed restore or by different data
     And the uploader alone reports the damage
 
+  @soak @long
+  Scenario: A volume with very many entries in one folder and a very large file is restored
+    Given a namespace "source" whose volume holds very many entries in one folder and a very large file
+    When that large volume is backed up and restored into "copy"
+    Then every file of the large volume in "copy" is equal, except for documented deviations
+
+  @soak
+  Scenario: Files that vanish, shrink and grow while they are read cost no other file silently
+    Given a namespace "source" whose volume holds the standard corpus
+    And files in the volume of "source" that come, change and go
+    When "source" is backed up
+    Then the backup says that it failed, or every other file is equal when it is restored into "copy"
+
   @disrupt @soak @negative
   Scenario: The suite detects a missing pack in the repository
     Given a namespace "source" whose volume holds the standard corpus

@@ -13,6 +13,7 @@
 //	corpus probe DIR                     exits 0 when DIR's identity file can be read
 //	corpus append  -seed S FILE          writes a journal until stopped
 //	corpus rewrite -seed S FILE          writes a ledger until stopped
+//	corpus stir    DIR                   files that come, change and go, until stopped
 //	corpus journal -seed S FILE          what a journal holds, as JSON
 //	corpus ledger  -seed S FILE          what a ledger holds, as JSON
 //	corpus start   COMMAND … FILE        runs a writer in the background
@@ -60,7 +61,7 @@ func run(command string, arguments []string) error {
 	flags.BoolVar(&made.changed, "changed", false, "the corpus after its change")
 	size := flags.Int64("bytes", 0, "how much fill writes and strain uses")
 	within := flags.Duration("within", patience, "how long freeze waits for the writer")
-	every := flags.Duration("every", 10*time.Millisecond, "pause between two writes of append and rewrite")
+	every := flags.Duration("every", 10*time.Millisecond, "pause between two writes of append, rewrite and stir")
 	if command == "start" { // its flags are the writer's
 		return start(arguments, patience)
 	}
@@ -104,6 +105,8 @@ func run(command string, arguments []string) error {
 		return appendRecords(made.seed, *every, flags.Arg(0))
 	case "rewrite":
 		return rewrite(made.seed, *every, flags.Arg(0))
+	case "stir":
+		return stir(*every, flags.Arg(0))
 	case "journal":
 		return printState(readJournal(made.seed, flags.Arg(0)))
 	case "ledger":
