@@ -23,6 +23,22 @@ Feature: Restored data is the data that was backed up
     And its first backup is restored into "copy"
     Then the suite reports the data in "copy" as that from before the change
 
+  @exclusive @disrupt
+  Scenario: Volumes and pods of every shape are restored while their node takes no new pods
+    Given a namespace with volumes and pods of every shape, and a completed backup of it
+    When the backup of it is restored into "copy" while its node takes no new pods
+    Then every pod of every shape in "copy" is ready
+    And every volume of every shape in "copy" is equal, bytes and metadata
+    And every object of every shape is in "copy", and as it was
+    And the claim of a block device is the only one that the backup holds no data of
+
+  @disrupt @negative
+  Scenario: The suite reports a volume in memory that the backup leaves out
+    # without the fault: a namespace with volumes and pods of every shape, and a completed backup of it
+    Given a namespace with volumes and pods of every shape, and a backup that leaves out the one in memory
+    When the backup of it is restored into "copy"
+    Then the suite reports a volume in "copy" as different
+
   @disrupt @negative
   Scenario: The suite detects a flipped byte in the repository
     Given a namespace "source" whose volume holds the standard corpus

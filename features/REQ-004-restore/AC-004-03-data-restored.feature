@@ -21,16 +21,6 @@ Feature: A completed restore brings the data back
     And the application in "copy" is ready
     And every file of the corpus in "copy" is equal, bytes and metadata
 
-  @exclusive @disrupt
-  Scenario: An application of every shape is restored while its node takes no new pods
-    Given a namespace with volumes and pods of every shape, and a completed backup of it
-    When the backup of it is restored into "copy" while its node takes no new pods
-    Then the restore is Completed without errors
-    And every pod of every shape in "copy" is ready
-    And every volume of every shape in "copy" is equal, bytes and metadata
-    And every object of every shape is in "copy", and as it was
-    And the claim of a block device is the only one that the backup holds no data of
-
   @exclusive @soak @upgrade
   Scenario: A restic backup can be restored after an upgrade to a Velero that uses kopia
     Given a Velero that backs up with restic, and a release that backs up with kopia
@@ -54,13 +44,6 @@ Feature: A completed restore brings the data back
     And the backup is restored
     Then Velero reports the restore as Completed and warns about existing objects
     And the suite reports the data in "source" as different
-
-  @disrupt @negative
-  Scenario: The suite reports a volume in memory that the backup leaves out
-    # without the fault: a namespace with volumes and pods of every shape, and a completed backup of it
-    Given a namespace with volumes and pods of every shape, and a backup that leaves out the one in memory
-    When the backup of it is restored into "copy"
-    Then the suite reports a volume in "copy" as different
 
   @negative
   Scenario: The suite reports an object that a schedule leaves out
