@@ -12,6 +12,7 @@ import pytest
 from fixtures.applications import every_shape, shapes
 from fixtures.applications.every_shape import MOUNTS, OF_A_USER, EveryShape
 from fixtures.applications.excluded_volumes import OPT_OUT
+from fixtures.applications.workload import Workloads
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
 from tests.fake_cluster import RUN_ID, FakeCluster
@@ -25,6 +26,7 @@ from velero_acceptance.drivers.kinds import Json, name_of
 
 ROOT = {"path": ".", "type": "directory", "mode": "0700", "uid": 0, "gid": 0, "mtime_ns": 1, "size": 0, "allocated": 0}
 READ = "\n".join(map(json.dumps, (ROOT, {"entries": 1, "bytes": 0}))).encode()
+POLICY: Json = {"persistentVolumeReclaimPolicy": "Delete"}
 PLANNED = Manifest({"planned": Entry("planned", "directory", "0755", 0, 0, 1, 0)})
 
 
@@ -43,12 +45,17 @@ def application(target: TargetClients, scope: Scope, cluster: FakeCluster, veler
         change = partial(cluster.change, kinds.JOB, name_of(item), item["metadata"]["namespace"], done)
         cluster.later.append(change)
 
+    velero.volume = {**velero.volume, **POLICY}
     cluster.on("POST", kinds.STATEFUL_SET, start)
     cluster.on("POST", kinds.JOB, complete)
     cluster.outputs = lambda command: READ if command[1] == "read" else b""
     corpus = PlannedCorpus(Path("/corpus"), RUN_ID)
-    found = set_up(every_shape, "every_shape", session_scope=scope, target=target, corpus=corpus)
+    found = set_up(every_shape, "every_shape", session_scope=scope, workloads=Workloads(target), corpus=corpus)
     return cast(EveryShape, found)
+
+
+def policies(cluster: FakeCluster) -> set[str]:
+    return {volume["spec"]["persistentVolumeReclaimPolicy"] for volume in cluster.list_all(kinds.VOLUME)}
 
 
 def created(kind: kinds.Kind) -> dict[str, Json]:
@@ -95,8 +102,7 @@ def test_every_volume_is_filled_with_content_of_its_own_and_backed_up(
     assert len(seeds) == len(set(seeds)) == len(MOUNTS)
     assert [command[2] for command in cluster.executed].count("write") == 1
     assert during == [f"pv-{application.source}-{shapes.RETAINED}"]
-    left = [v for v in cluster.list_all(kinds.VOLUME) if "persistentVolumeReclaimPolicy" in v["spec"]]
-    assert left == [], "with Retain, its data would stay on the node"
+    assert policies(cluster) == {"Delete"}, "with Retain, its data would stay on the node"
     assert set(application.expected) == {*MOUNTS, OF_A_USER} and application.expected[OF_A_USER] is PLANNED
 
 
@@ -106,7 +112,7 @@ def test_a_backup_that_fails_leaves_no_retained_volume(
     velero.ending = lambda _: "PartiallyFailed"
     with pytest.raises(AcceptanceError, match="ended PartiallyFailed"):
         _ = application.backup
-    assert all("persistentVolumeReclaimPolicy" not in v["spec"] for v in cluster.list_all(kinds.VOLUME))
+    assert policies(cluster) == {"Delete"}
 
 
 def test_the_volume_in_memory_is_left_out_of_one_backup_alone(application: EveryShape, cluster: FakeCluster) -> None:

@@ -17,9 +17,11 @@ from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.velero_server import VeleroServer
 from velero_acceptance.target.fault_reverts import (
     pause_validation,
+    release_volume,
     restore_memory_limit,
     resume,
     resume_validation,
+    retain_volume,
     suspend,
     taint,
     untaint,
@@ -72,6 +74,17 @@ def test_only_our_own_taint_is_taken_off(before: list[Json] | None) -> None:
     assert {"key": FAULT, "value": "run", "effect": "NoSchedule"} in cluster.require(NODE, "n")["spec"]["taints"]
     assert untaint(kubernetes, "n")
     assert cluster.require(NODE, "n")["spec"].get("taints") == before
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+def test_only_a_volume_that_we_retain_is_deleted_with_its_claim(policy: str) -> None:
+    volume: Json = {"metadata": {"name": "v"}, "spec": {"persistentVolumeReclaimPolicy": policy}}
+    kubernetes = cast(Kubernetes, Objects(volume))
+    assert not release_volume(kubernetes, "v")
+    retain_volume(kubernetes, "v", "run")
+    assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert release_volume(kubernetes, "v") == (policy == "Delete")
+    assert volume["spec"]["persistentVolumeReclaimPolicy"] == policy and not volume["metadata"].get("labels")
 
 
 def velero(cluster: Objects) -> VeleroServer:

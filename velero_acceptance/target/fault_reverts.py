@@ -19,6 +19,8 @@ from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.drivers.velero_server import AGENT
 from velero_acceptance.target.hand_edits import undo_all
 
+RECLAIM = "persistentVolumeReclaimPolicy"
+
 
 def flux_of(kubernetes: Kubernetes, environment: Environment, timeouts: Timeouts) -> Flux:
     return Flux(kubernetes, timeouts, environment.flux_namespace, environment.flux_name)
@@ -36,6 +38,9 @@ def revert_faults(kubernetes: Kubernetes, environment: Environment, timeouts: Ti
     for node in kubernetes.list_all(kinds.NODE):
         if untaint(kubernetes, name_of(node)):
             yield f"the taint of node {name_of(node)}"
+    for volume in kubernetes.list_all(kinds.VOLUME, labels=FAULT):
+        if release_volume(kubernetes, name_of(volume)):
+            yield f"the reclaim policy of volume {name_of(volume)}"
     users = Users(environment.s3)
     if administrator := users.permitted():
         yield from _remove_generated("S3 policy", users.policies(), users.lift)
@@ -90,6 +95,22 @@ def untaint(kubernetes: Kubernetes, node: str) -> bool:
 
 def _taints(node: Json) -> list[Json]:
     return list(node["spec"].get("taints") or [])
+
+
+def retain_volume(kubernetes: Kubernetes, volume: str, owner: str) -> None:
+    """Have a volume that would be deleted with its claim stay, and mark it; any other one stays anyway."""
+    if kubernetes.require(kinds.VOLUME, volume)["spec"].get(RECLAIM) == "Delete":
+        change = {"metadata": {"labels": {FAULT: owner}}, "spec": {RECLAIM: "Retain"}}
+        kubernetes.patch(kinds.VOLUME, volume, None, change)
+
+
+def release_volume(kubernetes: Kubernetes, volume: str) -> bool:
+    """Have a volume that the suite retained deleted with its claim; return whether it was one."""
+    if FAULT not in labels_of(kubernetes.require(kinds.VOLUME, volume)):
+        return False
+    change = {"metadata": {"labels": {FAULT: None}}, "spec": {RECLAIM: "Delete"}}
+    kubernetes.patch(kinds.VOLUME, volume, None, change)
+    return True
 
 
 def pause_validation(kubernetes: Kubernetes, location: Json) -> None:
