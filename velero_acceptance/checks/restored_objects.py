@@ -39,7 +39,7 @@ def is_complete(item: Json) -> bool:
 
 
 def altered(source: Mapping[str, Sequence[Json]], restored: Mapping[str, Sequence[Json]]) -> list[str]:
-    """Restored claims, workloads and Services that are not as their source: Velero rewrites them if a ConfigMap says so.
+    """Restored claims, workloads and Services that are not as their source: a ConfigMap can have Velero rewrite them.
 
     Both are objects by kind. Source: https://velero.io/docs/main/restore-reference/#changing-pvpvc-storage-classes.
     """
