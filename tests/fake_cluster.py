@@ -200,6 +200,7 @@ class FakeCluster(Kubernetes):
         body: Json | None = None,
         content: str = "application/json",
         accept: str = "",
+        part: str = "",
     ) -> Json:
         asked = f"{path}/{body['metadata'].get('name', '')}" if method == "POST" and body else path
         self.store.asked.append((method, asked))
