@@ -18,11 +18,11 @@ from velero_acceptance.drivers.kubernetes import Kubernetes
 
 
 class ApiServer(ThreadingHTTPServer):
-    """Serves *store*; while it is *away*, it ends every connection."""
+    """Serves *store*; while it is *away*, it ends every connection; *throttled*, it asks to come back in 2 s."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.store, self.away = ObjectStore(), False
+        self.store, self.away, self.throttled = ObjectStore(), False, False
 
     @property
     def objects(self) -> dict[str, Json]:
@@ -58,6 +58,12 @@ class Handler(BaseHTTPRequestHandler):
         self.server.before(self.command, url.path, body)
         if self.server.away:
             self.close_connection = True
+            return
+        if self.server.throttled:
+            self.send_response(429)
+            self.send_header("Retry-After", "2")
+            self.end_headers()
+            self.wfile.write(b'{"message": "too many requests"}')
             return
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         status, answer = self.server.store.answer(self.command, url.path, query, body)

@@ -242,7 +242,7 @@ class FakeCluster(Kubernetes):
     def token(self, account: str, namespace: str) -> SecretStr:
         return SecretStr(f"token of {account} in {namespace}")
 
-    def server_time(self) -> datetime:  # type: ignore[override]  # not retried
+    def server_time(self) -> datetime:
         return datetime.now(UTC).replace(microsecond=0)
 
     def execute(self, pod: str, namespace: str, container: str, *command: str, timeout: float) -> ExecResult:

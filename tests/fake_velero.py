@@ -57,12 +57,14 @@ def stamp() -> str:
 class FakeVelero:
     """Velero and the controllers of Kubernetes on a fake cluster.
 
-    *phase_of* decides how a backup or restore ends; *volume* is what each claim is bound to.
+    *ending* decides how a backup or restore ends; *volume* is what each claim is bound to; with a *refusal* no pod of a
+    Deployment is admitted.
     """
 
     def __init__(self, cluster: FakeCluster) -> None:
         self.cluster, self.volume = cluster, dict(PATH_ON_NODE)
         self.ending: Callable[[Json], str] = lambda _: "Completed"
+        self.refusal = ""
         cluster.on("POST", kinds.RESOURCE_QUOTA, self._count)
         cluster.on("POST", kinds.DEPLOYMENT, self._start)
         cluster.on("DELETE", kinds.DEPLOYMENT, self._stop)
@@ -77,8 +79,12 @@ class FakeVelero:
         self.cluster.change(kinds.RESOURCE_QUOTA, name_of(quota), quota["metadata"]["namespace"], counted)
 
     def _start(self, deployment: Json) -> None:
-        if deployment["spec"].get("replicas") != 0:
+        if deployment["spec"].get("replicas") != 0 and not self.refusal:
             self.start(name_of(deployment), deployment["metadata"]["namespace"])
+        failure = {"type": "ReplicaFailure", "status": "True", "message": self.refusal}
+        status = {"conditions": [failure]} if self.refusal else {"replicas": 1}
+        namespace = deployment["metadata"]["namespace"]
+        self.cluster.change(kinds.DEPLOYMENT, name_of(deployment), namespace, {"status": status})
 
     def start(self, app: str, namespace: str) -> None:
         """Run a pod of a Deployment, and bind the claims of its namespace."""

@@ -58,12 +58,6 @@ def test_the_current_target_can_do_without_the_programs(kubeconfig: Path, monkey
     assert (found.oracle, found.corpus, found.velero_cli) == (None, None, None)
 
 
-def test_several_kubeconfigs_are_refused(tmp_path: Path) -> None:
-    several = CurrentTarget(kubeconfig=Path(f"{tmp_path}/a:{tmp_path}/b"), allowed_contexts=["production"])
-    with pytest.raises(Refusal, match="names several files"):
-        allowed_context(several)
-
-
 def test_the_run_has_a_kubeconfig_of_its_own(tmp_path: Path) -> None:
     """Only the context that is allowed, files by their whole path, and nobody else can read it."""
     content = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import binascii
+import copy
 import logging
+import os
 import shutil
 import ssl
 from base64 import b64decode
@@ -13,7 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import urllib3
 import yaml
+from pydantic import SecretStr
 
 from velero_acceptance.core.addresses import is_address
 from velero_acceptance.core.errors import Refusal
@@ -25,13 +29,39 @@ from velero_acceptance.drivers.kinds import Json
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
+KINDS = ("cluster", "user", "context")
 AUTHORITY = "certificate-authority"
 # Values that are paths, relative to the kubeconfig's own folder.
 FILES = (AUTHORITY, "client-certificate", "client-key", "tokenFile")
 
 
 def read(path: Path) -> Json:
-    """The content of a kubeconfig; raises Refusal when it cannot be read or is none."""
+    """The content of a kubeconfig, or of several that *path* joins as KUBECONFIG does; raises Refusal.
+
+    Of two entries of one name the first counts, and files that do not exist are left out, as kubectl does
+    (https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/).
+    """
+    files = [Path(name) for name in str(path).split(os.pathsep) if name]
+    if len(files) < 2:
+        return _read(path)
+    result: Json = {f"{kind}s": [] for kind in KINDS}
+    for file in [file for file in files if file.exists()] or files[:1]:
+        content = _read(file)
+        for kind in KINDS:
+            result[f"{kind}s"] += [_in_folder(entry, kind, file) for entry in content.get(f"{kind}s") or []]
+        if content.get("current-context"):
+            result.setdefault("current-context", content["current-context"])
+    return result
+
+
+def _in_folder(entry: object, kind: str, file: Path) -> object:
+    """An entry of a list of *file*, with its paths absolute; as it is when it is malformed."""
+    if not isinstance(entry, dict) or not isinstance(entry.get(kind), dict):
+        return entry
+    return {**entry, kind: _absolute(entry[kind], file.absolute().parent)}
+
+
+def _read(path: Path) -> Json:
     try:
         content = yaml.safe_load(read_text(path, "the kubeconfig")) or {}
     except yaml.YAMLError:
@@ -154,6 +184,16 @@ def configuration(path: Path, context: str | None, seconds: float) -> Configurat
         raise Refusal(f"the program of the kubeconfig {path} gave no credentials: {KNOWN.text(one_line(why))}")
     KNOWN.learn(*(value.removeprefix("Bearer ").removeprefix("Basic ") for value in found.api_key.values()))
     found.retries, found.proxy = False, cluster["cluster"].get("proxy-url", found.proxy)
+    if not found.verify_ssl:  # as the kubeconfig wants it
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return found
+
+
+def with_token(own: Configuration, token: SecretStr) -> Configuration:
+    """The same server, reached in the same way, with *token* and without what else proves an identity."""
+    found = copy.copy(own)
+    found.cert_file = found.key_file = found.username = found.password = found.refresh_api_key_hook = None
+    found.api_key, found.api_key_prefix = {"authorization": f"Bearer {token.get_secret_value()}"}, {}
     return found
 
 

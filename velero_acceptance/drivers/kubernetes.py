@@ -4,7 +4,9 @@ Waits are watches: list, then watch from the list's resource version, so that no
 between is missed; a watch that the server ends or that has expired (410) starts with a new list.
 """
 
+import copy
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,8 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-import requests
-import tenacity
 import urllib3
 from pydantic import SecretStr
 
@@ -25,7 +25,9 @@ from velero_acceptance.core.redaction import KNOWN
 from velero_acceptance.core.sentences import one_line, reason
 from velero_acceptance.core.waiting import Deadline, first
 from velero_acceptance.drivers import kubeconfig as kubeconfigs
+from velero_acceptance.drivers.admission import refusal
 from velero_acceptance.drivers.kinds import POD, SERVICE_ACCOUNT, Json, Kind, name_of
+from velero_acceptance.drivers.retries import asked_pause, transient_retry
 
 T = TypeVar("T")
 # The server ends a watch after this many seconds, and it is resumed.
@@ -34,19 +36,20 @@ WATCH_SECONDS = 60
 FIELD_MANAGER = "velero-acceptance"
 WRITES = frozenset({"POST", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
-# Objects of one answer to a list.
-PAGE = 500
+PAGE = 500  # objects of one answer to a list
 ANY_JSON = "application/json, */*"
 # A server that cannot leave out the rest sends whole objects.
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json"
-TRANSIENT_STATUSES = frozenset({0, 429, 500, 502, 503, 504})
 
 
 class ApiError(AcceptanceError):
-    """The API server refused a call; *status* is the HTTP status, 0 when it was not reached."""
+    """The API server refused a call; *status* is the HTTP status, 0 when it was not reached.
 
-    def __init__(self, status: int, message: str) -> None:
-        self.status = status
+    *retry_after* is for how many seconds it asked to be left alone.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
+        self.status, self.retry_after = status, retry_after
         self.exit_code = EXIT_FAILED if status else EXIT_REFUSED  # which it was not reached with
         super().__init__(message)
 
@@ -55,21 +58,12 @@ class Gone(ApiError):
     """The resource version is too old to watch from: list again."""
 
 
-# Retried: these statuses, and connections that never answered (0). Nothing else, ever.
-transient_retry = tenacity.retry(
-    retry=tenacity.retry_if_exception(lambda error: isinstance(error, ApiError) and error.status in TRANSIENT_STATUSES),
-    stop=tenacity.stop_after_attempt(4),
-    wait=tenacity.wait_exponential(multiplier=0.2, max=2),
-    reraise=True,
-)
-
-
 class Kubernetes:
     """One cluster, by kubeconfig and context. Raises Refusal when the kubeconfig is unusable."""
 
     def __init__(self, kubeconfig: Path, context: str | None = None, *, call_seconds: float = 30) -> None:
         self.kubeconfig, self.context, self._seconds = kubeconfig, context, call_seconds
-        if not kubeconfig.exists():
+        if not any(Path(name).exists() for name in str(kubeconfig).split(os.pathsep)):
             raise Refusal(f"the kubeconfig {kubeconfig} does not exist: set KUBECONFIG or bring the lab up")
         from kubernetes import client  # hundreds of modules, which collection does not need
 
@@ -142,23 +136,22 @@ class Kubernetes:
 
     def status_for(self, account: str, account_namespace: str, kind: Kind, name: str, namespace: str) -> int:
         """The HTTP status that a service account gets when it asks for an object, with a real token."""
-        token = self.token(account, account_namespace)
-        server = self._api.configuration
-        with self._connected():
-            answer = requests.get(
-                f"{server.host}{kind.path(namespace, name)}",
-                headers={"Authorization": f"Bearer {token.get_secret_value()}"},
-                verify=server.ssl_ca_cert or True,
-                timeout=self._seconds,
-            )
-        return answer.status_code
+        from kubernetes.client import ApiClient
+
+        token, stranger = self.token(account, account_namespace), copy.copy(self)
+        stranger._api = ApiClient(kubeconfigs.with_token(self._api.configuration, token))  # noqa: SLF001  it is one too
+        try:
+            return int(stranger._retried_call("GET", kind.path(namespace, name)).status)  # noqa: SLF001
+        except ApiError as error:
+            if error.status:
+                return error.status
+            raise
 
     def token(self, account: str, namespace: str) -> SecretStr:
         """A real token of a service account, valid for ten minutes, the shortest time that Kubernetes allows."""
         path = f"{SERVICE_ACCOUNT.path(namespace, account)}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-        token = str(self._json("POST", path, body=body)["status"]["token"])
-        KNOWN.learn(token)
+        KNOWN.learn(token := str(self._json("POST", path, body=body)["status"]["token"]))
         return SecretStr(token)
 
     def version(self) -> str:
@@ -169,12 +162,10 @@ class Kubernetes:
             where = f"is the cluster up, and is {self.kubeconfig} its kubeconfig?"
             raise Refusal(f"{error}: {where}") from None
 
-    @transient_retry
     def server_time(self) -> datetime:
         """The API server's clock in whole seconds, from the date of an answer."""
-        date = self._call("GET", "/version").headers.get("Date", "")
         try:
-            return parsedate_to_datetime(date)
+            return parsedate_to_datetime(self._retried_call("GET", "/version").headers.get("Date", ""))
         except ValueError:
             raise ApiError(200, f"the answers of {self.server} have no date") from None
 
@@ -261,7 +252,10 @@ class Kubernetes:
         context = [f"--context={self.context}"] if self.context else []
         flags = [f"--kubeconfig={self.kubeconfig}", "--cache-dir=/dev/null", *context, f"--namespace={namespace}"]
         call = (*flags, "exec", pod, f"--container={container}", "--", *command)
-        return execute(program("kubectl"), *call, timeout=timeout, what=f"{' '.join(command)} in {namespace}/{pod}")
+        done = execute(program("kubectl"), *call, timeout=timeout, what=f"{' '.join(command)} in {namespace}/{pod}")
+        if done.code != 0 and (words := refusal(done.stderr)):
+            raise ApiError(403, f"exec in {namespace}/{pod}: {words}")
+        return done
 
     def _list(self, kind: Kind, namespace: str | None, labels: str, fields: str) -> tuple[list[Json], str]:
         return self._pages(kind.path(namespace), _selectors(labels, fields), ANY_JSON)
@@ -295,7 +289,7 @@ class Kubernetes:
         }
         try:
             # Our own read timeout: the server's own end of a watch can fail to arrive.
-            response = self._call("GET", kind.path(namespace), query=query, read_seconds=seconds + 5)
+            response = self._retried_call("GET", kind.path(namespace), query=query, read_seconds=seconds + 5)
             for line in _lines(response):
                 event = self._parsed(line, "object")
                 if event["type"] == "ERROR":
@@ -306,7 +300,6 @@ class Kubernetes:
         except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError):
             return  # the connection went silent or broke: resume from the last version seen
 
-    @transient_retry
     def _json(self, method: str, path: str, *, part: str = "", **options: Any) -> Json:
         """The object that the API server answers with; ApiError when it is none, or lacks the *part* that is needed."""
         return self._parsed(self._body(method, path, **options), part)
@@ -320,6 +313,7 @@ class Kubernetes:
             raise ApiError(200, f"{self.server} is no API server: it answers with something else")
         return found
 
+    @transient_retry
     def _body(self, method: str, path: str, **options: Any) -> bytes:
         response = self._call(method, path, **options)
         with self._connected():
@@ -330,10 +324,14 @@ class Kubernetes:
         """Raise what the connection meets as ApiErrors with the status 0."""
         try:
             yield
-        except (urllib3.exceptions.ProtocolError, requests.exceptions.ChunkedEncodingError):
+        except urllib3.exceptions.ProtocolError:
             raise ApiError(0, f"the API server {self.server} cannot be reached: the answer breaks off") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ApiError(0, f"the API server {self.server} cannot be reached: {reason(error)}") from None
+
+    @transient_retry
+    def _retried_call(self, method: str, path: str, **options: Any) -> Any:
+        return self._call(method, path, **options)
 
     def _call(
         self,
@@ -369,7 +367,7 @@ class Kubernetes:
                 if not error.status and isinstance(error.__context__, OSError | urllib3.exceptions.HTTPError):
                     raise error.__context__ from None  # the client has made a text of it
                 wrong = Gone if error.status == 410 else ApiError
-                raise wrong(error.status, f"{method} {path}: {_reason(error)}") from None
+                raise wrong(error.status, f"{method} {path}: {_reason(error)}", asked_pause(error)) from None
 
 
 def list_known(kubernetes: Kubernetes, kind: Kind) -> list[Json] | None:

@@ -9,6 +9,7 @@ from pytest_bdd.parser import Scenario, Step
 
 from velero_acceptance.core.errors import Blocked, Inconclusive
 from velero_acceptance.criteria.current import register
+from velero_acceptance.drivers.admission import refusal
 from velero_acceptance.drivers.kubernetes import ApiError
 from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.evidence.records import Outcome, Record, StepTime
@@ -86,7 +87,7 @@ def pytest_runtest_makereport(
         record = item.stash[EVIDENCE].record
         if report.failed and record.outcome in (Outcome.INTERRUPTED, Outcome.PASSED):
             record.outcome = _outcome(call.excinfo.value if call.excinfo else None)
-            record.error = redactor.text(str(call.excinfo.value) if call.excinfo else "")
+            record.error = redactor.text(_words(call.excinfo.value) if call.excinfo else "")
             if record.outcome is Outcome.FAILED:
                 item.config.stash.setdefault(FAILED, set()).add(record.criterion)
             if record.outcome is Outcome.BLOCKED:  # only the reason matters, not the traceback
@@ -101,10 +102,16 @@ def pytest_runtest_makereport(
 
 
 def _outcome(error: BaseException | None) -> Outcome:
-    forbidden = isinstance(error, ApiError) and error.status in (401, 403)
-    if isinstance(error, Blocked) or forbidden:  # a missing right says nothing about the criterion
+    """Neither a missing right nor a policy of the cluster says anything about the criterion."""
+    refused = isinstance(error, ApiError) and (error.status in (401, 403) or bool(refusal(str(error))))
+    if isinstance(error, Blocked) or refused:
         return Outcome.BLOCKED
     return Outcome.INCONCLUSIVE if isinstance(error, Inconclusive) else Outcome.FAILED
+
+
+def _words(error: BaseException) -> str:
+    policy = refusal(str(error)) if isinstance(error, ApiError) else ""
+    return f"the cluster's admission refuses it, which is no missing right: {policy}" if policy else str(error)
 
 
 def _save(item: pytest.Item) -> None:
