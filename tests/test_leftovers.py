@@ -154,3 +154,11 @@ def test_a_kustomization_that_stays_is_an_error() -> None:
     checkout, flux = reverting(FakeCluster())
     with pytest.raises(WaitTimedOut, match="Flux has deleted every Kustomization that Git no longer has"):
         revert_commit(checkout, flux.driver, Timeouts({"deployed": 5}))
+
+
+def test_a_kustomization_of_other_people_that_stays_is_theirs() -> None:
+    cluster = FakeCluster()
+    checkout, flux = reverting(cluster)
+    cluster.drop(kinds.KUSTOMIZATION, OWN, "flux-system")
+    cluster.put(kinds.KUSTOMIZATION, {"metadata": {"name": "shop", "namespace": "flux-system", **DELETING}})
+    assert revert_commit(checkout, flux.driver, Timeouts({"deployed": 5}))

@@ -19,7 +19,7 @@ FEATURES = str(ROOT / "features")
 # A handful of rows for which nothing but Velero and a volume is needed.
 EXERCISED = ("AC-003-01", "AC-003-03", "AC-004-03", "AC-004-05")
 SEEN_FROM_OUTSIDE = ("AC-001-02", "AC-001-04", "AC-002-03", "AC-003-03", "AC-005-01", "AC-005-03", "AC-006-01")
-OF_FLUX = ("AC-007-02", "AC-007-04")
+OF_FLUX = ("AC-007-02", "AC-007-03", "AC-007-04")
 READS = {"get", "list", "watch"}
 
 

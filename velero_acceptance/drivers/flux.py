@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from velero_acceptance.core.naming import is_generated_name
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waiting import Deadline
 from velero_acceptance.drivers.kinds import (
@@ -12,6 +13,8 @@ from velero_acceptance.drivers.kinds import (
     Kind,
     condition,
     is_ready,
+    name_of,
+    namespace_of,
 )
 from velero_acceptance.drivers.kubernetes import Kubernetes, list_known
 
@@ -83,7 +86,7 @@ class Flux:
         )
 
     def wait_deleted(self) -> None:
-        """Wait until Flux has deleted the Kustomizations that Git no longer has, and then what they had applied.
+        """Wait until Flux has deleted the suite's Kustomizations that Git no longer has, and then their releases.
 
         One that still waits for the health of its objects is deleted only afterwards. A namespace that was deleted
         before it holds its objects, and those hold the Kustomization.
@@ -92,7 +95,7 @@ class Flux:
             self.kubernetes.wait_all(
                 kind,
                 namespace,
-                until=lambda items: not any("deletionTimestamp" in item["metadata"] for item in items),
+                until=lambda items: not any(map(_is_going, items)),
                 event=f"Flux has deleted every {kind.kind} that Git no longer has",
                 timeout=self._timeouts["deployed"],
             )
@@ -101,6 +104,12 @@ class Flux:
         """Suspend or resume the reconciliation of one object."""
         # Removed, not set to false: afterwards the object is as before.
         self.kubernetes.patch(kind, name, namespace, {"spec": {"suspend": suspended or None}})
+
+
+def _is_going(item: Json) -> bool:
+    """Whether an object of the suite is being deleted; other people's may be for ever."""
+    places = (name_of(item), namespace_of(item))
+    return "deletionTimestamp" in item["metadata"] and any(map(is_generated_name, places))
 
 
 def settled(item: Json | None) -> bool:
