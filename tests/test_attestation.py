@@ -52,6 +52,34 @@ def payloads(folder: Path) -> list[Any]:
     return [json.loads(Envelope.from_dict(json.loads(line)).payload) for line in lines]
 
 
+def test_a_run_says_which_it_is(folder: Path) -> None:
+    found = checked(folder)
+    for part in ("run second: ", "target lab", "profile ", "started 2026-11-24T03:00:00"):
+        assert part in found.run
+
+
+def test_a_copy_of_another_run_is_found(folder: Path) -> None:
+    """A red run's folder that was replaced by a copy of a green one."""
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("first"), folder)
+    assert checked(folder).problems == ["the folder second holds the run first: it was renamed, or is a copy"]
+    assert checked(folder).run.startswith("run first: ")
+
+
+@pytest.mark.parametrize("place", ["evidence/more", "evidence/more.txt", "records/more"])
+def test_a_link_among_the_evidence_is_found(folder: Path, tmp_path: Path, place: str) -> None:
+    (outside := tmp_path / "outside").mkdir()
+    (outside / "any.txt").touch()
+    (folder / place).symlink_to(outside / "any.txt" if place.endswith("txt") else outside)
+    assert f"{place} is a link, and no part of the evidence" in checked(folder).problems
+
+
+def test_a_folder_of_evidence_that_is_a_link_is_found(folder: Path) -> None:
+    (folder / "evidence").rename(folder / "kept")
+    (folder / "evidence").symlink_to("kept")
+    assert "evidence is a link, and no part of the evidence" in checked(folder).problems
+
+
 def test_a_run_that_nobody_touched_verifies(folder: Path) -> None:
     found = checked(folder)
     assert (found.problems, found.notes, found.runs) == ([], [], 2)

@@ -37,6 +37,11 @@ def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         (("sizes",), {"XDG_STATE_HOME": "/nonexistent"}, 2, "the lab is not up"),
         (("reliability",), {"XDG_STATE_HOME": "/nonexistent"}, 2, "the lab is not up"),
         (("capacity",), {"XDG_STATE_HOME": "/nonexistent"}, 2, "the lab is not up"),
+        (("sweep", "--target", "mars"), {}, 2, "target: Input should be"),
+        *(
+            ((command, "--target", "current"), {"ACCEPTANCE_TARGET": "lab"}, 2, "no context is on the allow-list")
+            for command in ("sweep", "unlock", "estimate", "sizes", "capacity", "reliability", "doctor")
+        ),
         (("capacity", "--limit", "0"), {}, 2, "Invalid value for '--limit'"),
         (("lint", "--age-key"), {}, 2, "Option '--age-key' requires an argument"),
     ],

@@ -82,6 +82,7 @@ def test_verify_says_what_it_verified(reports: Path, call: Call) -> None:
     done = call("verify", "bad")
     assert done.code == 0, done.err
     assert "a chain of 2 runs verified" in done.out
+    assert done.out.startswith("run bad: ") and "target " in done.out and "started " in done.out
     key = reports / "signer.pub"
     keys.public_path().rename(key)
     assert call("verify", "bad", "--key", key).code == 0

@@ -11,6 +11,7 @@ import pytest
 
 from tests.api_server import ApiServer, client, serving
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.settings import Target
 from velero_acceptance.core.waiting import poll
 from velero_acceptance.drivers.kinds import LEASE, Json, stamp
 from velero_acceptance.drivers.kubernetes import Kubernetes
@@ -56,7 +57,7 @@ def test_another_run_is_refused_with_all_that_is_needed_to_go_on(server: ApiServ
     held(server)
     with pytest.raises(Refusal) as refused:
         RunLock(cluster, VELERO, "mine").acquire()
-    for part in ("the run other of ann@desk since 20", "UTC, until", "acceptance unlock --run other"):
+    for part in ("the run other of ann@desk since 20", "UTC, until", "acceptance unlock --target lab --run other"):
         assert part in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -130,8 +131,8 @@ def test_only_a_dead_or_named_lock_is_removed(server: ApiServer, cluster: Kubern
     assert unlock(cluster, VELERO, None) == "There is no run lock."
     held(server)
     for run in (None, "mine"):
-        with pytest.raises(Refusal, match="unlock --run other"):
-            unlock(cluster, VELERO, run)
+        with pytest.raises(Refusal, match="unlock --target current --run other"):
+            unlock(cluster, VELERO, run, Target.CURRENT)
     assert unlock(cluster, VELERO, "other").startswith("The run lock is removed; it was held by the run other")
     held(server, age=70)
     assert unlock(cluster, VELERO, None) == "An expired run lock is removed."

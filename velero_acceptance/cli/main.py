@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -20,7 +20,7 @@ from rich.table import Table
 from velero_acceptance.cli import report
 from velero_acceptance.cli.cluster import cluster_app, facts_of
 from velero_acceptance.cli.mutants import mutants
-from velero_acceptance.cli.target import COMMANDS
+from velero_acceptance.cli.target import COMMANDS, AnyTarget
 from velero_acceptance.core.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
 from velero_acceptance.core.installation import (
     IN_CHECKOUT,
@@ -226,7 +226,7 @@ def criteria(
 
 @app.command()
 def doctor(
-    target: Annotated[str | None, typer.Option(help="lab or current; without it as a run would choose.")] = None,
+    target: AnyTarget = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Look at the target, write nothing, and tell which criteria can be verified there.
@@ -249,6 +249,7 @@ def doctor(
 @app.command()
 def unlock(
     run: Annotated[str | None, typer.Option(help="The run that holds the lock, if you know that it is dead.")] = None,
+    target: AnyTarget = None,
 ) -> None:
     """Remove the run lock of the target: one that has expired, or that of a run that is named."""
     from velero_acceptance.core.settings import Settings
@@ -256,14 +257,16 @@ def unlock(
     from velero_acceptance.target.lock import unlock as unlocked
     from velero_acceptance.target.selection import environments
 
-    for found in environments(Settings.read()):
-        console.print(unlocked(Kubernetes(found.kubeconfig, found.context), found.velero_namespace, run))
+    for found in environments(Settings.read(target=target)):
+        kubernetes = Kubernetes(found.kubeconfig, found.context)
+        console.print(unlocked(kubernetes, found.velero_namespace, run, found.target))
 
 
 @app.command()
 def sweep(
     run: Annotated[str | None, typer.Option(help="Only this run; without it every run that left something.")] = None,
     expired: Annotated[bool, typer.Option("--expired", help="Only what is past the expiry on its label.")] = False,
+    target: AnyTarget = None,
 ) -> None:
     """Remove what killed runs left on the target, by label and run id, but nothing of a run at work."""
     from velero_acceptance.core.settings import Settings
@@ -272,7 +275,7 @@ def sweep(
     from velero_acceptance.target.sweep import sweep as swept
 
     count = 0
-    for environment in environments(Settings.read()):
+    for environment in environments(Settings.read(target=target)):
         for line in swept(environment, Timeouts.from_environment(), run, expired=expired):
             print(line)
             count += 1
@@ -284,6 +287,7 @@ def main() -> None:
     make_importable()
     try:
         code = app(standalone_mode=False) or 0
+        sys.stdout.flush()  # a full disk is found here, or by the interpreter's end, which would print a traceback
     except typer.TyperException as error:  # an unknown command or option, a missing argument
         if not error.format_message():  # no command was given, and the help is shown
             sys.exit(EXIT_REFUSED)
@@ -291,11 +295,20 @@ def main() -> None:
     except Exception as error:
         if (found := known(error)) is None:  # a bug
             raise
+        _close_broken(sys.stdout)
         _end(str(found), found.exit_code)
     if code == EXIT_INTERRUPTED:
         making = sys.argv[1:2] in (["lab"], ["kind"]) and sys.argv[2:3] in (["up"], ["build"])
         _end("interrupted" + ("; what was made stays, and the next run goes on from there" if making else ""), code)
     sys.exit(code)
+
+
+def _close_broken(stream: TextIO) -> None:
+    """Let the interpreter not try again to write what could not be written."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _end(message: str, code: int) -> NoReturn:

@@ -82,6 +82,8 @@ def verify(
     from velero_acceptance.report.attestation.verify import verify as verified
 
     found = verified(_folder(run), keys.verifier(key or keys.public_path()))
+    if found.run:
+        console.print(found.run, markup=False)
     for problem in found.problems:
         print(f"acceptance: {problem}", file=sys.stderr)
     if found.problems:

@@ -21,18 +21,21 @@ if TYPE_CHECKING:
     from velero_acceptance.drivers.kinds import Json
 
 console = Console(highlight=False)
+AnyTarget = Annotated[
+    str | None, typer.Option("--target", help="lab, kind or current; without it as a run would choose.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, sizes in bytes.")]
 
 
 class TargetClients:
     """The target and the clients of its systems; raises Refusal when it may not be touched or cannot be reached."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: str | None) -> None:
         from velero_acceptance.core.settings import Settings
         from velero_acceptance.core.timeouts import Timeouts
         from velero_acceptance.target.selection import environment
 
-        self.timeouts, self.settings = Timeouts.from_environment(), Settings.read()
+        self.timeouts, self.settings = Timeouts.from_environment(), Settings.read(target=target)
         self.environment = place = environment(self.settings)
         # Only now: a refusal need not wait for the libraries of the drivers.
         from velero_acceptance.drivers.kubernetes import Kubernetes
@@ -67,6 +70,7 @@ def estimate(
     walk: Annotated[
         bool, typer.Option("--walk", help="Sum up what the kubelets do not know, by a short-lived pod on each node.")
     ] = False,
+    target: AnyTarget = None,
     as_json: AsJson = False,
 ) -> None:
     """Estimate the next backup: every volume that it includes, with its size.
@@ -76,7 +80,7 @@ def estimate(
     from velero_acceptance.core.naming import labels
     from velero_acceptance.core.units import size
 
-    place = TargetClients()
+    place = TargetClients(target)
     chosen = namespaces or place.schedule()["spec"]["template"].get("includedNamespaces") or []
     found = place.sizes.estimate(chosen, walk=labels(place.settings.run_id, "estimate") if walk else None)
     if as_json:
@@ -90,6 +94,7 @@ def estimate(
 
 def sizes(
     names: Annotated[list[str] | None, typer.Argument(help="Backups; without any the last ten.")] = None,
+    target: AnyTarget = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the contents of finished backups, and what each added to S3.
@@ -100,7 +105,7 @@ def sizes(
     from velero_acceptance.drivers.kinds import BACKUP, name_of, phase_of, time_of
     from velero_acceptance.drivers.velero import FINISHED
 
-    place = TargetClients()
+    place = TargetClients(target)
     known = {name_of(item): item for item in place.kubernetes.list_all(BACKUP, place.velero.namespace)}
     if missing := [name for name in names or [] if name not in known]:
         raise Refusal(f"there is no backup {missing[0]}")
@@ -119,13 +124,14 @@ def sizes(
 
 def capacity(
     limit: Annotated[float, typer.Option(help="Percent; more is a failure.", min=1, max=100)] = 80.0,
+    target: AnyTarget = None,
     as_json: AsJson = False,
 ) -> None:
     """Print how full S3 is, if it is a MinIO and the keys are its administrator's. Exit code 1 above the limit."""
     from velero_acceptance.core.units import size
     from velero_acceptance.drivers.minio_admin import Users
 
-    place = TargetClients()
+    place = TargetClients(target)
     used = sum(place.bucket.keys().values())
     found = Users(place.environment.s3).capacity(place.bucket.name)
     if as_json:
@@ -137,13 +143,13 @@ def capacity(
         raise AcceptanceError(f"S3 is {found.percent:.1f} % full, the limit is {limit:g} %")
 
 
-def reliability(as_json: AsJson = False) -> None:
+def reliability(target: AnyTarget = None, as_json: AsJson = False) -> None:
     """Print how often the schedule's own backups succeeded in the last 30 days, and record them in the ledger."""
     from velero_acceptance.checks.reliability.run_history import calendar, observe
     from velero_acceptance.criteria.load import load
     from velero_acceptance.drivers.kinds import name_of
 
-    place = TargetClients()
+    place = TargetClients(target)
     schedule = place.schedule()
     backups = place.velero.scheduled_backups(name_of(schedule))
     seen = observe(place.kubernetes, schedule, backups, datetime.now(UTC))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -28,9 +29,10 @@ def known(error: BaseException) -> AcceptanceError | None:
         return missing_library(error)
     if isinstance(error, yaml.YAMLError):
         return Refusal(f"this is not valid YAML: {one_line(error)}")
-    if isinstance(error, (OSError, subprocess.SubprocessError)) or _of_client(error):
-        return AcceptanceError(reason(error))
-    return None
+    if not isinstance(error, (OSError, subprocess.SubprocessError)) and not _of_client(error):
+        return None
+    refused = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+    return (Refusal if refused else AcceptanceError)(reason(error))
 
 
 @contextmanager

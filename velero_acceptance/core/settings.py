@@ -50,6 +50,10 @@ class Target(StrEnum):
     KIND = "kind"
     CURRENT = "current"
 
+    def command(self, name: str, *arguments: str) -> str:
+        """A command on this target, to be copied from a message, whatever target the settings name."""
+        return " ".join(["acceptance", name, f"--target {self.value}", *arguments])
+
 
 class S3Access(BaseModel):
     """How the suite itself reads the bucket: by an endpoint without injected faults."""

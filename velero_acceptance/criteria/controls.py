@@ -8,7 +8,7 @@ from pydantic import Field
 
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.criteria.load import CONTROLS, FOLDER, Register, doubles, parse, read_yaml
-from velero_acceptance.criteria.models import CriterionId, StrictModel
+from velero_acceptance.criteria.models import CriterionId, StrictModel, Text
 
 
 class Control(StrictModel):
@@ -26,7 +26,7 @@ class UnmappedCriterion(StrictModel):
     """Criteria that no control asks for, and why."""
 
     criteria: Annotated[tuple[CriterionId, ...], Field(min_length=1)]
-    why: str
+    why: Text
 
 
 class Mapping(StrictModel):

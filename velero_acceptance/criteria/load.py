@@ -12,6 +12,7 @@ import pydantic
 import yaml
 
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.files import read_text
 from velero_acceptance.core.installation import ROOT
 from velero_acceptance.criteria.models import Criterion, Erratum, Requirement
 
@@ -23,6 +24,17 @@ WAIVERS = "waivers.yaml"
 ORDER = ("REQ", "NFR", "CLI")
 # libyaml where it is built in: every start reads the register, which takes ten times longer without.
 LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(LOADER):  # type: ignore[misc, valid-type]
+    """Refuses a key that occurs twice in a mapping, of which YAML's parsers silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        for key in doubles(str(key.value) for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key} occurs twice", node.start_mark)
+        return dict(super().construct_mapping(node, deep))
+
+
 M = TypeVar("M", bound=pydantic.BaseModel)
 
 
@@ -95,9 +107,7 @@ def doubles(names: Iterable[str]) -> list[str]:
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file; raises Refusal when it cannot be read."""
     try:
-        return yaml.load(path.read_text(), LOADER)
-    except OSError as error:
-        raise Refusal(f"{path} cannot be read: {error.strerror}") from None
+        return yaml.load(read_text(path), _Loader)
     except yaml.YAMLError as error:
         raise Refusal(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from velero_acceptance.core.settings import Profile
 
 CRITERION_ID = r"^(AC-\d{3}-\d{2}|NFR-[A-Z]+-\d{3}|CLI-[a-z]+(-[a-z]+)*)$"
+# What somebody has to answer for: never empty.
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 CriterionId = Annotated[str, StringConstraints(pattern=CRITERION_ID)]
 
 Unit = Literal[
@@ -31,7 +33,7 @@ COMPARATORS: dict[str, Callable[[float, float], bool]] = {
 class StrictModel(BaseModel):
     """A model that refuses unknown keys: a misspelt one would silently weaken a criterion."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Pattern(StrEnum):

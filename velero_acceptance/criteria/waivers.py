@@ -5,16 +5,16 @@ from pathlib import Path
 
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.criteria.load import FOLDER, WAIVERS, Register, parse, read_yaml
-from velero_acceptance.criteria.models import CriterionId, StrictModel
+from velero_acceptance.criteria.models import CriterionId, StrictModel, Text
 
 
 class Waiver(StrictModel):
     """One waiver: honoured up to and including the day *until* (UTC)."""
 
     criterion: CriterionId
-    by: str
+    by: Text
     until: date
-    why: str
+    why: Text
 
     @property
     def sentence(self) -> str:

@@ -34,6 +34,7 @@ T = TypeVar("T")
 WATCH_SECONDS = 60
 # The API server records the suite's writes under this name.
 FIELD_MANAGER = "velero-acceptance"
+PIECE = 1 << 20
 WRITES = frozenset({"POST", "PATCH"})
 MERGE_PATCH = "application/merge-patch+json"
 PAGE = 500  # objects of one answer to a list
@@ -315,9 +316,16 @@ class Kubernetes:
 
     @transient_retry
     def _body(self, method: str, path: str, **options: Any) -> bytes:
-        response = self._call(method, path, **options)
+        response, deadline = self._call(method, path, **options), Deadline(self._seconds)
+        found = bytearray()
         with self._connected():
-            return bytes(response.data)
+            # Piece by piece: the timeout of the connection begins anew with each byte.
+            while piece := response.read1(PIECE):
+                found += piece
+                if deadline.passed:
+                    response.close()
+                    raise ApiError(0, f"the API server {self.server} does not answer within {self._seconds:.0f} s")
+        return bytes(found)
 
     @contextmanager
     def _connected(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from gherkin.errors import CompositeParserException, ParserError
 from gherkin.parser import Parser
 from gherkin.pickles.compiler import Compiler
 
+from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.installation import ROOT
 from velero_acceptance.gherkin.without_faults import MarkWithoutStep, without_faults
 
@@ -18,7 +19,7 @@ FEATURES = ROOT / "features"
 KINDS = {"Context": "given", "Action": "when", "Outcome": "then"}
 
 
-class MalformedFeature(Exception):
+class MalformedFeature(Refusal):
     """The file is not Gherkin; the message says where."""
 
 
@@ -68,7 +69,12 @@ class FeatureText:
 
 def read(path: Path) -> FeatureText:
     """Parse a feature file; raises MalformedFeature."""
-    return _read(path, path.read_text())
+    try:
+        return _read(path, path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MalformedFeature(f"it cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise MalformedFeature("it cannot be read: it is not UTF-8 text") from None
 
 
 @cache
@@ -100,8 +106,15 @@ def _read(path: Path, text: str) -> FeatureText:
 
 
 def read_all() -> list[FeatureText]:
-    """Every feature file of the project, by path."""
-    return [read(path) for path in sorted(FEATURES.rglob("*.feature"))]
+    """Every feature file of the project, by path; raises MalformedFeature, which names the file."""
+    return [_named(path) for path in sorted(FEATURES.rglob("*.feature"))]
+
+
+def _named(path: Path) -> FeatureText:
+    try:
+        return read(path)
+    except MalformedFeature as error:
+        raise MalformedFeature(f"{path.name}: {error}") from None
 
 
 def _parsed(text: str) -> Any:

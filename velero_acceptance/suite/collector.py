@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.installation import ROOT
 from velero_acceptance.criteria.current import mapping, register, waived
 from velero_acceptance.gherkin.documents import FEATURES, MalformedFeature, read, read_all
 from velero_acceptance.gherkin.lint import KNOWN_TAGS, Definition, definitions, lint_feature, lint_suite
 from velero_acceptance.gherkin.without_faults import without_faults
+from velero_acceptance.suite.door import refusing
 from velero_acceptance.suite.options import option
-from velero_acceptance.suite.session import OPTION
+from velero_acceptance.suite.session import OPTION, runs_features
 
 MODULE = "from pytest_bdd import scenarios\nscenarios(feature)\n"
 CONTROL_FOLDER = pytest.StashKey[Path]()
@@ -68,12 +68,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    try:
+    with refusing():
         criteria = register().criteria
         mapping()
         waived()
-    except Refusal as error:
-        raise pytest.UsageError(str(error)) from None
     for tag in (*criteria, *sorted(KNOWN_TAGS)):
         config.addinivalue_line("markers", f"{tag}: a tag of the feature files")
     if option(config, OPTION):
@@ -83,7 +81,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config) -> None:
-    """Lint across the files when the whole folder is collected."""
+    """Lint across the files when the whole folder is collected; the report of any run needs all of them."""
+    if runs_features(config) and session.testsfailed == 0:
+        with refusing(config):
+            read_all()
     asked = {Path(argument.partition("::")[0]).resolve() for argument in config.args}
     if FEATURES in asked and session.testsfailed == 0:
         problems = list(lint_suite(read_all(), register(), steps()))

@@ -31,7 +31,7 @@ class Guard:
         self._session, self.run, self._environment = session, run, environment
         self._kubernetes = _kubernetes(run, environment)
         self._bucket = Bucket(environment.s3, environment.bucket, call_seconds=run.timeouts["s3_call"])
-        self.lock = RunLock(self._kubernetes, environment.velero_namespace, run.settings.run_id)
+        self.lock = RunLock(self._kubernetes, environment.velero_namespace, run.settings.run_id, environment.target)
         self._before: ClusterSnapshot | None = None
         profile = run.settings.effective_profile
         self._writes, self._disrupts = profile is not Profile.OBSERVE, profile.rank >= Profile.DISRUPT.rank
@@ -46,9 +46,8 @@ class Guard:
             self.lock.acquire()
             self.lock.keep(self._stop)
         elif sweeps:
-            raise Refusal(
-                "the profile observe writes nothing: sweep with `acceptance sweep`, or choose another profile"
-            )
+            command = self._environment.target.command("sweep")
+            raise Refusal(f"the profile observe writes nothing: sweep with `{command}`, or choose another profile")
         if sweeps:
             for line in sweep(self._environment, self.run.timeouts, keep=self.run.settings.run_id):
                 print(f"swept: {line}")

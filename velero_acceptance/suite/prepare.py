@@ -3,39 +3,41 @@
 import os
 import signal
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
-from velero_acceptance.core.errors import AcceptanceError, Refusal
-from velero_acceptance.core.installation import missing_library
+from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.settings import Environment, Profile, Settings, Target
 from velero_acceptance.core.timeouts import Timeouts
+from velero_acceptance.suite.door import ending, leave_nothing, refusing, require_writable, withhold
 from velero_acceptance.suite.options import VALUES, option
 from velero_acceptance.suite.session import RUN, Run, index_of, is_worker, runs_features
 
 # Tag of scenarios that need a newer Velero beside the deployed one.
 UPGRADE = "upgrade"
-EXIT_USAGE = int(pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and give JUnit and Allure their place in the run's folder."""
-    try:
+    with refusing():
         values = {name.removeprefix("profile-").replace("-", "_"): option(config, name) for name in VALUES}
         settings = Settings.read(**values)
         run = Run(settings, Timeouts.from_environment())
         _check_signing_key()
         _check_results(settings)
         _check_run_id(run, config)
-    except Refusal as error:
-        raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = run
     # Workers of pytest-xdist are children of this process: one run, one name.
     os.environ["ACCEPTANCE_RUN_ID"] = settings.run_id
     if runs_features(config):
+        with refusing():
+            require_writable(run)
+        if not is_worker(config):
+            config.add_cleanup(partial(leave_nothing, run, made=not settings.reports.exists()))
         # What a crashed worker has left of its lab is not known: no other one goes on with it.
         config.option.maxworkerrestart = "0"
         if not config.option.xmlpath:
@@ -95,17 +97,29 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"acceptance: run {settings.run_id}, target {settings.target}, profile {settings.effective_profile}"]
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)  # but before pytest-xdist, which is registered later
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """With workers of pytest-xdist: prepare before they start, for they do not wait."""
+    """With workers of pytest-xdist: prepare before they start, for they do not wait; and collect before that."""
     if session.config.pluginmanager.has_plugin("dsession") and runs_features(session.config):
+        session.perform_collect()
+        if session.testsfailed:
+            pytest.exit(f"{session.testsfailed} files cannot be collected: run without -n to see why", returncode=2)
+        if not session.items:
+            pytest.exit("no scenario was selected: look at -k, -m and --profile", returncode=5)
         _prepare(session)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A session that has nothing to run leaves nothing."""
+    if runs_features(session.config) and (session.testsfailed or not session.items):
+        withhold(session.config)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Without workers, and in each of them: prepare once it is known that there is something to run."""
-    if runs_features(session.config) and not session.testsfailed and getattr(session, "items", None) != []:
+    distributes = session.config.pluginmanager.has_plugin("dsession")
+    if runs_features(session.config) and not distributes and not session.testsfailed and session.items:
         _prepare(session)
 
 
@@ -113,7 +127,7 @@ def _prepare(session: pytest.Session) -> None:
     """Bring lab or kind cluster up and check the target, once, before anything runs."""
     config = session.config
     run = config.stash[RUN]
-    try:
+    with ending(config):
         first, *others = numbers = _labs(run.settings, config)
         if run.settings.target is not Target.CURRENT and not is_worker(config):
             _bring_up(run.settings, getattr(session, "items", []), numbers)
@@ -125,12 +139,6 @@ def _prepare(session: pytest.Session) -> None:
         if run.settings.results:
             _choose_results(run, run.environment)
         _begin(session, run, [_reachable(run, number) for number in others])
-    except ModuleNotFoundError as error:
-        pytest.exit(f"refused: {missing_library(error)}", returncode=EXIT_USAGE)
-    except Refusal as error:
-        pytest.exit(f"refused: {error}", returncode=EXIT_USAGE)
-    except AcceptanceError as error:
-        pytest.exit(str(error), returncode=int(pytest.ExitCode.TESTS_FAILED))
 
 
 @pytest.hookimpl(trylast=True)

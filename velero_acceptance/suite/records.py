@@ -13,6 +13,7 @@ from velero_acceptance.drivers.admission import refusal
 from velero_acceptance.drivers.kubernetes import ApiError
 from velero_acceptance.evidence.recorder import Evidence
 from velero_acceptance.evidence.records import Outcome, Record, StepTime
+from velero_acceptance.suite.door import unwritable
 from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import EVIDENCE, RUN, is_scenario, slug_of
 
@@ -29,8 +30,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     try:
         return (yield)
     except OSError as error:  # also of a plugin that writes a report during the run
-        folder = session.config.stash[RUN].folder
-        pytest.exit(f"{folder} cannot be written: {error.strerror}; make room and run again", returncode=1)
+        pytest.exit(unwritable(session.config.stash[RUN], error), returncode=1)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,6 +83,7 @@ def pytest_runtest_makereport(
     redactor = item.config.stash[RUN].redactor
     if (shown := redactor.text(report.longreprtext)) != report.longreprtext:
         report.longrepr = shown  # on the console and in JUnit
+    report.sections = [(title, redactor.text(said)) for title, said in report.sections]
     if is_scenario(item) and EVIDENCE in item.stash:
         record = item.stash[EVIDENCE].record
         if report.failed and record.outcome in (Outcome.INTERRUPTED, Outcome.PASSED):

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.files import write_whole
+from velero_acceptance.core.redaction import KNOWN
 from velero_acceptance.core.version import revision
 from velero_acceptance.criteria.current import mapping, register, waived
 from velero_acceptance.criteria.waivers import in_force
@@ -23,6 +24,7 @@ from velero_acceptance.gherkin.documents import read_all
 from velero_acceptance.report import build as traceability
 from velero_acceptance.report.kill_matrix import RECORD, load_matrix, mutant_proofs
 from velero_acceptance.report.text import console_table
+from velero_acceptance.suite.door import unwritable
 from velero_acceptance.suite.options import option
 from velero_acceptance.suite.session import EVIDENCE, OPTION, RUN, TROUBLE, Run, fail, runs_features, worker_of
 
@@ -63,21 +65,21 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
         _interrupted(session)
         _save(session)
     except OSError as error:
-        fail(session, f"the report could not be written: {error}; make room and run again")
+        fail(session, f"the report could not be written: {unwritable(session.config.stash[RUN], error)}")
 
 
 def _interrupted(session: pytest.Session) -> None:
     """Report how to remove what the interrupted clean-up left."""
     session.exitstatus = pytest.ExitCode.INTERRUPTED
     run = session.config.stash[RUN]
-    run.leaks.append(f"the clean-up was interrupted: run `acceptance sweep --run {run.settings.run_id}`")
+    run.leaks.append(f"the clean-up was interrupted: run `{run.command('sweep')}`")
 
 
 def _save(session: pytest.Session) -> None:
     run, worker = session.config.stash[RUN], worker_of(session.config)
     if not runs_features(session.config) or not (worker or run.records.exists()):
         return
-    write_whole(run.leaks_of(worker or "main"), json.dumps(run.leaks))
+    write_whole(run.leaks_of(worker or "main"), json.dumps([run.redactor.text(leak) for leak in run.leaks]))
     if worker:
         return
     for path in (run.folder / "allure-results").glob("*"):  # Allure writes messages that other plugins did not redact
@@ -108,7 +110,9 @@ def _write(session: pytest.Session, run: Run, leaks: list[str]) -> None:
             exit_status=exitstatus,
             interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
         ),
-        environment=run.environment.notes if run.environment else {},
+        environment={name: run.redactor.text(note) for name, note in run.environment.notes.items()}
+        if run.environment
+        else {},
         leaks=leaks,
         controls=mapping().controls,
         waivers=waived(),
@@ -159,7 +163,7 @@ def pytest_terminal_summary(
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and runs_features(config):
         terminalreporter.write_line("no scenario was selected: look at -k, -m and --profile")
     if problem := config.stash.get(TROUBLE, None):
-        terminalreporter.write_line(problem, red=True)
+        terminalreporter.write_line(KNOWN.text(problem), red=True)
     report = config.stash.get(REPORT, None)
     if report is None:
         return
@@ -176,7 +180,7 @@ def pytest_terminal_summary(
     where = f"report: {folder}/traceability.html (and .md, .json, junit.xml, allure-results)"
     for note in (f"\n{summary.criteria} criteria: {counts}", *config.stash[NOTES], where):
         console.print(note, markup=False)
-    terminalreporter.write(text.getvalue())
+    terminalreporter.write(KNOWN.text(text.getvalue()))
     if option(config, "allure-page"):
         from velero_acceptance.report.allure import generate
 

@@ -54,6 +54,10 @@ class Run:
         soak = 2 * 3600 * self.settings.hours if self.settings.effective_profile is Profile.SOAK else 0
         return max(data, 60 * self.settings.reliability_runs, 2 * self.timeouts["uploader_gives_up"], soak)
 
+    def command(self, name: str) -> str:
+        """A command about this run on its target."""
+        return self.settings.target.command(name, f"--run {self.settings.run_id}")
+
     def leaks_of(self, process: str) -> Path:
         """The file of a process's leaks; it exists once that has cleaned up."""
         return self.folder / f"leaks-{process}.json"
@@ -87,7 +91,8 @@ def fail(session: pytest.Session, message: str) -> None:
     """Fail the run with *message*, in addition to earlier ones."""
     session.exitstatus = pytest.ExitCode.TESTS_FAILED
     stash = session.config.stash
-    stash[TROUBLE] = f"{stash[TROUBLE]}; {message}" if TROUBLE in stash else message
+    shown = KNOWN.text(message)
+    stash[TROUBLE] = f"{stash[TROUBLE]}; {shown}" if TROUBLE in stash else shown
 
 
 def slug_of(item: pytest.Item) -> str:

@@ -83,4 +83,4 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             timeout=run.timeouts["workers_cleaned_up"],
         )
     except WaitTimedOut as error:
-        run.leaks.append(f"{error}: run `acceptance sweep --run {run.settings.run_id}`")
+        run.leaks.append(f"{error}: run `{run.command('sweep')}`")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from velero_acceptance.core.errors import AcceptanceError, Refusal
+from velero_acceptance.core.settings import Target
 from velero_acceptance.core.waiting import ticks
 from velero_acceptance.drivers.kinds import LEASE, Json, stamp, time_of
 from velero_acceptance.drivers.kubernetes import ApiError, Kubernetes
@@ -52,8 +53,8 @@ class Holder:
 
 
 class RunLock:
-    def __init__(self, kubernetes: Kubernetes, namespace: str, run: str) -> None:
-        self._kubernetes, self._namespace, self._run = kubernetes, namespace, run
+    def __init__(self, kubernetes: Kubernetes, namespace: str, run: str, target: Target = Target.LAB) -> None:
+        self._kubernetes, self._namespace, self._run, self._target = kubernetes, namespace, run, target
         self._identity = f"{run} of {_user()}@{socket.gethostname()}"
         self._ahead = timedelta()
         self._stopped = threading.Event()
@@ -67,7 +68,7 @@ class RunLock:
         if holder is not None and holder.until > now:
             raise Refusal(
                 f"another run is at work on this cluster: {holder}. Wait for its end, or, if it is dead, "
-                f"run `acceptance unlock --run {holder.run}`"
+                f"run `{self._target.command('unlock', f'--run {holder.run}')}`"
             )
         spec = {**self._spec(now), "acquireTime": stamp(now, "microseconds")}
         try:
@@ -152,13 +153,12 @@ def live_holder(kubernetes: Kubernetes, namespace: str) -> Holder | None:
     return holder if holder is not None and holder.until > kubernetes.server_time() else None
 
 
-def unlock(kubernetes: Kubernetes, namespace: str, run: str | None) -> str:
+def unlock(kubernetes: Kubernetes, namespace: str, run: str | None, target: Target = Target.LAB) -> str:
     """Remove the lock; return what was done. Raises Refusal for a live one unless its *run* is named."""
     holder = live_holder(kubernetes, namespace)
     if holder is not None and holder.run != run:
-        raise Refusal(
-            f"the lock is held by {holder}: if that run is dead, name it with `acceptance unlock --run {holder.run}`"
-        )
+        command = target.command("unlock", f"--run {holder.run}")
+        raise Refusal(f"the lock is held by {holder}: if that run is dead, name it with `{command}`")
     if kubernetes.get(LEASE, NAME, namespace) is None:
         return "There is no run lock."
     kubernetes.delete(LEASE, NAME, namespace)

@@ -107,7 +107,7 @@ def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str |
     if environment.target is Target.LAB and uploader != environment.uploader:
         raise Refusal(
             f"the lab was brought up with {environment.uploader} and backs up with {uploader}: "
-            "a killed run left its upgrade behind, run `acceptance sweep`"
+            f"a killed run left its upgrade behind, run `{environment.target.command('sweep')}`"
         )
     if asked not in (None, uploader):
         raise Refusal(f"the deployed Velero backs up with {uploader}, not {asked}: leave --profile-uploader out")

@@ -14,6 +14,7 @@ from velero_acceptance.report.attestation.statement import (
     FILE,
     PAYLOAD_TYPE,
     SIGNED,
+    SIGNED_FOLDERS,
     TEST_RESULT,
     VERDICTS,
     digest,
@@ -28,8 +29,9 @@ class AlteredEvidence(Exception):
 
 @dataclass
 class Findings:
-    """The number of verified files and of runs in the chain, and what is wrong with them."""
+    """Which run it is, the number of verified files and of runs in the chain, and what is wrong with them."""
 
+    run: str = ""
     files: int = 0
     runs: int = 0
     problems: list[str] = field(default_factory=list)
@@ -49,6 +51,11 @@ def verify(folder: Path, key: SSlibKey) -> Findings:
     # Both statements are about the same files; a file must be right for each.
     found.problems += dict.fromkeys(problem for statement in statements for problem in _files(folder, statement))
     found.files = len(statements[0]["subject"])
+    found.problems += _links(folder)
+    run = statements[1]["predicate"]["run"]
+    found.run = _described(run, str(statements[0]["predicate"]["result"]))
+    if run["id"] != folder.name:
+        found.problems.append(f"the folder {folder.name} holds the run {run['id']}: it was renamed, or is a copy")
     _chain(folder, statements, key, found)
     return found
 
@@ -77,6 +84,20 @@ def _statement(what: str, line: str, key: SSlibKey) -> Any:
     if envelope.payload_type != PAYLOAD_TYPE:
         raise AlteredEvidence(f"{what} is not an in-toto statement")
     return json.loads(envelope.payload)
+
+
+def _described(run: Any, result: str) -> str:
+    """A run as its signer described it: id, start, length, target, profile, result."""
+    how = "interrupted" if run["interrupted"] else result
+    started = f"started {run['started']}, {run['seconds']:.0f} s"
+    return f"run {run['id']}: {how}, target {run['target']}, profile {run['profile']}, {started}"
+
+
+def _links(folder: Path) -> list[str]:
+    """Links among the evidence: a link has no digest, and what it leads to can change."""
+    places = (folder / name for name in (*SIGNED, *SIGNED_FOLDERS))
+    paths = (path for place in places for path in (place, *sorted(place.rglob("*"))))
+    return [f"{path.relative_to(folder)} is a link, and no part of the evidence" for path in paths if path.is_symlink()]
 
 
 def _files(folder: Path, statement: Any) -> list[str]:
