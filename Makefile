@@ -32,9 +32,12 @@ help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 acceptance: root setup ## bring up the lab (TARGET=kind: a kind cluster) and verify every feature on it
-	@if [ "$(TARGET)" != current ]; then $(BIN)/acceptance $(TARGET) up; fi
+	@options=(--target $(TARGET) $(if $(filter lab,$(TARGET)),--labs $(LABS) -n $(WORKERS)) --allure-page $(PYTEST_ARGS))
+	# Options are refused before anything is brought up.
+	found=$$($(BIN)/pytest features "$${options[@]}" --collect-only --quiet) || { code=$$?; echo "$$found" >&2; exit $$code; }
+	if [ "$(TARGET)" != current ]; then $(BIN)/acceptance $(TARGET) up; fi
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/tests; fi
-	$(BIN)/pytest features --target $(TARGET) $(if $(filter lab,$(TARGET)),--labs $(LABS) -n $(WORKERS)) --allure-page $(PYTEST_ARGS)
+	$(BIN)/pytest features "$${options[@]}"
 
 acceptance-kind: root setup ## bring up a kind cluster, verify on it what depends on the cluster, take it down
 	@$(BIN)/acceptance kind up

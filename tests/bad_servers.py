@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,13 +22,17 @@ from tests.serving import served
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server says to everything; *cut*: it promises more bytes than it sends. *echo*: it quotes the request."""
+    """What a server says to everything; *cut*: it promises more bytes than it sends. *echo*: it quotes the request.
+
+    *drips*: it sends a byte every so many seconds.
+    """
 
     status: int = 200
     body: bytes = b""
     location: str = ""
     cut: bool = False
     echo: bool = False
+    drips: float = 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -42,7 +47,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) + (100 if answer.cut else 0)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for byte in body if answer.drips else ():
+                time.sleep(answer.drips)
+                self.wfile.write(bytes([byte]))
+            self.wfile.write(b"" if answer.drips else body)
         self.close_connection = True
 
     do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = handle_any  # noqa: N815  the names are http.server's

@@ -216,3 +216,25 @@ def test_an_s3_with_another_certificate(command: Command, tmp_path: Path) -> Non
         says = "cannot be reached: certificate verify failed: self-signed certificate"
         is_one_sentence(capacity(command, address), says)
         is_one_sentence(capacity(command, address.replace("https", "http")), "S3")
+
+
+def test_a_server_that_drips_is_bounded(command: Command) -> None:
+    with answering(Answer(200, b" " * 100, drips=0.3)) as address:
+        ended = command("doctor", kubeconfig=kubeconfig_of(address), ACCEPTANCE_TIMEOUTS='{"api_call": 0.6}')
+    is_one_sentence(ended, "does not answer within")
+
+
+@pytest.mark.parametrize("token", ["opaque-pl4nted-token", "eyJhbGciOiJub25l.eyJpc3MiOiJr.c2lnbmF0dXJl"])
+def test_a_server_that_quotes_the_token_does_not_show_it(command: Command, token: str) -> None:
+    with answering(Answer(403, b'{"message": "no: Bearer %s"}' % token.encode())) as address:
+        ended = command("doctor", kubeconfig=kubeconfig_of(address, {}, {"token": token}))
+    is_one_sentence(ended, "[redacted]")
+    assert token not in ended.err
+
+
+def test_a_password_in_an_address_is_not_shown(command: Command) -> None:
+    ended = capacity(command, "http://me:pl4nted-password@127.0.0.1:1")
+    is_one_sentence(ended, "cannot be reached")
+    assert "pl4nted-password" not in ended.err
+    ended = command("doctor", kubeconfig=kubeconfig_of("http://me:pl4nted-password@127.0.0.1:1"))
+    assert ended.code == 2 and "pl4nted-password" not in ended.err
