@@ -40,9 +40,11 @@ acceptance: root setup ## bring up the lab (TARGET=kind: a kind cluster) and ver
 	$(BIN)/pytest features "$${options[@]}"
 
 acceptance-kind: root setup ## bring up a kind cluster, verify on it what depends on the cluster, take it down
-	@$(BIN)/acceptance kind up
+	@options=(--target kind -m "$(subst $(space), or ,$(KIND_CRITERIA))" $(PYTEST_ARGS))
+	found=$$($(BIN)/pytest features "$${options[@]}" --collect-only --quiet) || { code=$$?; echo "$$found" >&2; exit $$code; }
+	$(BIN)/acceptance kind up
 	if [ -n "$(LAB_TESTS)" ]; then $(BIN)/pytest lab/kind/tests; fi
-	$(BIN)/pytest features --target kind -m "$(subst $(space), or ,$(KIND_CRITERIA))" $(PYTEST_ARGS)
+	$(BIN)/pytest features "$${options[@]}"
 	$(BIN)/acceptance kind down
 
 vm-test: root setup ## boot Debian's own kernels in virtual machines and test the lab there; takes hours without KVM

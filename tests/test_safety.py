@@ -16,7 +16,10 @@ from velero_acceptance.target.selection import allowed_context, environment, pri
 @pytest.fixture
 def kubeconfig(tmp_path: Path) -> Path:
     path = tmp_path / "config"
-    path.write_text(yaml.safe_dump({"current-context": "production", "contexts": []}))
+    context = {"name": "production", "context": {"cluster": "c"}}
+    cluster = {"name": "c", "cluster": {"server": "https://c"}}
+    content = {"current-context": "production", "contexts": [context], "clusters": [cluster]}
+    path.write_text(yaml.safe_dump(content))
     return path
 
 

@@ -140,6 +140,8 @@ class CurrentTarget(TargetSettings):
 
     kubeconfig: Path = Field(default_factory=lambda: folder_of_user("KUBECONFIG", ".kube/config"))
     allowed_contexts: list[str] = []
+    # The cluster that a context has to be, by the SHA-256 of its CA or the address of its server.
+    allowed_clusters: dict[str, str] = {}
     s3_endpoint: Address | None = None
     s3_authority: Path | None = None
     s3_access_key: SecretStr | None = None
@@ -212,7 +214,7 @@ class Settings(BaseSettings):
 
 def _is_json(annotation: Any) -> bool:
     """Whether a setting of this type is JSON in an environment variable."""
-    return annotation is CurrentTarget or get_origin(annotation) is list
+    return annotation is CurrentTarget or get_origin(annotation) in (list, dict)
 
 
 def _sentence(problem: ErrorDetails) -> str:

@@ -84,4 +84,4 @@ def refuse_malformed(names: Iterable[str]) -> None:
         try:
             json.loads(os.environ.get(f"{PREFIX}{name.upper()}", "null"))
         except ValueError:
-            raise Refusal(f"{PREFIX}{name.upper()} is not valid JSON: a list is written as " + '["a", "b"]') from None
+            raise Refusal(f"{PREFIX}{name.upper()} is not valid JSON: write a list as " + '["a", "b"]') from None

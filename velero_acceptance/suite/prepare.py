@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _check_signing_key()
         _check_results(settings)
         _check_run_id(run, config)
+        _labs(settings, config)
     config.stash[RUN] = run
     # Workers of pytest-xdist are children of this process: one run, one name.
     os.environ["ACCEPTANCE_RUN_ID"] = settings.run_id
@@ -172,7 +173,8 @@ def _labs(settings: Settings, config: pytest.Config) -> list[int]:
         return [index_of(config) % settings.labs + 1]
     from xdist.workermanage import parse_tx_spec_config
 
-    workers = len(parse_tx_spec_config(config)) if config.getoption("tx", None) else 1
+    given = config.getoption("numprocesses", None)
+    workers = given or (len(parse_tx_spec_config(config)) if config.getoption("tx", None) else 1)
     if workers < settings.labs:
         raise Refusal(f"{settings.labs} labs need as many workers: use -n {settings.labs} or more")
     return list(range(1, settings.labs + 1))

@@ -18,6 +18,7 @@ from velero_acceptance.core.settings import CurrentTarget, Environment, S3Access
 from velero_acceptance.corpus import uploaders
 from velero_acceptance.drivers import kubeconfig as kubeconfigs
 from velero_acceptance.drivers.kinds import DEPLOYMENT, NAMESPACE, labels_of
+from velero_acceptance.target.identity import require_known
 
 if TYPE_CHECKING:
     from lab.lifecycle import Lab
@@ -116,14 +117,15 @@ def with_uploader(environment: Environment, kubernetes: Kubernetes, asked: str |
 
 def allowed_context(current: CurrentTarget) -> str:
     """The context to use, wherever kubectl's current one points; Refusal unless it is on the allow-list."""
-    if not current.allowed_contexts:
+    allowed = [*current.allowed_contexts, *current.allowed_clusters]
+    if not allowed:
         raise Refusal(
             "no context is on the allow-list: write acceptance.toml with allowed_contexts under [current] "
             "(see docs/usage.md), which names every cluster that the suite may touch"
         )
     content = kubeconfigs.read(current.kubeconfig)
     context = kubeconfigs.context_of(current.kubeconfig, content, current.context)
-    if context not in current.allowed_contexts:
+    if context not in allowed:
         raise Refusal(
             f"the context {context} is not on the allow-list: "
             f"add it to allowed_contexts under [current] in acceptance.toml if the suite may touch that cluster"
@@ -154,6 +156,7 @@ def private_kubeconfig(environment: Environment, folder: Path) -> Path:
 def _current(asked: Settings, complete: bool) -> Environment:
     current = asked.current
     context = allowed_context(current)
+    require_known(current.kubeconfig, context, current.allowed_clusters.get(context))
     if complete and not (current.s3_endpoint and current.s3_access_key and current.s3_secret_key):
         raise Refusal(
             "current.s3_endpoint, current.s3_access_key and current.s3_secret_key are needed to look into the bucket: "
