@@ -98,7 +98,7 @@ def _system() -> DeployedSystem:
     from velero_acceptance.mutants.faults import DeployedSystem
     from velero_acceptance.target.selection import cluster_of
 
-    place = TargetClients()
+    place = TargetClients(target)
     if place.settings.target is Target.CURRENT:
         raise Refusal("mutants break the deployed system: they run on the lab or the kind cluster, not on yours")
     cluster = cluster_of(place.settings.target)

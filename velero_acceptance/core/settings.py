@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
@@ -24,6 +25,7 @@ from velero_acceptance.core.addresses import Address
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.installation import folder_of_user
 from velero_acceptance.core.redaction import KNOWN
+from velero_acceptance.core.waivers import VolumeWaiver
 
 # Each has its own addresses on this machine.
 MOST_LABS = 4
@@ -148,6 +150,14 @@ class CurrentTarget(TargetSettings):
     s3_secret_key: SecretStr | None = None
 
 
+class CoverageSettings(BaseModel):
+    """The volumes that need no backup, under ``[coverage]``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    waivers: list[VolumeWaiver] = []
+
+
 class Settings(BaseSettings):
     """The run's settings. Environment variables have the prefix ``ACCEPTANCE_``, ``__`` for levels."""
 
@@ -183,6 +193,7 @@ class Settings(BaseSettings):
     # File of the schedule's observed runs, instead of the target's own.
     ledger: Path | None = None
     current: CurrentTarget = Field(default_factory=CurrentTarget)
+    coverage: CoverageSettings = Field(default_factory=CoverageSettings)
 
     @classmethod
     def settings_customise_sources(
@@ -226,5 +237,14 @@ def _sentence(problem: ErrorDetails) -> str:
         hidden = len(str(value)) >= SHOWN or SECRET.search(name)
         shown = "" if hidden else f", not {KNOWN.text(repr(value))}"
         return f"{where}: {problem['msg'].removeprefix('Value error, ')}{shown}"
-    near = get_close_matches(name, (CurrentTarget if levels else Settings).model_fields, n=1)
+    near = get_close_matches(name, _known(levels), n=1)
     return f"{where} is no setting" + (f": did you mean {near[0]}?" if near else "; docs/usage.md lists all of them")
+
+
+def _known(levels: list[str]) -> Iterable[str]:
+    """The settings where *levels* lead: a section, or an entry of a list in it."""
+    if not levels:
+        return Settings.model_fields
+    if levels[0] != "coverage":
+        return CurrentTarget.model_fields
+    return (VolumeWaiver if len(levels) > 1 else CoverageSettings).model_fields

@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.waivers import Text
 from velero_acceptance.criteria.load import CONTROLS, FOLDER, Register, doubles, parse, read_yaml
-from velero_acceptance.criteria.models import CriterionId, StrictModel, Text
+from velero_acceptance.criteria.models import CriterionId, StrictModel
 
 
 class Control(StrictModel):

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from velero_acceptance.core.settings import Profile
 
 CRITERION_ID = r"^(AC-\d{3}-\d{2}|NFR-[A-Z]+-\d{3}|CLI-[a-z]+(-[a-z]+)*)$"
-# What somebody has to answer for: never empty.
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 CriterionId = Annotated[str, StringConstraints(pattern=CRITERION_ID)]
 
 Unit = Literal[

@@ -4,21 +4,15 @@ from datetime import date
 from pathlib import Path
 
 from velero_acceptance.core.errors import Refusal
+from velero_acceptance.core.waivers import Acceptance
 from velero_acceptance.criteria.load import FOLDER, WAIVERS, Register, parse, read_yaml
-from velero_acceptance.criteria.models import CriterionId, StrictModel, Text
+from velero_acceptance.criteria.models import CriterionId
 
 
-class Waiver(StrictModel):
-    """One waiver: honoured up to and including the day *until* (UTC)."""
+class Waiver(Acceptance):
+    """One waiver of a criterion."""
 
     criterion: CriterionId
-    by: Text
-    until: date
-    why: Text
-
-    @property
-    def sentence(self) -> str:
-        return f"waived by {self.by} until {self.until}: {self.why}"
 
 
 Waivers = dict[str, Waiver]
@@ -43,4 +37,4 @@ def load(register: Register, folder: Path = FOLDER) -> Waivers:
 def in_force(waivers: Waivers, criterion: str, day: date) -> Waiver | None:
     """The waiver of *criterion*, if it is honoured on *day*."""
     waiver = waivers.get(criterion)
-    return waiver if waiver and day <= waiver.until else None
+    return waiver if waiver and waiver.in_force(day) else None
