@@ -262,6 +262,10 @@ class FakeBucket(Bucket):
         found = sorted((key, len(content)) for key, content in self.contents.items() if key.startswith(prefix))
         return [{"Key": key, "Size": size, "ETag": str(size), "LastModified": now} for key, size in found]
 
+    def folders(self, prefix: str) -> set[str]:
+        below = (key.removeprefix(prefix) for key in self.contents if key.startswith(prefix))
+        return {key.partition("/")[0] for key in below if "/" in key}
+
     def get(self, key: str) -> bytes:
         if key not in self.contents:
             raise AcceptanceError(f"s3://{self.name}/{key} does not exist")

@@ -14,6 +14,8 @@ from velero_acceptance.corpus.differences import KnownDeviation
 VERSION = re.compile(r":v?(\d+)\.(\d+)")
 # From this version of Velero on, kopia is the default, and the only uploader.
 KOPIA_ONLY = (1, 17)
+# From this version on it cannot restore what restic saved either (velero.io, upgrading to 1.19).
+RESTIC_LOST = (1, 19)
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,24 @@ def of_server(arguments: list[str], image: str) -> Uploader:
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("--uploader-type=")]
     if given and given[-1] in UPLOADERS:
         return UPLOADERS[given[-1]]
-    version = VERSION.search(image)
+    version = version_of(image)
     if version is None:
         raise AcceptanceError(
             f"the uploader of {image} is not known: it names no version, and the server has no --uploader-type"
         )
-    return KOPIA if (int(version[1]), int(version[2])) >= KOPIA_ONLY else RESTIC
+    return KOPIA if version >= KOPIA_ONLY else RESTIC
+
+
+def version_of(image: str) -> tuple[int, int] | None:
+    """Major and minor version of a server by the tag of its image; None when that names none."""
+    found = VERSION.search(image)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def unrestorable(uploader: str, image: str) -> str:
+    """Why the server of *image* cannot restore what *uploader* saved; empty when it can."""
+    if uploader not in UPLOADERS:
+        return f"{uploader} moved it, which is no uploader of Velero"
+    if uploader == RESTIC.name and (version_of(image) or (0, 0)) >= RESTIC_LOST:
+        return f"restic moved it, and {image.rpartition('/')[2]} restores only what kopia moved"
+    return ""

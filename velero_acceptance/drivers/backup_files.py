@@ -10,7 +10,7 @@ from velero_acceptance.drivers.s3 import Bucket
 
 
 class BackupFiles:
-    """Files are read when they are asked for; one that is missing is an AcceptanceError, a broken one a ValueError."""
+    """Each file is read once, when it is needed; a missing one is an AcceptanceError, a broken one a ValueError."""
 
     def __init__(self, bucket: Bucket, folder: str, name: str) -> None:
         self._bucket, self._start = bucket, f"{folder}{name}"
@@ -20,10 +20,12 @@ class BackupFiles:
         found: dict[str, list[str]] = self._bucket.json(f"{self._start}-resource-list.json.gz")
         return found
 
+    @cached_property
     def volume_info(self) -> list[Json]:
         """What Velero says of each volume: how it was backed up, or why not."""
         return self._list("volumeinfo")
 
+    @cached_property
     def volume_backups(self) -> list[Json]:
         """Its PodVolumeBackups, as they were when it ended."""
         return self._list("podvolumebackups")
@@ -40,7 +42,7 @@ class BackupFiles:
             with tarfile.open(fileobj=io.BytesIO(self._bucket.read(key))) as archive:
                 files = ((member.name, archive.extractfile(member)) for member in archive)
                 return {name.removeprefix("./"): file.read() for name, file in files if file is not None}
-        except tarfile.TarError as error:
+        except (tarfile.TarError, EOFError) as error:
             raise ValueError(f"{key} is no archive: {error}") from None
 
     def objects(self, resource: str) -> list[Json]:

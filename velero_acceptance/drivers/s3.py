@@ -7,6 +7,7 @@ import io
 import json
 import ssl
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -223,8 +224,15 @@ class Bucket:
         with failing_as(f"the keys of {self.name} cannot be listed"):
             return [item for page in pages for item in page.get("Contents", [])]
 
+    def folders(self, prefix: str) -> set[str]:
+        """The names of the folders directly below *prefix*, which ends in a slash."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix, Delimiter="/")
+        with failing_as(f"the folders of {self.name} cannot be listed"):
+            found = [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", [])]
+        return {name.removeprefix(prefix).rstrip("/") for name in found}
+
     def get(self, key: str) -> bytes:
-        """An object's content; raises AcceptanceError when it does not exist."""
+        """An object's content; raises AcceptanceError when it does not exist or cannot be read."""
         with failing_as(f"s3://{self.name}/{key} cannot be read"):
             try:
                 return self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
@@ -238,7 +246,7 @@ class Bucket:
             return content
         try:
             return gzip.decompress(content)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{key} is no gzip file: {error}") from None
 
     def json(self, key: str) -> Any:
