@@ -1,13 +1,11 @@
 """A backup's own files decide which claims it contains: each way to lose one goes red."""
 
 import gzip
-import io
-import json
-import tarfile
 from datetime import UTC, datetime
 
 import pytest
 
+from tests.backup_archives import backup_contents
 from tests.fake_cluster import FakeBucket
 from velero_acceptance.checks import coverage
 from velero_acceptance.drivers.backup_files import BackupFiles
@@ -42,22 +40,10 @@ def pod(phase: str = "Running") -> Json:
 
 
 def backup(claims: list[Json], pods: list[Json], volume_backups: list[Json], info: list[Json]) -> BackupFiles:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for resource, items in (("persistentvolumeclaims", claims), ("pods", pods)):
-            for item in items:
-                for folder in ("", "v1-preferredversion/"):
-                    path = f"resources/{resource}/{folder}namespaces/database/{item['metadata']['name']}.json"
-                    content = json.dumps(item).encode()
-                    member = tarfile.TarInfo(path)
-                    member.size = len(content)
-                    archive.addfile(member, io.BytesIO(content))
-    lists = {"podvolumebackups": volume_backups, "volumeinfo": info}
-    files = {
-        f"p/backups/b/b-{name}.json.gz": gzip.compress(json.dumps(items or None).encode())
-        for name, items in lists.items()
-    }
-    return BackupFiles(FakeBucket({"p/backups/b/b.tar.gz": packed.getvalue(), **files}), "p/backups/b/", "b")
+    objects = {"persistentvolumeclaims": claims, "pods": pods}
+    return BackupFiles(
+        FakeBucket(backup_contents("p/backups/b/", "b", objects, volume_backups, info)), "p/backups/b/", "b"
+    )
 
 
 def gaps(files: BackupFiles, *expected: Json) -> list[str]:

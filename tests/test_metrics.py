@@ -32,7 +32,7 @@ def report(tmp_path: Path) -> Report:
 
 @pytest.fixture
 def written(report: Report, tmp_path: Path) -> Path:
-    metrics.write(report, tmp_path / "acceptance.prom")
+    metrics.write(metrics.registry(report), tmp_path / "acceptance.prom")
     return tmp_path / "acceptance.prom"
 
 
@@ -125,7 +125,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
 
 def test_a_gateway_gets_the_metrics_and_the_password(gateway: Gateway, report: Report) -> None:
     address = f"http://user:planted-secret@127.0.0.1:{gateway.server_port}"
-    said = metrics.push(report, SecretStr(address))
+    said = metrics.push(metrics.registry(report), report.run.target, SecretStr(address))
     assert said == f"metrics pushed to 127.0.0.1:{gateway.server_port}"
     ((path, authorization, body),) = gateway.got
     assert path == "/metrics/job/velero_acceptance/target/lab"
@@ -135,7 +135,9 @@ def test_a_gateway_gets_the_metrics_and_the_password(gateway: Gateway, report: R
 
 @pytest.mark.parametrize("gateway", [503], indirect=True)
 def test_a_gateway_that_refuses_is_one_sentence(gateway: Gateway, report: Report) -> None:
-    said = metrics.push(report, SecretStr(f"http://127.0.0.1:{gateway.server_port}"))
+    said = metrics.push(
+        metrics.registry(report), report.run.target, SecretStr(f"http://127.0.0.1:{gateway.server_port}")
+    )
     assert said.startswith(f"the Pushgateway 127.0.0.1:{gateway.server_port} did not take the metrics: ")
 
 
@@ -152,6 +154,6 @@ def test_a_gateway_that_is_away_is_one_sentence(report: Report, address: str, sa
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         free = f"127.0.0.1:{listener.getsockname()[1]}"
-    said = metrics.push(report, SecretStr(address.format(free=free)))
+    said = metrics.push(metrics.registry(report), report.run.target, SecretStr(address.format(free=free)))
     assert said.startswith(says.format(free=free))
     assert "\n" not in said and "planted-secret" not in said

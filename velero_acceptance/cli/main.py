@@ -19,6 +19,7 @@ from rich.table import Table
 
 from velero_acceptance.cli import report
 from velero_acceptance.cli.cluster import cluster_app, facts_of
+from velero_acceptance.cli.coverage import coverage
 from velero_acceptance.cli.mutants import mutants
 from velero_acceptance.cli.target import COMMANDS, AnyTarget
 from velero_acceptance.core.errors import EXIT_INTERRUPTED, EXIT_REFUSED, AcceptanceError, Refusal
@@ -38,7 +39,7 @@ from velero_acceptance.target.selection import cluster_of
 app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(report.app, name="report")
 app.command()(report.verify)
-for command in (*COMMANDS, mutants):
+for command in (*COMMANDS, coverage, mutants):
     app.command()(command)
 console = Console(highlight=False)
 

@@ -65,13 +65,13 @@ def registry(report: Report) -> CollectorRegistry:
     return found
 
 
-def write(report: Report, path: Path) -> None:
-    """Write the metrics whole: a collector may read the file at any moment."""
-    write_whole(path, generate_latest(registry(report)))
+def write(metrics: CollectorRegistry, path: Path) -> None:
+    """Write *metrics* whole: a collector may read the file at any moment."""
+    write_whole(path, generate_latest(metrics))
 
 
-def push(report: Report, gateway: SecretStr) -> str:
-    """Push the metrics to the Pushgateway at *gateway*; return the result in one sentence."""
+def push(metrics: CollectorRegistry, target: str, gateway: SecretStr, job: str = JOB) -> str:
+    """Push *metrics* to the Pushgateway at *gateway*, in place of those of *job*; return the result in one sentence."""
     address = urlsplit(gateway.get_secret_value())
     shown = address.netloc.rpartition("@")[2]
     if address.scheme not in ("http", "https") or not shown:
@@ -79,9 +79,9 @@ def push(report: Report, gateway: SecretStr) -> str:
     try:
         push_to_gateway(
             f"{address.scheme}://{shown}{address.path}",
-            job=JOB,
-            registry=registry(report),
-            grouping_key={"target": report.run.target},
+            job=job,
+            registry=metrics,
+            grouping_key={"target": target},
             timeout=seconds("metrics_pushed"),
             handler=partial(basic_auth_handler, username=address.username, password=address.password),
         )

@@ -17,7 +17,7 @@ def write_all(report: Report, folder: Path) -> list[str]:
     write_json(report, folder / folders.JSON)
     (folder / "traceability.md").write_text(markdown(report))
     write_html(report, folder)
-    metrics.write(report, folder / METRICS)
+    metrics.write(metrics.registry(report), folder / METRICS)
     allure.write_performance(report, folder / allure.RESULTS)
     return [_sign(report, folder)]
 

@@ -144,7 +144,7 @@ def _publish(session: pytest.Session, run: Run, report: traceability.Report) -> 
             report.environment["results"] = problem
             notes = outputs.write_all(report, run.folder)
     if run.settings.pushgateway:
-        notes.append(metrics.push(report, run.settings.pushgateway))
+        notes.append(metrics.push(metrics.registry(report), report.run.target, run.settings.pushgateway))
     return notes
 
 
