@@ -33,7 +33,7 @@ def coverage(
 ) -> None:
     """Print the newest backup that holds each volume with data, or why none does. Only reads.
 
-    By the files of the backups in S3. Exit code 1: a volume is unprotected, and no waiver in acceptance.toml accepts it.
+    By the files of the backups in S3. Exit code 1: a volume is unprotected and not waived in acceptance.toml.
     """
     from velero_acceptance.checks.volume_coverage.result import cover
 
