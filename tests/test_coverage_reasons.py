@@ -10,7 +10,7 @@ import pytest
 
 from tests.volume_world import EXCLUDED, MOVED, NOW, World, claim, info, pod, uploaded
 from velero_acceptance.checks.storage_usage import OPT_OUT
-from velero_acceptance.checks.volume_coverage.reasons import Reason
+from velero_acceptance.checks.volume_coverage.reasons import Reason, left_out
 from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.kinds import Json, stamp
 
@@ -77,6 +77,11 @@ def failed_upload(phase: str) -> Arrange:
     return lambda w: w.backup("daily-1", claim(), pod(), phase=phase, uploads=[failed], infos=[info(result="failed")])
 
 
+def snapshot(**change: Any) -> Arrange:
+    taken: Json = {"backupMethod": "CSISnapshot", "result": None, **change}
+    return lambda world: world.backup("daily-1", claim(), infos=[info(**taken)])
+
+
 def by_another_mover(world: World) -> None:
     movement = {"dataMover": "acme", "uploaderType": "acme"}
     world.backup("daily-1", claim(), infos=[info(**{**MOVED, "snapshotDataMovementInfo": movement})])
@@ -113,13 +118,23 @@ def unreadable(world: World) -> None:
     world.bucket.contents["velero/backups/daily-1/daily-1.tar.gz"] = b"\x1f\x8b broken"
 
 
+def paused(world: World) -> None:
+    world.schedule()
+    (found,) = world.cluster.list_all(kinds.SCHEDULE)
+    world.cluster.put(kinds.SCHEDULE, {**found, "spec": {**found["spec"], "paused": True}})
+
+
 POLICY = "any: skipped due to resource policy ;volumeSnapshot: not satisfy the criteria for VolumePolicy;"
+READY = {"snapshotHandle": "s", "ReadyToUse": True}
+NO_SNAPSHOT = "volumeSnapshot: not satisfy the criteria for VolumePolicy or the legacy snapshot way;"
 REASONS: list[tuple[Arrange, Reason, str]] = [
     (lambda w: w.schedule(includedNamespaces=["other"]), Reason.NO_SCHEDULE, "no schedule includes its namespace"),
     (lambda w: w.schedule(excludedNamespaces=["lib*"]), Reason.NO_SCHEDULE, "no schedule"),
     (lambda w: w.schedule(), Reason.NO_BACKUP, "no finished backup yet of daily"),
+    (paused, Reason.NO_BACKUP, "of daily, which is paused"),
     (lambda w: w.schedule(labelSelector=SELECTOR), Reason.SELECTOR, "(schedule daily)"),
     (without_upload(pod(annotations={OPT_OUT: "x,data"})), Reason.OPTED_OUT, "shelf-0 opts data out"),
+    (without_upload(pod(annotations={OPT_OUT: "data"}), skipped=NO_SNAPSHOT), Reason.OPTED_OUT, "opts data out"),
     (without_upload(defaultVolumesToFsBackup=False), Reason.NOT_OPTED_IN, "does not name data"),
     (labelled_namespace, Reason.LABEL, "the namespace is labelled"),
     (labelled_claim, Reason.LABEL, "the claim is labelled"),
@@ -144,6 +159,13 @@ REASONS: list[tuple[Arrange, Reason, str]] = [
         "CSISnapshot",
     ),
     (leaving_out(phase="PartiallyFailed"), Reason.PARTIALLY_FAILED, "the claim is not in the backup"),
+    (snapshot(csiSnapshotInfo={"ReadyToUse": True}), Reason.FAILED, "CSISnapshot is not ready"),
+    (snapshot(csiSnapshotInfo={**READY, "ReadyToUse": False}), Reason.FAILED, "CSISnapshot is not ready"),
+    (
+        snapshot(skipped=True, csiSnapshotInfo={"snapshotHandle": "s", "ReadyToUse": True}),
+        Reason.NOT_MOUNTED,
+        "no running",
+    ),
     (repository_gone, Reason.REPOSITORY_GONE, "velero/kopia/library/ is not in the bucket"),
     (repository_not_ready, Reason.REPOSITORY_NOT_READY, "NotReady: invalid password"),
     (younger, Reason.YOUNGER, "younger than daily-1"),
@@ -165,3 +187,23 @@ def test_every_reason_is_made_and_documented() -> None:
     assert {reason for _, reason, _ in REASONS} == set(Reason)
     page = (ROOT / "docs/coverage.md").read_text()
     assert all(f"| `{reason}` |" in page for reason in Reason)
+
+
+@pytest.mark.parametrize(
+    ("expression", "chosen"),
+    [
+        ({"key": "tier", "operator": "In", "values": ["gold"]}, True),
+        ({"key": "tier", "operator": "In", "values": ["tin"]}, False),
+        ({"key": "tier", "operator": "NotIn", "values": ["gold"]}, False),
+        ({"key": "none", "operator": "NotIn", "values": ["gold"]}, True),
+        ({"key": "tier", "operator": "Exists"}, True),
+        ({"key": "none", "operator": "Exists"}, False),
+        ({"key": "tier", "operator": "DoesNotExist"}, False),
+        ({"key": "none", "operator": "DoesNotExist"}, True),
+    ],
+)
+def test_selectors_are_read_as_the_api_server_does(expression: Json, chosen: bool) -> None:
+    item = claim()
+    item["metadata"]["labels"] = {"tier": "gold"}
+    found = left_out(item, "persistentvolumeclaims", {"labelSelector": {"matchExpressions": [expression]}}, {})
+    assert (found is None) is chosen

@@ -127,19 +127,55 @@ def test_volumes_of_pods_that_hold_data(volume: Json, listed: bool) -> None:
     assert [row.protection.volume.name for row in world.cover().rows] == (["shelf-0:data"] if listed else [])
 
 
+@pytest.mark.parametrize(
+    ("kind", "owner", "name"),
+    [
+        ("StatefulSet", "shelf", "shelf-0:data"),
+        ("DaemonSet", "agent", "agent on node-1:data"),
+        ("Job", "import", "import:data"),
+        ("Node", "node-1", "shelf-0:data"),
+    ],
+)
+def test_a_volume_is_called_after_what_its_pod_belongs_to(kind: str, owner: str, name: str) -> None:
+    world, owners = World(), [{"kind": kind, "name": owner, "controller": True}]
+    world.put(pod(volume={"name": "data", "nfs": {"server": "nas"}}, ownerReferences=owners))
+    assert [row.protection.volume.name for row in world.cover().rows] == [name]
+
+
+def test_one_pod_of_a_workload_is_enough() -> None:
+    world, volume = World(), {"name": "data", "nfs": {"server": "nas"}}
+    owners = [{"kind": "ReplicationController", "name": "web", "controller": True}]
+    first, second = (pod(volume=volume, name=f"web-{one}", ownerReferences=owners) for one in "ab")
+    world.put(first, second)
+    failed = uploaded(first, phase="Failed", snapshotID="", message="x509")
+    infos = [{**info_of_pod(first), "result": "failed"}, info_of_pod(second)]
+    world.backup("daily-1", first, second, uploads=[failed, uploaded(second)], infos=infos)
+    assert world.row("library/web:data").protection.held
+
+
+def test_backups_of_the_suite_do_not_count(world: World) -> None:
+    world.held()
+    (made,) = world.cluster.list_all(kinds.BACKUP)
+    made["metadata"]["labels"][RUN_LABEL] = "run"
+    world.cluster.put(kinds.BACKUP, made)
+    found = world.cover()
+    assert found.backups == 0 and len(found.unprotected) == 1
+
+
 def test_what_is_only_read_is_no_data() -> None:
     world = World()
     world.put(pod(volume={"name": "data", "hostPath": {"path": "/lib/modules"}}, read_only=True))
     assert world.cover().rows == []
 
 
-def test_a_host_path_is_named_and_no_backup_is_read_twice_for_it() -> None:
+def test_a_host_path_is_named_and_older_backups_are_not_read_for_it() -> None:
     world = World()
     world.put(one := pod(volume={"name": "data", "hostPath": {"path": "/srv"}}))
     for number in range(5):
         world.backup(f"daily-{number}", one, days=number + 1)
     assert world.reason("library/shelf-0:data") == Reason.HOST_PATH
-    assert sum(key.endswith(".tar.gz") for key in world.bucket.requests) == 1
+    kinds_read = [key.rpartition("-")[2] for key in world.bucket.requests if "resource-list" not in key]
+    assert sorted(kinds_read) == ["0.tar.gz", "podvolumebackups.json.gz", "volumeinfo.json.gz"]
 
 
 def test_claims_without_a_volume_and_those_of_the_suite_are_left_out(world: World) -> None:
@@ -159,7 +195,7 @@ def test_the_claim_of_an_ephemeral_volume_is_mounted_by_its_pod() -> None:
 
 
 def test_namespaces_that_only_backups_have_are_listed(world: World) -> None:
-    world.backup("daily-1", claim("attic"), days=3)
+    world.backup("daily-1", claim("attic"), claim("acc-run-0"), days=3)
     world.backup("weekly-1", claim("cellar"), days=9, includedNamespaces=["cellar"])
     world.held("daily-2", days=2)
     found = {gone.name: (gone.backup, gone.age) for gone in world.cover().gone}
@@ -243,7 +279,19 @@ def test_the_accounts_of_the_project_may_do_all_of_it(world: World, profile: Pro
 @pytest.mark.parametrize("kind", [kinds.NAMESPACE, kinds.POD, kinds.CLAIM, kinds.VOLUME, kinds.BACKUP, kinds.SCHEDULE])
 def test_a_missing_right_is_one_sentence(world: World, kind: Kind) -> None:
     world.cluster.unlistable[kind] = ApiError(403, "forbidden")
-    with pytest.raises(Refusal, match=rf"may not list {kind.plural}.*observe\.yaml"):
+    with pytest.raises(Refusal, match=rf"may not read {kind.plural}.*observe\.yaml"):
+        world.cover()
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(0, "cannot be reached"), (403, r"may not read deployments in velero.*observe\.yaml")]
+)
+def test_an_api_server_that_does_not_answer_is_refused(world: World, status: int, says: str) -> None:
+    def refuse(*_: object) -> None:
+        raise ApiError(status, "the API server https://k8s cannot be reached: MaxRetryError")
+
+    world.cluster.store.before = refuse
+    with pytest.raises(Refusal, match=says):
         world.cover()
 
 

@@ -22,7 +22,10 @@ MOUNT = {"name": "data", "mountPath": "/data"}
 OF_CLAIM = {"name": "data", "persistentVolumeClaim": {"claimName": "books"}}
 
 
-SNAPSHOT = {"backupMethod": "CSISnapshot", "csiSnapshotInfo": {"snapshotHandle": "s", "size": 7, "ReadyToUse": True}}
+SNAPSHOT: Json = {
+    "backupMethod": "CSISnapshot",
+    "csiSnapshotInfo": {"snapshotHandle": "s", "size": 7, "ReadyToUse": True},
+}
 MOVED: Json = {
     "backupMethod": "CSISnapshot",
     "snapshotDataMoved": True,

@@ -9,7 +9,7 @@ from datetime import datetime
 from velero_acceptance.checks.coverage import VolumeData
 from velero_acceptance.checks.volume_coverage.reasons import Finding, Reason
 from velero_acceptance.checks.volume_coverage.search import Protection, Search
-from velero_acceptance.checks.volume_coverage.volumes import ClusterState, listed
+from velero_acceptance.checks.volume_coverage.volumes import ClusterState, listed, refusals
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.naming import RUN_LABEL
 from velero_acceptance.core.settings import Environment
@@ -21,6 +21,7 @@ from velero_acceptance.drivers.kinds import Json, labels_of, phase_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.s3 import Bucket
 from velero_acceptance.drivers.velero import VOLUME_NAMESPACE_LABEL, Operation, Velero
+from velero_acceptance.drivers.velero_server import SERVER
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def cover(
     now: datetime,
 ) -> CoverageResult:
     """Look at cluster and bucket; raises Refusal when there is no Velero or something may not be listed."""
-    image = _image(velero)
+    image = _image(kubernetes, velero)
     state = ClusterState.read(kubernetes, velero.namespace)
     theirs = [b for b in listed(kubernetes, kinds.BACKUP, velero.namespace) if RUN_LABEL not in labels_of(b)]
     repositories = Repositories(
@@ -98,8 +99,8 @@ class Repositories:
         self._folders: dict[str, set[str]] = {}
         self._broken: dict[tuple[str, str], str] = {}
         for item in items:
-            if phase_of(item) == "NotReady":
-                spec = item["spec"]
+            spec = item["spec"]
+            if phase_of(item) == "NotReady" and spec.get("backupStorageLocation") in (None, environment.location):
                 namespace = spec.get("volumeNamespace") or labels_of(item).get(VOLUME_NAMESPACE_LABEL, "")
                 message = str((item.get("status") or {}).get("message") or "no reason given")
                 self._broken[namespace, spec.get("repositoryType") or "restic"] = " ".join(message.split())
@@ -131,12 +132,11 @@ def _row(protection: Protection, waivers: Sequence[VolumeWaiver], now: datetime)
     return Row(protection, (now - held.started).total_seconds() if held else None, None if held else waiver)
 
 
-def _image(velero: Velero) -> str:
-    try:
+def _image(kubernetes: Kubernetes, velero: Velero) -> str:
+    with refusals(f"deployments in {velero.namespace}"):
+        if kubernetes.get(kinds.DEPLOYMENT, SERVER, velero.namespace) is None:
+            raise Refusal(f"there is no Velero in the namespace {velero.namespace}: set current.velero_namespace")
         return velero.image()
-    except AcceptanceError as error:
-        missing = f"there is no Velero in the namespace {velero.namespace}: set current.velero_namespace ({error})"
-        raise Refusal(missing) from None
 
 
 def _files(backup: Operation, bucket: Bucket, environment: Environment) -> BackupFiles:

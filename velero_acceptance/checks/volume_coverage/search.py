@@ -13,6 +13,7 @@ from velero_acceptance.checks.volume_coverage import reasons
 from velero_acceptance.checks.volume_coverage.reasons import Finding, Reason, in_scope, names_namespaces
 from velero_acceptance.checks.volume_coverage.volumes import ClusterState, Volume, mounts_of
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.naming import is_generated_name
 from velero_acceptance.drivers.backup_files import BackupFiles
 from velero_acceptance.drivers.kinds import labels_of, name_of, namespace_of, phase_of
 from velero_acceptance.drivers.velero import SCHEDULE_LABEL, Operation
@@ -159,7 +160,7 @@ class Search:
 
     def _note_gone(self, backup: Operation, namespaces: Iterable[str]) -> None:
         for name in namespaces:
-            if name not in self.state.labels_of_namespaces:
+            if name not in self.state.labels_of_namespaces and not is_generated_name(name):
                 newest = self.gone.setdefault(name, backup)
                 self.gone[name] = max(newest, backup, key=lambda one: one.started)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -125,17 +126,26 @@ class ClusterState:
                     yield Volume(namespace_of(pod), f"{workload_of(pod)}:{name}", kind)
 
 
-def listed(kubernetes: Kubernetes, kind: Kind, namespace: str | None = None) -> list[Json]:
-    """All objects of a kind; raises Refusal in one sentence when they cannot be listed."""
+@contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Around calls that read *what*: raises the API server's errors as Refusals of one sentence."""
     try:
-        return kubernetes.list_all(kind, namespace)
+        yield
     except ApiError as error:
         if error.status in (401, 403):
-            what = f"{kind.plural}{f' in {namespace}' if namespace else ''}"
-            raise Refusal(f"the account may not list {what}: give it the rights of deploy/rbac/observe.yaml") from None
-        if error.status == 404 and kind.group == "velero.io":
-            raise Refusal("there is no Velero on this cluster: it does not know velero.io") from None
+            raise Refusal(f"the account may not read {what}: give it the rights of deploy/rbac/observe.yaml") from None
         raise Refusal(str(error)) from None
+
+
+def listed(kubernetes: Kubernetes, kind: Kind, namespace: str | None = None) -> list[Json]:
+    """All objects of a kind; raises Refusal in one sentence when they cannot be listed."""
+    with refusals(f"{kind.plural}{f' in {namespace}' if namespace else ''}"):
+        try:
+            return kubernetes.list_all(kind, namespace)
+        except ApiError as error:
+            if error.status == 404 and kind.group == "velero.io":
+                raise Refusal("there is no Velero on this cluster: it does not know velero.io") from None
+            raise
 
 
 def workload_of(pod: Json) -> str:
