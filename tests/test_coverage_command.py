@@ -16,15 +16,19 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from rich.console import Console
 
+from tests.api_server import client, serving
 from tests.commands import ROOT
-from tests.fake_cluster import make_target
+from tests.fake_cluster import environment, make_target
 from tests.test_cli import call
-from tests.volume_world import World, claim, pod
+from tests.volume_world import NOW, World, claim, pod
+from velero_acceptance.checks.volume_coverage.result import cover
 from velero_acceptance.cli import coverage as command
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.settings import Settings
+from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.core.waivers import VolumeWaiver
 from velero_acceptance.drivers.s3 import Bucket
+from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.report.metrics import PREFIX
 
 Run = Callable[..., int]
@@ -137,6 +141,32 @@ def test_a_bad_call_is_one_sentence(arguments: tuple[str, ...], says: str) -> No
     done = call("coverage", *arguments, XDG_STATE_HOME="/nonexistent")
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert says in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_an_s3_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> None:
+    home = {"clusters": [{"name": "home", "cluster": {"server": "https://127.0.0.1:1"}}], "users": [{"name": "home"}]}
+    contexts = [{"name": "home", "context": {"cluster": "home", "user": "home"}}]
+    (tmp_path / "kubeconfig").write_text(json.dumps({**home, "contexts": contexts, "current-context": "home"}))
+    done = call(
+        "coverage",
+        "--target=current",
+        ACCEPTANCE_CURRENT__KUBECONFIG=str(tmp_path / "kubeconfig"),
+        ACCEPTANCE_CURRENT__ALLOWED_CONTEXTS='["home"]',
+        ACCEPTANCE_CURRENT__S3_ENDPOINT="https://127.0.0.1:1",
+        ACCEPTANCE_CURRENT__S3_ACCESS_KEY="access",
+        ACCEPTANCE_CURRENT__S3_SECRET_KEY="secret",
+    )
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr == "acceptance: S3 at https://127.0.0.1:1 cannot be reached: Connection refused\n"
+
+
+def test_it_works_over_the_wire(world: World, tmp_path: Path) -> None:
+    with serving() as server:
+        server.store = world.cluster.store
+        kubernetes = client(server, tmp_path)
+        velero = Velero(kubernetes, "velero", "default", Timeouts())
+        found = cover(kubernetes, velero, world.bucket, environment(prefix="velero"), [WAIVER], NOW)
+    assert [row.protection.volume.label for row in found.unprotected] == ["attic/books"]
 
 
 # -- waivers in acceptance.toml --------------------------------------------------------------
