@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from velero_acceptance.cli.target import AsJson, TargetClients
+from velero_acceptance.cli.target import AnyTarget, AsJson, TargetClients
 from velero_acceptance.core.errors import EXIT_FAILED, Refusal
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 def coverage(
-    target: Annotated[str | None, typer.Option(help="lab, kind or current; without it as a run would choose.")] = None,
+    target: AnyTarget = None,
     as_json: AsJson = False,
     metrics: Annotated[
         Path | None, typer.Option(help="Also write the metrics to this file, for a textfile collector.")

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from velero_acceptance.cli.target import AnyTarget, TargetClients
 from velero_acceptance.core.errors import AcceptanceError, Refusal
 from velero_acceptance.core.installation import ROOT
 
@@ -29,6 +30,7 @@ def mutants(
     record: Annotated[
         bool, typer.Option("--record", help="Keep the results in mutants/kill-matrix.json and docs/kill-matrix.md.")
     ] = False,
+    target: AnyTarget = None,
 ) -> None:
     """Seed the faults of mutants/ in the lab or the kind cluster, run the rows they name, and undo them.
 
@@ -46,7 +48,7 @@ def mutants(
     if listed:
         _print(chosen)
         return
-    _run(chosen, record=record)
+    _run(chosen, _system(target), record=record)
 
 
 def _print(chosen: list[Mutant]) -> None:
@@ -56,12 +58,12 @@ def _print(chosen: list[Mutant]) -> None:
     console.print(table)
 
 
-def _run(chosen: list[Mutant], *, record: bool) -> None:
+def _run(chosen: list[Mutant], system: DeployedSystem, *, record: bool) -> None:
     from velero_acceptance.gherkin.digests import digests
     from velero_acceptance.mutants.runs import MOST_SECONDS, judge_mutant
     from velero_acceptance.report.kill_matrix import FILE, RECORD, load_matrix, markdown, save_matrix
 
-    system, row_digests = _system(), digests()
+    row_digests = digests()
     reports = ROOT / "reports"
     path = RECORD if record else reports / FILE
     results, wrong = load_matrix(path), []
@@ -90,10 +92,9 @@ def _run(chosen: list[Mutant], *, record: bool) -> None:
         raise AcceptanceError(f"not as expected: {', '.join(wrong)}")
 
 
-def _system() -> DeployedSystem:
+def _system(target: str | None) -> DeployedSystem:
     """The lab or the kind cluster; raises Refusal for a cluster that is somebody's own."""
     from lab.facts import load
-    from velero_acceptance.cli.target import TargetClients
     from velero_acceptance.core.settings import Target
     from velero_acceptance.mutants.faults import DeployedSystem
     from velero_acceptance.target.selection import cluster_of
