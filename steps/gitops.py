@@ -86,13 +86,13 @@ def edit_by_hand(drift: Drift, velero_health: VeleroHealth, evidence: Evidence) 
     evidence.attach("edits.txt", "\n".join(edited))
 
 
-@given("Flux is told to ignore what happens to Velero's Service")
-def exempt_service(drift: Drift) -> None:
-    drift.exempt_service()
+@given("Flux is told to ignore what happens to the schedule")
+def exempt_schedule(drift: Drift) -> None:
+    drift.exempt_schedule()
 
 
 @then(holds("Flux was told to ignore none of the objects that it applies for Velero"))
-@then(violated("the suite reports the Service as exempt from reconciliation"))
+@then(violated("the suite reports the schedule as exempt from reconciliation"))
 def exemptions_reported(record: Recorder, flux_objects: FluxObjects, evidence: Evidence) -> None:
     found = flux_objects.exemptions()
     record(evidence, "reconciliation_exemptions", len(found), artefact="\n".join(found) or "none")

@@ -20,7 +20,7 @@ from tests.fake_cluster import RUN_ID, FakeCluster, make_target
 from tests.fake_systems import FakeFlux
 from tests.fixture_functions import ScenarioFailed, fail, fixture
 from velero_acceptance.checks.reconciliation import exemptions
-from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.errors import AcceptanceError, Blocked
 from velero_acceptance.core.naming import EDITED
 from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.flux_inventory import AppliedObject, FluxInventory
@@ -231,12 +231,13 @@ def test_helm_without_a_record_and_flux_without_an_inventory_are_errors(
 ARGUMENTS = "/spec/template/spec/containers/0/args"
 
 
-def released(**metadata: Any) -> list[AppliedObject]:
+def released(place: str = "live", **metadata: Any) -> list[AppliedObject]:
+    """The objects; the Service has that metadata in the cluster, or in Git and there."""
     found = []
     for kind, item in RELEASED.items():
         changed = {**item, "metadata": {**item["metadata"], **metadata}} if kind is kinds.SERVICE else item
-        namespace = "velero" if kind.namespaced else None
-        found.append(AppliedObject(kind, kinds.name_of(item), namespace, item, changed))
+        desired = changed if place == "in Git" else item
+        found.append(AppliedObject(kind, kinds.name_of(item), "velero" if kind.namespaced else None, desired, changed))
     return found
 
 
@@ -268,6 +269,7 @@ def rule(path: str, **target: str) -> Json:
         # Harmless: of nothing in this release, or of fields that Git does not set.
         ({"mode": "enabled"}, []),
         (rule(ARGUMENTS, kind="StatefulSet"), []),
+        (rule("/", kind="ConfigMap"), []),
         (rule(ARGUMENTS, kind="Deployment", name="grafana"), []),
         (rule("/spec/replicas", kind="DaemonSet"), []),
         (rule("/spec/template/spec/containers/1/args", kind="Deployment"), []),
@@ -281,27 +283,34 @@ def test_what_the_release_ignores_is_named_if_it_is_velero_s(detection: Json, li
     assert all(line in text for line, text in zip(lines, found, strict=True)), found
 
 
-@pytest.mark.parametrize("place", ["labels", "annotations"])
+DETECTION, RECONCILE, SSA, PRUNE = (
+    "helm.toolkit.fluxcd.io/driftDetection",
+    *(f"kustomize.toolkit.fluxcd.io/{key}" for key in ("reconcile", "ssa", "prune")),
+)
+
+
+@pytest.mark.parametrize("part", ["labels", "annotations"])
 @pytest.mark.parametrize(
-    ("applier", "key", "value", "red"),
+    ("applier", "key", "value", "heeded"),
     [
-        (release, "helm.toolkit.fluxcd.io/driftDetection", "disabled", True),
-        (release, "helm.toolkit.fluxcd.io/driftDetection", "enabled", False),
-        (release, "kustomize.toolkit.fluxcd.io/reconcile", "disabled", False),
-        (kustomization, "kustomize.toolkit.fluxcd.io/reconcile", "disabled", True),
-        (kustomization, "kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent", True),
-        (kustomization, "kustomize.toolkit.fluxcd.io/ssa", "Ignore", True),
-        (kustomization, "kustomize.toolkit.fluxcd.io/prune", "disabled", True),
-        (kustomization, "kustomize.toolkit.fluxcd.io/ssa", "Merge", False),
-        (kustomization, "helm.toolkit.fluxcd.io/driftDetection", "disabled", False),
+        (release, DETECTION, "disabled", {"in Git"}),
+        (release, DETECTION, "enabled", set()),
+        (release, RECONCILE, "disabled", set()),
+        (kustomization, RECONCILE, "disabled", {"in Git", "live"}),
+        (kustomization, SSA, "IfNotPresent", {"in Git"}),
+        (kustomization, SSA, "Ignore", {"in Git", "live"}),
+        (kustomization, PRUNE, "disabled", {"in Git", "live"}),
+        (kustomization, SSA, "Merge", set()),
+        (kustomization, DETECTION, "disabled", set()),
     ],
 )
-def test_a_mark_at_an_object_is_named_if_its_controller_heeds_it(
-    applier: Callable[..., Json], key: str, value: str, red: bool, place: str
+def test_a_mark_at_an_object_is_named_where_its_controller_heeds_it(
+    applier: Callable[..., Json], key: str, value: str, heeded: set[str], part: str
 ) -> None:
     item = applier(mode="enabled") if applier is release else applier()
-    found = exemptions(item, released(**{place: {key: value}}))
-    assert found == ([f"Service velero/velero: {key} is {value}"] if red else [])
+    for place in ("in Git", "live"):
+        found = exemptions(item, released(place, **{part: {key: value}}))
+        assert found == ([f"Service velero/velero: {key} is {value}"] if place in heeded else [])
 
 
 def test_a_namespace_may_be_kept_from_pruning() -> None:
@@ -316,14 +325,39 @@ def test_a_kustomization_that_does_not_prune_or_is_suspended_is_named(spec: Json
     assert line.startswith("Kustomization flux/apps: spec.")
 
 
-def test_the_service_is_exempted_for_the_control_and_no_longer_afterwards(
+def test_the_schedule_is_exempted_for_the_control_and_no_longer_afterwards(
     deployed: tuple[FakeCluster, FakeFlux, FluxObjects],
 ) -> None:
     cluster, applied = deployed[0], deployed[2]
     assert applied.exemptions() == []
     drift = make_drift(*deployed)
-    drift.exempt_service()
-    assert applied.exemptions() == ["Service velero/velero: helm.toolkit.fluxcd.io/driftDetection is disabled"]
+    drift.exempt_schedule()
+    assert applied.exemptions() == ["Schedule velero/daily: kustomize.toolkit.fluxcd.io/reconcile is disabled"]
     drift.undo()
     assert applied.exemptions() == []
-    assert EDITED not in json.dumps(cluster.require(kinds.SERVICE, "velero", "velero"))
+    assert EDITED not in json.dumps(cluster.require(kinds.SCHEDULE, "daily", "velero"))
+
+
+def test_a_schedule_that_flux_does_not_apply_is_no_control(
+    deployed: tuple[FakeCluster, FakeFlux, FluxObjects],
+) -> None:
+    cluster = deployed[0]
+    cluster.change(kinds.SCHEDULE, "daily", "velero", {"metadata": {"labels": None}})
+    with pytest.raises(Blocked, match="no Kustomization of Flux applies the Schedule daily"):
+        make_drift(*deployed).exempt_schedule()
+
+
+def test_an_edit_that_cannot_be_reverted_keeps_no_other(deployed: tuple[FakeCluster, FakeFlux, FluxObjects]) -> None:
+    cluster, before = deployed[0], state(deployed[0])
+    drift = make_drift(*deployed)
+    drift.edit_all()
+
+    def refuse(method: str, path: str, _: Json) -> None:
+        if method == "PATCH" and "/daemonsets/" in path:
+            raise AcceptanceError("the API server did not answer")
+
+    cluster.store.before = refuse
+    with pytest.raises(AcceptanceError, match="did not answer"):
+        drift.undo()
+    left = [path for path, item in state(cluster).items() if item != before[path]]
+    assert len(left) == 1 and left[0].endswith("daemonsets/node-agent")

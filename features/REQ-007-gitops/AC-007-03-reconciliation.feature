@@ -27,5 +27,5 @@ Feature: The cluster follows Git
   @exclusive @disrupt @negative
   Scenario: The suite reports an object that Flux was told to ignore
     # without the fault: nothing
-    Given Flux is told to ignore what happens to Velero's Service
-    Then the suite reports the Service as exempt from reconciliation
+    Given Flux is told to ignore what happens to the schedule
+    Then the suite reports the schedule as exempt from reconciliation

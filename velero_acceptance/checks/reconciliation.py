@@ -11,13 +11,14 @@ from typing import Any
 from velero_acceptance.drivers.flux_inventory import AppliedObject
 from velero_acceptance.drivers.kinds import HELM_RELEASE, Json, labels_of, name_of, namespace_of
 
-# Labels or annotations of an object, with the values that exempt it.
-EXEMPTING: dict[str, dict[str, tuple[str, ...]]] = {
-    "HelmRelease": {"helm.toolkit.fluxcd.io/driftDetection": ("disabled",)},
+# Labels or annotations of an object, with the values that exempt it: whether Flux heeds them also where only the
+# object in the cluster has them (fluxcd/pkg, ssa/manager_apply.go and ssa/jsondiff/unstructured.go).
+EXEMPTING: dict[str, dict[str, dict[str, bool]]] = {
+    "HelmRelease": {"helm.toolkit.fluxcd.io/driftDetection": {"disabled": False}},
     "Kustomization": {
-        "kustomize.toolkit.fluxcd.io/reconcile": ("disabled",),
-        "kustomize.toolkit.fluxcd.io/ssa": ("ifnotpresent", "ignore"),
-        "kustomize.toolkit.fluxcd.io/prune": ("disabled",),
+        "kustomize.toolkit.fluxcd.io/reconcile": {"disabled": True},
+        "kustomize.toolkit.fluxcd.io/ssa": {"ifnotpresent": False, "ignore": True},
+        "kustomize.toolkit.fluxcd.io/prune": {"disabled": True},
     },
 }
 # Flux's documentation advises to keep these out of the pruning: with them goes data.
@@ -59,9 +60,9 @@ def _marks(item: AppliedObject, applier: str) -> Iterator[str]:
     for key, exempting in EXEMPTING[applier].items():
         if key.endswith("/prune") and item.kind.kind in KEPT:
             continue
-        places = [place for place in (item.desired, item.live) if place is not None]
-        values = {value for place in places for value in _metadata(place, key)}
-        yield from (f"{key} is {value}" for value in sorted(values) if value.lower() in exempting)
+        values = {value for value in _metadata(item.desired, key) if value.lower() in exempting}
+        values |= {value for value in _metadata(item.live or item.desired, key) if exempting.get(value.lower())}
+        yield from (f"{key} is {value}" for value in sorted(values))
 
 
 def _metadata(item: Json, key: str) -> list[str]:
@@ -93,7 +94,7 @@ def _selects(selector: str | None, values: dict[str, str]) -> bool:
 def _holds(item: Json, pointer: str) -> bool:
     """Whether Git sets what a JSON pointer (RFC 6901) names; what it does not set, nobody can revert."""
     place: Any = item
-    for step in filter(None, pointer.split("/")):
+    for step in pointer.split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
         if isinstance(place, list):
             place = place[int(key)] if key.isdigit() and int(key) < len(place) else None
