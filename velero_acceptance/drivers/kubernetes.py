@@ -22,12 +22,13 @@ from velero_acceptance.core.errors import EXIT_FAILED, EXIT_REFUSED, AcceptanceE
 from velero_acceptance.core.installation import program
 from velero_acceptance.core.programs import ExecResult, execute
 from velero_acceptance.core.redaction import KNOWN
-from velero_acceptance.core.sentences import one_line, reason
+from velero_acceptance.core.sentences import reason
 from velero_acceptance.core.waiting import Deadline, first
+from velero_acceptance.drivers import answers
 from velero_acceptance.drivers import kubeconfig as kubeconfigs
 from velero_acceptance.drivers.admission import refusal
 from velero_acceptance.drivers.kinds import POD, SERVICE_ACCOUNT, Json, Kind, name_of
-from velero_acceptance.drivers.retries import asked_pause, transient_retry
+from velero_acceptance.drivers.retries import transient_retry
 
 T = TypeVar("T")
 # The server ends a watch after this many seconds, and it is resumed.
@@ -291,7 +292,7 @@ class Kubernetes:
         try:
             # Our own read timeout: the server's own end of a watch can fail to arrive.
             response = self._retried_call("GET", kind.path(namespace), query=query, read_seconds=seconds + 5)
-            for line in _lines(response):
+            for line in answers.lines(response):
                 event = self._parsed(line, "object")
                 if event["type"] == "ERROR":
                     status = event["object"]
@@ -375,7 +376,9 @@ class Kubernetes:
                 if not error.status and isinstance(error.__context__, OSError | urllib3.exceptions.HTTPError):
                     raise error.__context__ from None  # the client has made a text of it
                 wrong = Gone if error.status == 410 else ApiError
-                raise wrong(error.status, f"{method} {path}: {_reason(error)}", asked_pause(error)) from None
+                raise wrong(
+                    error.status, f"{method} {path}: {answers.reason(error)}", answers.asked_pause(error)
+                ) from None
 
 
 def list_known(kubernetes: Kubernetes, kind: Kind) -> list[Json] | None:
@@ -390,19 +393,3 @@ def list_known(kubernetes: Kubernetes, kind: Kind) -> list[Json] | None:
 
 def _selectors(labels: str, fields: str) -> dict[str, str]:
     return {**({"labelSelector": labels} if labels else {}), **({"fieldSelector": fields} if fields else {})}
-
-
-def _lines(response: Any) -> Iterator[bytes]:
-    rest = b""
-    for chunk in response.stream(amt=None, decode_content=False):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line for line in lines if line)
-
-
-def _reason(error: Any) -> str:
-    """What the server says, without the secrets that it may quote."""
-    try:
-        said = str(json.loads(error.body)["message"])
-    except (ValueError, KeyError, TypeError):
-        said = f"{error.status} {error.reason}"
-    return KNOWN.text(one_line(said))

@@ -1,7 +1,5 @@
 """Which calls of the API server are repeated: those that met a transient error, as often and as late as it asks for."""
 
-from typing import Any
-
 import tenacity
 
 from velero_acceptance.core.timeouts import seconds
@@ -10,12 +8,6 @@ from velero_acceptance.core.timeouts import seconds
 TRANSIENT_STATUSES = frozenset({0, 429, 500, 502, 503, 504})
 ATTEMPTS = 4
 BACKOFF = tenacity.wait_exponential(multiplier=0.2, max=2)
-
-
-def asked_pause(error: Any) -> float | None:
-    """The seconds of the header Retry-After of an answer; None without one, or for a date."""
-    text = str((error.headers or {}).get("Retry-After") or "")
-    return float(text) if text.isdigit() else None
 
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:
