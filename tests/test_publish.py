@@ -112,7 +112,7 @@ def test_what_is_no_address_is_refused_and_not_shown(address: str) -> None:
     [
         ({"results_access_key": "a"}, "belong together"),
         ({"results_secret_key": "a"}, "belong together"),
-        ({"results_endpoint": "s3.example.org"}, "ACCEPTANCE_RESULTS_ENDPOINT is not an address"),
+        ({"results_endpoint": "s3.example.org"}, "results_endpoint: this is not an address"),
         ({"results_authority": "/nowhere/ca.crt"}, "is not there"),
     ],
 )

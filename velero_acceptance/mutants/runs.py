@@ -54,7 +54,7 @@ def judge_mutant(mutant: Mutant, system: DeployedSystem, reports: Path, digests:
 
 
 def _pytest(rows: Iterable[str], name: str, system: DeployedSystem) -> str:
-    """Run the scenarios of *rows* but their controls, which seed faults of their own; return what pytest printed."""
+    """Run the scenarios of *rows* without their own controls; return what pytest printed."""
     chosen = f"({' or '.join(rows)}) and not negative"
     call = ["-m", "pytest", "features", f"--target={system.environment.target}", f"--run-id={name}"]
     environment = {key: value for key, value in os.environ.items() if key != "ACCEPTANCE_RUN_ID"}

@@ -121,7 +121,7 @@ def markdown(results: Mapping[str, MutantResult]) -> str:
         "# Kill matrix",
         "",
         "Each mutant is a fault of the deployed system, seeded through Git, the API, S3 or a program in between.",
-        "The rows it names run against it, without the controls that seed faults of their own. `acceptance mutants`",
+        "The rows it names run against it, without their own controls. `acceptance mutants`",
         "made this page; the files of [mutants/](../mutants) say how each fault is made.",
         "",
         f"- Harmful: {sum(r.caught for r in harmful)} of {len(harmful)} seen as expected.",
