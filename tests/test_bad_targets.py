@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +16,10 @@ import yaml
 
 from tests.bad_servers import Answer, answering, certificate
 from velero_acceptance.cli.main import main
+from velero_acceptance.core.waiting import poll
 from velero_acceptance.drivers.kinds import Json
 
+ROOT = Path(__file__).parents[1]
 OTHER = b"<html><body>Welcome to nginx!</body></html>"
 
 
@@ -238,3 +244,48 @@ def test_a_password_in_an_address_is_not_shown(command: Command) -> None:
     assert "pl4nted-password" not in ended.err
     ended = command("doctor", kubeconfig=kubeconfig_of("http://me:pl4nted-password@127.0.0.1:1"))
     assert ended.code == 2 and "pl4nted-password" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [(Answer(200, OTHER), "is no API server"), (None, "certificate verify failed: self-signed certificate")],
+)
+def test_a_run_refuses_them_too(tmp_path: Path, answer: Answer | None, says: str) -> None:
+    made = None if answer else certificate(tmp_path / "tls.pem")
+    with answering(answer or Answer(), made) as address:
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig_of(address)))
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "features/REQ-006-retention/AC-006-01-ttl.feature", "--target=current"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **S3,
+                "ACCEPTANCE_REPORTS": str(tmp_path / "reports"),
+                "ACCEPTANCE_CURRENT__KUBECONFIG": str(tmp_path / "kubeconfig"),
+                "ACCEPTANCE_CURRENT__ALLOWED_CONTEXTS": '["x"]',
+                "ACCEPTANCE_CURRENT__S3_ENDPOINT": "https://127.0.0.1:1",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    said = done.stdout + done.stderr
+    assert done.returncode == 4 and says in said and "Traceback" not in said, said
+    assert not (tmp_path / "reports").exists()
+
+
+def test_an_interrupted_doctor_made_nothing(tmp_path: Path) -> None:
+    with answering(Answer(200, b" " * 100, drips=1)) as address:
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig_of(address)))
+        environment = {
+            **os.environ,
+            "ACCEPTANCE_CURRENT__KUBECONFIG": str(tmp_path / "kubeconfig"),
+            "ACCEPTANCE_CURRENT__ALLOWED_CONTEXTS": '["x"]',
+        }
+        command = [Path(sys.prefix) / "bin/acceptance", "doctor", "--target", "current"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        remembered = tmp_path / "state/velero-acceptance/clusters.json"
+        poll(remembered.exists, until=bool, event="the doctor has begun", timeout=30, interval=0.1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "acceptance: interrupted\n")

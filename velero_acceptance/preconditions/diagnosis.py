@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -10,6 +10,7 @@ import yaml
 from velero_acceptance.core.errors import EXIT_FAILED, AcceptanceError, Refusal
 from velero_acceptance.core.installation import ROOT
 from velero_acceptance.core.naming import DISRUPT_LABEL, DISRUPT_VALUE
+from velero_acceptance.core.redaction import KNOWN
 from velero_acceptance.core.settings import Profile, Settings, Target
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.criteria.load import LOADER, load
@@ -140,7 +141,8 @@ def diagnose(settings: Settings, timeouts: Timeouts) -> Diagnosis:
     denied = _denied(kubernetes, place.velero_namespace)
     refusals = {profile: s3 or _refusal(profile, probe, denied[profile]) for profile in Profile}
     found = runnable.runnability(load(), read_all(), runnable.suite_needs(), needs, refusals)
-    return Diagnosis(place.target, list(findings(probe, s3)), needs, denied, found)
+    shown = [replace(finding, text=KNOWN.text(finding.text)) for finding in findings(probe, s3)]
+    return Diagnosis(place.target, shown, needs, denied, found)
 
 
 def _denied(kubernetes: Kubernetes, velero: str) -> dict[Profile, list[Permission]]:
@@ -169,9 +171,9 @@ def _s3_problem(probe: TargetProbe) -> str:
 def _reason(need: str, probe: TargetProbe) -> str:
     """Why the target does not meet *need*, or why that cannot be found out."""
     try:
-        return missing(need, probe)
+        return KNOWN.text(missing(need, probe))
     except AcceptanceError as error:
-        return str(error)
+        return KNOWN.text(str(error))
 
 
 def _refusal(profile: Profile, probe: TargetProbe, denied: list[Permission]) -> str:
