@@ -10,7 +10,7 @@ from velero_acceptance.criteria.models import CriterionId
 
 
 class Waiver(Acceptance):
-    """One waiver of a criterion."""
+    """One waiver: honoured up to and including the day *until* (UTC)."""
 
     criterion: CriterionId
 
