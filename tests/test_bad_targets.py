@@ -282,7 +282,7 @@ def test_an_interrupted_doctor_made_nothing(tmp_path: Path) -> None:
             "ACCEPTANCE_CURRENT__KUBECONFIG": str(tmp_path / "kubeconfig"),
             "ACCEPTANCE_CURRENT__ALLOWED_CONTEXTS": '["x"]',
         }
-        command = [Path(sys.prefix) / "bin/acceptance", "doctor", "--target", "current"]
+        command = [f"{sys.prefix}/bin/acceptance", "doctor", "--target", "current"]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         remembered = tmp_path / "state/velero-acceptance/clusters.json"
         poll(remembered.exists, until=bool, event="the doctor has begun", timeout=30, interval=0.1)
