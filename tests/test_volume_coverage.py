@@ -114,6 +114,8 @@ def test_a_volume_without_a_claim_is_found_in_the_pod_before(kind: str) -> None:
     [
         ({"hostPath": {"path": "/srv/data"}}, True),
         ({"hostPath": {"path": "/run/containerd.sock", "type": "Socket"}}, False),
+        ({"hostPath": {"path": "/var/lib/kubelet/pods"}}, False),
+        ({"hostPath": {"path": "/srv/kubelet-notes"}}, True),
         ({"hostPath": {"path": "/sys/fs"}}, False),
         ({"nfs": {"server": "nas", "path": "/"}}, True),
         ({"emptyDir": {}}, False),

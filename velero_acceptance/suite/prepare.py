@@ -19,6 +19,8 @@ from velero_acceptance.suite.session import RUN, Run, index_of, is_worker, runs_
 # Tag of scenarios that need a newer Velero beside the deployed one.
 UPGRADE = "upgrade"
 
+SESSION = pytest.StashKey[pytest.Session]()
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
@@ -98,16 +100,22 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"acceptance: run {settings.run_id}, target {settings.target}, profile {settings.effective_profile}"]
 
 
-@pytest.hookimpl(trylast=True)  # but before pytest-xdist, which is registered later
 def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[SESSION] = session
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """With workers of pytest-xdist: prepare before they start, for they do not wait; and collect before that."""
-    if session.config.pluginmanager.has_plugin("dsession") and runs_features(session.config):
-        session.perform_collect()
-        if session.testsfailed:
-            pytest.exit(f"{session.testsfailed} files cannot be collected: run without -n to see why", returncode=2)
-        if not session.items:
-            pytest.exit("no scenario was selected: look at -k, -m and --profile", returncode=5)
-        _prepare(session)
+    if not runs_features(config):
+        return
+    session = config.stash[SESSION]
+    session.perform_collect()
+    if session.testsfailed:
+        pytest.exit(f"{session.testsfailed} files cannot be collected: run without -n to see why", returncode=2)
+    if not session.items:
+        pytest.exit("no scenario was selected: look at -k, -m and --profile", returncode=5)
+    _prepare(session)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -26,6 +26,8 @@ INLINE = (
 # What is below these is the kernel's or a program's, not data.
 KERNEL = ("/proc", "/sys", "/dev", "/run", "/var/run")
 NO_DATA = frozenset({"Socket", "CharDevice", "BlockDevice"})
+# In its folder are the volumes of pods, which are listed themselves; node-agent and CSI drivers mount it.
+KUBELET = "kubelet"
 
 
 @dataclass(frozen=True)
@@ -190,5 +192,5 @@ def _written(pod: Json) -> set[str]:
 
 def _is_no_data(source: Json) -> bool:
     path = str(source.get("path", ""))
-    below = any(path == place or path.startswith(f"{place}/") for place in KERNEL)
+    below = KUBELET in path.split("/") or any(path == place or path.startswith(f"{place}/") for place in KERNEL)
     return below or source.get("type") in NO_DATA or path.endswith((".sock", ".lock"))
