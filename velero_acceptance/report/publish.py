@@ -51,8 +51,6 @@ def parse(settings: Settings) -> tuple[str, str] | None:
         raise Refusal("ACCEPTANCE_RESULTS is not an address such as s3://bucket/prefix")
     if (settings.results_access_key is None) != (settings.results_secret_key is None):
         raise Refusal("ACCEPTANCE_RESULTS_ACCESS_KEY and ACCEPTANCE_RESULTS_SECRET_KEY belong together: set both")
-    if settings.results_endpoint and not settings.results_endpoint.startswith(("http://", "https://")):
-        raise Refusal("ACCEPTANCE_RESULTS_ENDPOINT is not an address such as https://s3.example.org")
     if settings.results_authority and not settings.results_authority.is_file():
         raise Refusal(f"the authority {settings.results_authority} of ACCEPTANCE_RESULTS_AUTHORITY is not there")
     return found[1], f"{found[2][1:]}/" if found[2] else ""
