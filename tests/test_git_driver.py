@@ -12,7 +12,7 @@ from fixtures.gitops.secrets import SecretsRepository
 from lab.gitops import git
 from velero_acceptance.checks import git_secrets
 from velero_acceptance.core.errors import AcceptanceError
-from velero_acceptance.drivers.git import Checkout
+from velero_acceptance.drivers.git import MUTANT_BASE, Checkout
 from velero_acceptance.drivers.sops import Sops
 
 
@@ -64,6 +64,19 @@ def test_the_history_keeps_what_was_taken_out(checkout: Checkout) -> None:
     assert versions == {b"a: 1\n", b"a: secret\n"}
     messages = [item.content for item in checkout.history() if item.kind == "commit"]
     assert any(b"Take back the changes" in message for message in messages)
+
+
+def test_a_forgotten_change_is_in_no_history_nor_is_what_came_on_top(checkout: Checkout) -> None:
+    first, mutant = checkout.head(), Checkout(checkout.folder, MUTANT_BASE)
+    mutant.change({"a.yaml": "a: secret\n", "b.yaml": "b: 1\n"}, "change")
+    checkout.change({"b.yaml": "b: 2\n"}, "a scenario's own")
+    checkout.take_back()
+    assert checkout.read("a.yaml") == "a: secret\n" and mutant.changed()
+    checkout.change({"b.yaml": "b: 3\n"}, "another, never taken back")
+    assert Checkout(checkout.folder, MUTANT_BASE).forget() == first
+    assert remote(checkout) == {"a.yaml": "a: 1\n"}
+    assert {item.content for item in checkout.history() if item.path} == {b"a: 1\n"}
+    assert not mutant.changed() and not checkout.changed() and mutant.forget() == first
 
 
 def test_a_remote_that_is_away_is_said_before_anything_is_changed(tmp_path: Path, checkout: Checkout) -> None:

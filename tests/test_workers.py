@@ -121,8 +121,20 @@ class Item:
 def test_what_waits_long_comes_first_and_what_is_exclusive_last() -> None:
     marks = {"AC-001-01": ["exclusive"], "AC-001-02": [], "AC-001-03": ["long"], "AC-001-04": []}
     items = [Item(feature_of(criterion), f"test_{criterion}", frozenset(own)) for criterion, own in marks.items()]
-    pytest_collection_modifyitems(cast(Any, items))
+    pytest_collection_modifyitems(cast(Any, _Options(stop=False)), cast(Any, items))
     assert [item.name[-9:] for item in items] == ["AC-001-03", "AC-001-02", "AC-001-04", "AC-001-01"]
+    pytest_collection_modifyitems(cast(Any, _Options(stop=True)), cast(Any, items))
+    assert [item.name[-9:] for item in items] == ["AC-001-02", "AC-001-04", "AC-001-01", "AC-001-03"]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """As much of a configuration as is asked for whether the first red ends a criterion."""
+
+    stop: bool
+
+    def getoption(self, *_: object) -> bool:
+        return self.stop
 
 
 class _Config:

@@ -14,7 +14,10 @@ from velero_acceptance.core.timeouts import seconds
 # Larger files are not searched: archives and pictures, which would take minutes.
 LARGEST = "1m"
 # The commit before the first change; outlives a killed process.
-BASE = "refs/acceptance/base"
+REFS = "refs/acceptance"
+BASE = f"{REFS}/base"
+# The same for a mutant, whose run has scenarios with changes of their own on top.
+MUTANT_BASE = f"{REFS}/mutant"
 # Independent of the user's own configuration; the author tells who made the change.
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -39,10 +42,13 @@ class GitObject:
 
 
 class Checkout:
-    """A working tree with a remote ``origin``. Raises AcceptanceError with Git's message."""
+    """A working tree with a remote ``origin``, whose state before changes is *base*.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Raises AcceptanceError with Git's message.
+    """
+
+    def __init__(self, folder: Path, base: str = BASE) -> None:
+        self.folder, self._base = folder, base
 
     def clone(self, folder: Path, *, bare: bool = False) -> "Checkout":
         """A clone of what is committed here, whose ``origin`` is this repository."""
@@ -86,7 +92,7 @@ class Checkout:
         :meth:`take_back` undoes it.
         """
         if not self.changed():
-            self._git("update-ref", BASE, "HEAD")
+            self._git("update-ref", self._base, "HEAD")
         for path, text in changes.items():
             file = self.folder / path
             if text is None:
@@ -99,7 +105,7 @@ class Checkout:
 
     def changed(self) -> bool:
         """Whether there are changes to take back, of this process or of a killed one."""
-        return bool(self._git("for-each-ref", BASE))
+        return bool(self._git("for-each-ref", self._base))
 
     def require_remote(self) -> None:
         """Raise AcceptanceError when ``origin`` cannot be reached."""
@@ -109,10 +115,22 @@ class Checkout:
         """Restore the files from before the first change, commit and push; return the commit, None without changes."""
         if not self.changed():
             return None
-        self._git("read-tree", "-u", "--reset", BASE)
+        self._git("read-tree", "-u", "--reset", self._base)
         commit = self._push("Take back the changes of an acceptance scenario")
-        self._git("update-ref", "-d", BASE)
+        self._git("update-ref", "-d", self._base)
         return commit
+
+    def forget(self) -> str:
+        """Go back to before the first change, here and in ``origin``, whose history then lacks it; return the commit.
+
+        What was committed on top of it is gone too, and so is the base of that.
+        """
+        if self.changed():
+            self._git("reset", "--quiet", "--hard", self._base)
+            self._git("push", "--quiet", "--force", "origin", "HEAD")
+            for ref in self._git("for-each-ref", "--format=%(refname)", f"{REFS}/").split():
+                self._git("update-ref", "-d", ref)
+        return self.head()
 
     def _push(self, message: str) -> str:
         if self._git("diff", "--cached", "--name-only"):

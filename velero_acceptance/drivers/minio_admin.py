@@ -117,7 +117,14 @@ class Users(_Administrator):
 
     def deny(self, policy: str, user: str, action: str, resource: str) -> None:
         """Deny *action* on *resource* to *user*, by an additional policy."""
-        statement = {"Effect": "Deny", "Action": [action], "Resource": [f"arn:aws:s3:::{resource}"]}
+        self._attach(policy, user, "Deny", action, resource)
+
+    def allow(self, policy: str, user: str, action: str, resource: str) -> None:
+        """Allow *action* on *resource* to *user*, by an additional policy."""
+        self._attach(policy, user, "Allow", action, resource)
+
+    def _attach(self, policy: str, user: str, effect: str, action: str, resource: str) -> None:
+        statement = {"Effect": effect, "Action": [action], "Resource": [f"arn:aws:s3:::{resource}"]}
         with self._calls("MinIO creates no policy") as admin:
             admin.policy_add(policy, policy={"Version": "2012-10-17", "Statement": [statement]})
             admin.attach_policy([policy], user=user)

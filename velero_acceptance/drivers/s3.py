@@ -157,7 +157,11 @@ def bucket_made(access: S3Access, name: str, *, call_seconds: float) -> Iterator
 def break_design(client: S3Client, name: str) -> None:
     """Enable versioning on a bucket and give it a lifecycle rule."""
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    _set_expiry(client, name, days=1)
+
+
+def _set_expiry(client: S3Client, name: str, days: int) -> None:
+    rule: Any = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": days}}
     client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [rule]})
 
 
@@ -282,6 +286,14 @@ class Bucket:
         keys = list(self.keys(prefix))
         self.delete(*keys)
         return len(keys)
+
+    def expire_after(self, days: int) -> None:
+        """Give the bucket a lifecycle rule, the only one, that deletes every object after so many days."""
+        _set_expiry(self._client, self.name, days)
+
+    def expire_nothing(self) -> None:
+        """Remove the bucket's lifecycle rules."""
+        self._client.delete_bucket_lifecycle(Bucket=self.name)
 
     def incomplete_uploads(self) -> list[str] | None:
         """Keys of multipart uploads that are neither completed nor aborted; None where they may not be listed."""

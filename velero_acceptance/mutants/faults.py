@@ -16,7 +16,7 @@ from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.flux import Flux
-from velero_acceptance.drivers.git import Checkout
+from velero_acceptance.drivers.git import MUTANT_BASE, Checkout
 from velero_acceptance.drivers.kinds import Json, Kind
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.minio_admin import Users
@@ -25,7 +25,7 @@ from velero_acceptance.drivers.toxiproxy import Toxiproxy
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.drivers.velero_server import AGENT
 from velero_acceptance.mutants.models import FileChange, Mutant, ObjectPatch
-from velero_acceptance.target.fault_reverts import flux_of, revert_commit, wait_deployed
+from velero_acceptance.target.fault_reverts import flux_of, wait_deployed
 
 if TYPE_CHECKING:
     from lab.facts import LabFacts
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 RELEASE = "kubernetes/apps/velero/app/helmrelease.yaml"
 WRAPPER = "mutant-uploader"
+MUTANT_POLICY = "acc-mutant-{}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class DeployedSystem:
     def checkout(self) -> Checkout:
         if self.environment.gitops is None:
             raise Refusal("mutants are committed to the deployed repository, and this target has none")
-        return Checkout(self.environment.gitops)
+        return Checkout(self.environment.gitops, MUTANT_BASE)
 
     @property
     def flux(self) -> Flux:
@@ -77,7 +78,8 @@ def seeded(mutant: Mutant, system: DeployedSystem) -> Iterator[None]:
         undo.enter_context(_committed(mutant, system))
         for patch in mutant.patch:
             undo.enter_context(_patched(patch, system))
-        undo.enter_context(_denied(mutant, system))
+        undo.enter_context(_permitted(mutant, system))
+        undo.enter_context(_expiring(mutant.lifecycle, system))
         undo.enter_context(_proxied(mutant, system))
         undo.enter_context(_stored(mutant.s3, system))
         undo.enter_context(_replaced(mutant.velero, system))
@@ -159,7 +161,8 @@ def _committed(mutant: Mutant, system: DeployedSystem) -> Iterator[None]:
                 flux.wait_attempted(commit)
             yield
         finally:
-            revert_commit(checkout, flux, system.timeouts)
+            # Whatever a scenario of the run committed it has taken back; not even the history keeps the fault.
+            wait_deployed(checkout.forget(), flux, system.timeouts)
 
 
 def _uploader_in_between(image: str) -> dict[str, Any]:
@@ -257,15 +260,30 @@ def _patched(change: ObjectPatch, system: DeployedSystem) -> Iterator[None]:
 
 
 @contextmanager
-def _denied(mutant: Mutant, system: DeployedSystem) -> Iterator[None]:
-    users, names = Users(system.environment.s3), [f"acc-mutant-{number}" for number in range(len(mutant.deny))]
+def _permitted(mutant: Mutant, system: DeployedSystem) -> Iterator[None]:
+    """Velero's user in S3 with more policies."""
+    users, user = Users(system.environment.s3), system.facts.credentials().access_key
+    policies = [(users.deny, permission) for permission in mutant.deny]
+    policies += [(users.allow, permission) for permission in mutant.allow]
     try:
-        for name, denial in zip(names, mutant.deny, strict=True):
-            users.deny(name, system.facts.credentials().access_key, denial.action, denial.resource)
+        for number, (attach, permission) in enumerate(policies):
+            attach(MUTANT_POLICY.format(number), user, permission.action, permission.resource)
         yield
     finally:
-        for name in names:
-            users.lift(name)
+        for number in range(len(policies)):
+            users.lift(MUTANT_POLICY.format(number))
+
+
+@contextmanager
+def _expiring(days: int | None, system: DeployedSystem) -> Iterator[None]:
+    if days is None:
+        yield
+        return
+    system.bucket.expire_after(days)
+    try:
+        yield
+    finally:
+        system.bucket.expire_nothing()
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.installation import ROOT
 
 FOLDER = ROOT / "mutants"
+# The fields of a mutant that change the system.
+MEANS = ("git", "create", "patch", "restic", "velero", "s3", "deny", "allow", "lifecycle", "toxics")
 
 
 class _Strict(BaseModel):
@@ -38,8 +40,8 @@ class ObjectPatch(_Strict):
     patch: dict[str, Any]
 
 
-class Denial(_Strict):
-    """What MinIO denies to Velero's user."""
+class Permission(_Strict):
+    """What MinIO denies or allows to Velero's user, beyond the design's policy."""
 
     action: str = Field(pattern=r"^s3:\w+$")
     resource: str
@@ -76,7 +78,10 @@ class Mutant(_Strict):
     velero: str = ""
     # Objects in the bucket, by key.
     s3: dict[str, str] = {}
-    deny: tuple[Denial, ...] = ()
+    deny: tuple[Permission, ...] = ()
+    allow: tuple[Permission, ...] = ()
+    # Days after which a lifecycle rule of the bucket expires objects: so many that none of a run does.
+    lifecycle: int | None = Field(default=None, ge=3650)
     toxics: tuple[Toxic, ...] = ()
     # Backups of the deployed schedule that are made before the run, one after the other.
     runs: int = Field(default=0, ge=0, le=3)
@@ -87,7 +92,7 @@ class Mutant(_Strict):
             raise ValueError("it names no row")
         if both := set(self.red) & set(self.green):
             raise ValueError(f"{min(both)} cannot be both red and green")
-        if not any((self.git, self.create, self.patch, self.restic, self.velero, self.s3, self.deny, self.toxics)):
+        if not any(getattr(self, name) for name in MEANS):
             raise ValueError("it changes nothing")
         return self
 

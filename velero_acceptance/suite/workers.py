@@ -13,6 +13,8 @@ from velero_acceptance.core.installation import ROOT
 from velero_acceptance.core.waiting import WaitTimedOut, poll
 from velero_acceptance.gherkin.documents import read
 from velero_acceptance.gherkin.selection import EXCLUSIVE, LONG, shared_with
+from velero_acceptance.suite.options import option
+from velero_acceptance.suite.records import STOP
 from velero_acceptance.suite.session import RUN, is_scenario, runs_features
 
 
@@ -45,13 +47,19 @@ def _exclusive(path: Path) -> frozenset[str]:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long scenarios run first, those that need the cluster to themselves last."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long scenarios run first, those that need the cluster to themselves last.
+
+    Where the first red ends a criterion, the long ones may not be needed: they run last.
+    """
     shares = {item: share_of(item.path, item.name) for item in items if is_scenario(item)}
     exclusive = {item for item in shares if item.get_closest_marker(EXCLUSIVE)}
     long = {share for item, share in shares.items() if item.get_closest_marker(LONG)}
     alone = set(shares.values()) - {share for item, share in shares.items() if item not in exclusive}
-    items.sort(key=lambda item: (shares.get(item) in alone, shares.get(item) not in long, item in exclusive))
+    if option(config, STOP):
+        items.sort(key=lambda item: (shares.get(item) in long, shares.get(item) in alone, item in exclusive))
+    else:
+        items.sort(key=lambda item: (shares.get(item) in alone, shares.get(item) not in long, item in exclusive))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -10,7 +10,7 @@ from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers import kinds
 from velero_acceptance.drivers.cgroups import PodCgroups
 from velero_acceptance.drivers.flux import Flux, settled
-from velero_acceptance.drivers.git import Checkout
+from velero_acceptance.drivers.git import MUTANT_BASE, Checkout
 from velero_acceptance.drivers.kinds import Json, labels_of, name_of
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.minio_admin import Quota, Users
@@ -54,6 +54,9 @@ def revert_faults(kubernetes: Kubernetes, environment: Environment, timeouts: Ti
             yield f"the suspension of HelmRelease {name_of(release)}"
         if environment.gitops and revert_commit(Checkout(environment.gitops), flux, timeouts):
             yield "changes committed to the deployed repository"
+        if environment.gitops and (mutated := Checkout(environment.gitops, MUTANT_BASE)).changed():
+            wait_deployed(mutated.forget(), flux, timeouts)
+            yield "the mutant committed to the deployed repository"
     if administrator:  # only now: until the commits are taken back, Velero may still use them
         yield from _remove_generated("S3 user", users.names(), users.remove)
 
