@@ -272,7 +272,7 @@ class Kubernetes:
             except Gone:
                 items, page = [], {}
                 continue
-            items += answer["items"]
+            items += answer["items"] or []  # null: the metadata of a collection without any object
             following = answer["metadata"].get("continue")
             if not following:
                 return items, str(answer["metadata"].get("resourceVersion", ""))

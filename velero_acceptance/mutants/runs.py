@@ -21,6 +21,8 @@ from velero_acceptance.report.kill_matrix import MutantResult, RowResult
 
 # The longest that a run against a broken deployment may take.
 MOST_SECONDS = 180.0
+# Of timed runs, the least that is allowed: what a fault costs shows there too.
+DATA_SIZE = "64MiB"
 
 
 def judge_mutant(mutant: Mutant, system: DeployedSystem, reports: Path, digests: Mapping[str, str]) -> MutantResult:
@@ -63,6 +65,7 @@ def _pytest(rows: Iterable[str], name: str, system: DeployedSystem) -> str:
         sys.executable,
         *call,
         "--stop-at-verdict",
+        f"--data-size={DATA_SIZE}",
         "-q",
         "-m",
         chosen,
