@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from lab.gitops import SOURCE
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.criteria.load import load
-from velero_acceptance.mutants.faults import changed_text, merged, reverse
+from velero_acceptance.mutants.faults import _noticed, changed_text, merged, reverse
 from velero_acceptance.mutants.models import FOLDER, MEANS, Mutant, Replacement, load_mutants
 from velero_acceptance.mutants.runs import _results
 
@@ -181,6 +181,14 @@ def test_a_patch_changes_the_document_of_its_kind_and_name() -> None:
 def test_a_patch_that_means_no_document_or_several_is_refused(change: dict[str, Any], count: int) -> None:
     with pytest.raises(Refusal, match=f"a.yaml has {count} documents"):
         changed_text("a.yaml", TWO, change)
+
+
+def test_new_post_renderers_come_with_a_new_value_of_the_chart() -> None:
+    assert _noticed({"spec": {"postRenderers": [1], "values": {"a": 1}}}, "fault") == {
+        "spec": {"postRenderers": [1], "values": {"a": 1, "global": {"mutant": "fault"}}}
+    }
+    for other in ({"spec": {"values": {}}}, {}, "text", None, [Replacement(old="a", new="b")]):
+        assert _noticed(other, "fault") == other
 
 
 def row(verdict: str, *outcomes: str) -> dict[str, Any]:

@@ -147,6 +147,7 @@ def _committed(mutant: Mutant, system: DeployedSystem) -> Iterator[None]:
     if not changes:
         yield
         return
+    changes = {path: _noticed(change, mutant.id) for path, change in changes.items()}
     checkout, flux, texts = system.checkout, system.flux, {}
     for path, change in changes.items():
         here = checkout.folder / path
@@ -163,6 +164,16 @@ def _committed(mutant: Mutant, system: DeployedSystem) -> Iterator[None]:
         finally:
             # Whatever a scenario of the run committed it has taken back; not even the history keeps the fault.
             wait_deployed(checkout.forget(), flux, system.timeouts)
+
+
+def _noticed(change: FileChange, name: str) -> FileChange:
+    """A change with another value of the chart if it adds post-renderers to a HelmRelease.
+
+    helm-controller takes the first ones that it sees for those that are deployed (v1.4.0, adoptPostRenderersStatus).
+    """
+    if not isinstance(change, dict) or "postRenderers" not in change.get("spec", {}):
+        return change
+    return dict(merged(change, {"spec": {"values": {"global": {"mutant": name}}}}))
 
 
 def _uploader_in_between(image: str) -> dict[str, Any]:
