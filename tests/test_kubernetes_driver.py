@@ -90,6 +90,12 @@ def running(item: dict[str, Any] | None) -> bool:
     return item is not None and item["status"]["phase"] == "Running"
 
 
+def test_a_collection_without_any_object_may_have_null_in_place_of_a_list(server: Server, cluster: Kubernetes) -> None:
+    """As the API server answers when only metadata is asked for."""
+    server.script = [(200, [{"items": None, "metadata": {"resourceVersion": "1"}}])]
+    assert cluster.list_metadata(POD) == []
+
+
 def test_a_missing_object_is_none_and_any_other_refusal_an_error(cluster: Kubernetes, server: Server) -> None:
     server.script += [(404, [{"message": "gone"}]), (403, [{"message": "pods is forbidden"}])]
     assert cluster.get(POD, "p", "n") is None
