@@ -60,7 +60,10 @@ def test_the_changes_of_every_mutant_fit_the_repository_that_is_deployed(mutants
         for path, change in mutant.git.items():
             here = SOURCE / path
             text = here.read_text() if here.exists() else ""
-            assert changed_text(path, text, change) != text, f"{mutant.id} changes nothing in {path}"
+            changed = changed_text(path, text, change)
+            assert changed != text, f"{mutant.id} changes nothing in {path}"
+            if path.endswith(".yaml") and mutant.deployable:
+                assert all(isinstance(item, dict) for item in yaml.safe_load_all(changed or "{}")), (mutant.id, path)
 
 
 def test_manifests_of_every_mutant_name_their_kind_and_themselves(mutants: dict[str, Mutant]) -> None:
