@@ -190,7 +190,8 @@ def test_new_post_renderers_come_with_a_new_value_of_the_chart() -> None:
     assert _noticed({"spec": {"postRenderers": [1], "values": {"a": 1}}}, "fault") == {
         "spec": {"postRenderers": [1], "values": {"a": 1, "global": {"mutant": "fault"}}}
     }
-    for other in ({"spec": {"values": {}}}, {}, "text", None, [Replacement(old="a", new="b")]):
+    others: list[FileChange] = [{"spec": {"values": {}}}, {}, "text", None, [Replacement(old="a", new="b")]]
+    for other in others:
         assert _noticed(other, "fault") == other
 
 
