@@ -14,7 +14,7 @@ from lab.gitops import SOURCE
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.criteria.load import load
 from velero_acceptance.mutants.faults import _noticed, changed_text, merged, reverse
-from velero_acceptance.mutants.models import FOLDER, MEANS, Mutant, Replacement, load_mutants
+from velero_acceptance.mutants.models import FOLDER, MEANS, FileChange, Mutant, Replacement, load_mutants
 from velero_acceptance.mutants.runs import _results
 
 KNOWN = set(load().criteria)
