@@ -159,6 +159,8 @@ class Home:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("ACCEPTANCE_LAB_")}
         return {
             **plain,
+            # Its own memory of clusters: the next one of that name has another authority.
+            "XDG_STATE_HOME": str(self.folder / "state"),
             "PATH": ":".join([*map(str, tools), f"{sys.prefix}/bin", os.environ["PATH"]]),
             "KUBECONFIG": str(self.facts.kubeconfig),
             "ACCEPTANCE_CURRENT__S3_ACCESS_KEY": keys.suite_access_key,
