@@ -9,7 +9,6 @@ from fixtures.applications.every_shape import EveryShape
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.phrases import Recorder, holds, violated
 from fixtures.environment.run_scope import Scope
-from fixtures.faults.node_agents import TaintedNode
 from velero_acceptance.checks import coverage, restored_objects
 from velero_acceptance.core.errors import Inconclusive
 from velero_acceptance.drivers.kinds import (
@@ -65,25 +64,6 @@ def shapes_backed_up_but_one(every_shape: EveryShape) -> Operation:
 
 @when(parsers.parse('the backup of it is restored into "{alias}"'), target_fixture="restore")
 def restore_shapes(scope: Scope, every_shape: EveryShape, backup_of_shapes: Operation, alias: str) -> Operation:
-    return every_shape.restore(scope, backup_of_shapes, alias)
-
-
-@when(
-    parsers.parse('the backup of it is restored into "{alias}" while its node takes no new pods'),
-    target_fixture="restore",
-)
-def restore_elsewhere(
-    scope: Scope,
-    every_shape: EveryShape,
-    backup_of_shapes: Operation,
-    tainted_node: TaintedNode,
-    evidence: Evidence,
-    alias: str,
-) -> Operation:
-    """As after `kubectl drain`: what remembers the node of the source keeps the copy from starting."""
-    node = every_shape.node()
-    elsewhere = tainted_node.keep_pods_off(node)
-    evidence.observe("restored while this node takes no new pods", node if elsewhere else "none: there is no other")
     return every_shape.restore(scope, backup_of_shapes, alias)
 
 

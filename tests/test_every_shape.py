@@ -137,4 +137,3 @@ def test_it_is_restored_into_another_namespace_and_read_volume_by_volume(
         velero.start(app, scope.name("copy"))
     application.wait_ready(scope.name("copy"))
     assert set(application.read(scope.name("copy"))) == set(application.expected)
-    assert application.node() == "node-1"

@@ -180,29 +180,6 @@ def test_a_tainted_node_gets_its_agent_back_when_the_scenario_fails(
     assert cluster.require(kinds.NODE, "node-2")["spec"]["taints"] == [foreign]
 
 
-@pytest.mark.parametrize(
-    ("spec", "status", "kept_off"),
-    [
-        ({}, "True", True),
-        ({}, "False", False),
-        ({"unschedulable": True}, "True", False),
-        ({"taints": [{"key": "control-plane", "effect": "NoSchedule"}]}, "True", False),
-        ({"taints": [{"key": "gpu", "effect": "PreferNoSchedule"}]}, "True", True),
-    ],
-)
-def test_pods_are_kept_off_a_node_only_if_another_takes_them(
-    target: TargetClients, scope: Scope, cluster: FakeCluster, spec: Json, status: str, kept_off: bool
-) -> None:
-    other = {"conditions": [{"type": "Ready", "status": status}]}
-    cluster.put(kinds.NODE, ready({"metadata": {"name": NODE}, "spec": {}}))
-    cluster.put(kinds.NODE, {"metadata": {"name": "node-2"}, "spec": spec, "status": other})
-    with fixture(node_agents, "tainted_node", target=target, scope=scope) as node:
-        assert node.keep_pods_off(NODE) == kept_off
-        taints = cluster.require(kinds.NODE, NODE)["spec"].get("taints", [])
-        assert [taint["effect"] for taint in taints] == ["NoSchedule"] * kept_off
-    assert not cluster.require(kinds.NODE, NODE)["spec"].get("taints")
-
-
 def test_an_affinity_is_committed_and_the_node_is_awaited_after_the_revert(
     target: TargetClients, cluster: FakeCluster, scope: Scope
 ) -> None:

@@ -24,9 +24,9 @@ Feature: Restored data is the data that was backed up
     Then the suite reports the data in "copy" as that from before the change
 
   @exclusive @disrupt
-  Scenario: Volumes and pods of every shape are restored while their node takes no new pods
+  Scenario: Volumes and pods of every shape are restored
     Given a namespace with volumes and pods of every shape, and a completed backup of it
-    When the backup of it is restored into "copy" while its node takes no new pods
+    When the backup of it is restored into "copy"
     Then every pod of every shape in "copy" is ready
     And every volume of every shape in "copy" is equal, bytes and metadata
     And every object of every shape is in "copy", and as it was
