@@ -101,7 +101,9 @@ class Guard:
         if parallel is not None:  # its workers finish their scenarios
             parallel.shouldstop = reason
         else:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            signal.pthread_kill(
+                threading.main_thread().ident or 0, signal.SIGTERM
+            )  # SIGINT is ignored in a job of a shell
 
 
 GUARDS = pytest.StashKey[list[Guard]]()
