@@ -19,21 +19,27 @@ from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.programs import execute
 
-# kubelet writes these for the whole machine; `down` puts them back.
-SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
+# Of the usual 128 a few kubelets of one user run out ("too many open files").
+WATCHERS, WATCHERS_NEEDED = "fs/inotify/max_user_instances", 1024
+# kubelet writes the others for the whole machine; `down` puts them back.
+SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", WATCHERS)
+SYSTEM = Path("/proc/sys")
 # On the disk of a node that was not Ready in time.
 LATE = "late"
 ADD_ONS_LABEL = "velero-acceptance.io/add-ons"
 
 
-def save_sysctls(settings: LabSettings, names: Sequence[str] = SYSCTLS) -> None:
-    """Remember the machine's values of *names* before the first kubelet changes them."""
+def save_sysctls(settings: LabSettings) -> None:
+    """Remember the machine's values before the first kubelet changes them, and raise the limit of inotify."""
     saved = settings.state / "sysctls"
     if not saved.exists():
-        values = {name: Path("/proc/sys", name).read_text().strip() for name in names}
+        values = {name: (SYSTEM / name).read_text().strip() for name in SYSCTLS}
         partial = saved.with_suffix(".new")
         partial.write_text(yaml.safe_dump(values))
         partial.rename(saved)
+    limit = SYSTEM / WATCHERS
+    if int(limit.read_text()) < WATCHERS_NEEDED:
+        limit.write_text(str(WATCHERS_NEEDED))
 
 
 def restore_sysctls(settings: LabSettings) -> None:
@@ -41,7 +47,7 @@ def restore_sysctls(settings: LabSettings) -> None:
     saved = settings.state / "sysctls"
     if saved.exists():
         for name, value in yaml.safe_load(saved.read_text()).items():
-            Path("/proc/sys", name).write_text(value)
+            (SYSTEM / name).write_text(value)
 
 
 def start(

@@ -256,8 +256,18 @@ def test_certificates_are_signed_named_and_private(settings: LabSettings) -> Non
     assert (folder / "ca.crt").read_bytes() == before
 
 
-def test_the_machines_sysctls_are_saved_once(settings: LabSettings) -> None:
+def test_the_machines_sysctls_are_saved_once(
+    settings: LabSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "SYSTEM", tmp_path)
+    for name in nodes.SYSCTLS:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("128\n")
     nodes.save_sysctls(settings)
+    limit = tmp_path / nodes.WATCHERS
+    assert limit.read_text() == "1024"
+    nodes.restore_sysctls(settings)
+    assert limit.read_text() == "128"
     saved = yaml.safe_load((settings.state / "sysctls").read_text())
     assert set(saved) == set(nodes.SYSCTLS)
     (settings.state / "sysctls").write_text("kernel/panic: '7'\n")

@@ -33,8 +33,6 @@ PODNET = "velero-acceptance.local/podnet:v1"
 # What a registry has is not built where there is one.
 UPSTREAM = frozenset({"kubernetes", "local-path-provisioner", "velero-plugin-for-aws", "pause"})
 OWN_IMAGES = frozenset({images.CORPUS, PODNET})
-# Three systemds and kubelets of one user run out of the usual 128 ("too many open files").
-WATCHERS, WATCHERS_NEEDED = "fs/inotify/max_user_instances", 1024
 # Docker makes this folder on the machine, to mount it into the nodes.
 KERNEL_MODULES = Path("/lib/modules")
 
@@ -162,8 +160,7 @@ class KindCluster(Lab):
         if settings.created.exists():
             return
         settings.claim.touch()
-        nodes.save_sysctls(settings, (*nodes.SYSCTLS, WATCHERS))
-        _raise(WATCHERS, WATCHERS_NEEDED)
+        nodes.save_sysctls(settings)
         self.engine.remove_nodes()
         if self.engine.own and not self.engine.has_image(node_image.REFERENCE):
             self.engine.docker("load", "--quiet", "--input", node_image.archive(built))
@@ -268,13 +265,6 @@ class KindCluster(Lab):
     def _note_modules(self) -> None:
         if not KERNEL_MODULES.exists():
             (self.state / "modules-absent").touch()
-
-
-def _raise(name: str, needed: int) -> None:
-    """Set a value of the kernel to *needed* where it is lower."""
-    path = Path("/proc/sys", name)
-    if int(path.read_text()) < needed:
-        path.write_text(str(needed))
 
 
 def _address(node: dict[str, Any]) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from lab.kind.cluster import WATCHERS
 from lab.nodes import SYSCTLS
 from lab.settings import LabSettings
 from velero_acceptance.core.installation import cache_folder
@@ -30,7 +29,7 @@ def look(own: LabSettings | None = None) -> dict[str, set[str]]:
         "mounts": {" ".join(line.split()[:3]) for line in Path("/proc/self/mounts").read_text().splitlines()},
         "control groups": _control_groups(own),
         "network": _network(),
-        "sysctls": {f"{name} = {Path('/proc/sys', name).read_text().strip()}" for name in (*SYSCTLS, WATCHERS)},
+        "sysctls": {f"{name} = {Path('/proc/sys', name).read_text().strip()}" for name in SYSCTLS},
         "network namespaces": _namespaces("net"),
         "mount namespaces": _namespaces("mnt"),
         "programs": _programs(),
