@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import requests
@@ -32,10 +33,10 @@ class TracedRequest:
 
 
 class S3Trace:
-    """Collects requests while the body of ``with`` runs."""
+    """Collects the requests to one bucket while the body of ``with`` runs."""
 
-    def __init__(self, access: S3Access) -> None:
-        self._access = access
+    def __init__(self, access: S3Access, bucket: str) -> None:
+        self._access, self._bucket = access, bucket
         self._failure: Exception | None = None
         self.requests: list[TracedRequest] = []
 
@@ -56,14 +57,19 @@ class S3Trace:
             return False
 
     def wait_for(self, method: str, suffix: str, *, timeout: float) -> TracedRequest:
-        """The first request of *method* whose path ends in *suffix*, within *timeout* seconds."""
-        event = f"S3 gets a request {method} …{suffix}"
-        return self._first(lambda seen: seen.method == method and seen.path.endswith(suffix), event, timeout)
+        """The first successful request of *method* whose path ends in *suffix*, within *timeout* seconds."""
+
+        def wanted(seen: TracedRequest) -> bool:
+            return seen.method == method and seen.path.endswith(suffix) and seen.status < HTTPStatus.BAD_REQUEST
+
+        return self._first(wanted, f"S3 answers a request {method} …{suffix}", timeout)
 
     def wait_signed(self, access_key: str, *, timeout: float) -> TracedRequest:
         """The first successful request that was signed with *access_key*, within *timeout* seconds."""
         event = "S3 answers a request with that key"
-        return self._first(lambda seen: seen.access_key == access_key and seen.status < 400, event, timeout)
+        return self._first(
+            lambda seen: seen.access_key == access_key and seen.status < HTTPStatus.BAD_REQUEST, event, timeout
+        )
 
     def _first(self, wanted: Callable[[TracedRequest], bool], event: str, timeout: float) -> TracedRequest:
         found = poll(
@@ -111,6 +117,8 @@ class S3Trace:
         http = entry.get("http")
         if isinstance(http, dict):
             asked, answered = http["request"], http["response"]
+            if asked["path"].split("/")[1:2] != [self._bucket]:
+                return
             signed = " ".join((asked.get("headers") or {}).get("Authorization", []))
             key = signed.partition("Credential=")[2].partition("/")[0]
             at = time_of(asked["time"])

@@ -149,7 +149,7 @@ def _monitoring(probe: TargetProbe) -> str:
 
 
 def _s3_trace(probe: TargetProbe) -> str:
-    if S3Trace(probe.environment.s3).readable():
+    if S3Trace(probe.environment.s3, probe.environment.bucket).readable():
         return ""
     return "requests to S3 are only in the trace of a MinIO: the suite's keys are not those of its administrator"
 
