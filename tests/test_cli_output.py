@@ -44,7 +44,14 @@ def called(stdout: str = "", stderr: str = "", code: int = 0) -> CommandResult:
 BACKUP: Json = {
     "metadata": {"name": NAME},
     "spec": {"includedNamespaces": [SPACE], "ttl": "720h0m0s", "storageLocation": "default"},
-    "status": {"phase": "Completed", "warnings": 1, "progress": {"totalItems": 23, "itemsBackedUp": 23}},
+    "status": {
+        "phase": "Completed",
+        "warnings": 1,
+        "progress": {"totalItems": 23, "itemsBackedUp": 23},
+        "startTimestamp": "2026-11-24T03:23:59Z",
+        "completionTimestamp": "2026-11-24T03:24:10Z",
+        "expiration": "2026-12-24T03:23:59Z",
+    },
 }
 SAID = {
     "created": (f'Backup request "{NAME}" submitted successfully.\nRun `velero …`\n', "Backup", NAME),
@@ -125,6 +132,11 @@ Storage Location:  default
 
 TTL:  720h0m0s
 
+Started:    2026-11-24 04:23:59 +0100 CET
+Completed:  2026-11-24 04:24:10 +0100 CET
+
+Expiration:  2026-12-24 04:23:59 +0100 CET
+
 Total items to be backed up:  23
 Items backed up:              23
 
@@ -162,6 +174,12 @@ def test_a_whole_description_is_fine() -> None:
         ("Phase:  Completed", "Phase:  Failed", "Phase is 'Failed', not 'Completed'"),
         (f"Included:  {SPACE}", "Included:  *", f"Namespaces/Included is '*', not '{SPACE}'"),
         ("720h", "72h", "TTL is '72h0m0s', not '720h0m0s'"),
+        (
+            "Expiration:  2026-12-24 04:23:59",
+            "Expiration:  2020-01-01 04:23:59",
+            "Expiration is '2020-01-01 04:23:59 +0100 CET', not 2026-12-24T03:23:59Z",
+        ),
+        ("Started:    2026-11-24 04:23:59 +0100 CET", "", "Started is None, not 2026-11-24T03:23:59Z"),
         ("Storage Location:  default", "", "Storage Location is None, not 'default'"),
         ("Items backed up:              23", "Items backed up: 1", "Items backed up is '1', not '23'"),
         ("Total items to be backed up:  23", "", "Total items to be backed up is None, not '23'"),

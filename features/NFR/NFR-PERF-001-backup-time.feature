@@ -8,8 +8,8 @@ Feature: A backup takes no longer than the design allows
   Scenario: Fresh data is backed up in time
     When fresh data is backed up and restored, and both are timed
     Then the pods that moved the data had no more than the design's limits of node-agent
-    And the backup was in time, or would be for the data size of the register
     And the restored data is equal to the original
+    And the backup was in time, or would be for the data size of the register
 
   @exclusive @long @negative
   Scenario: The suite reports a fast backup that leaves the data out

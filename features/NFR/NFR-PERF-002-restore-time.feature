@@ -8,8 +8,8 @@ Feature: A restore takes no longer than the design allows
   Scenario: Fresh data is restored in time
     When fresh data is backed up and restored, and both are timed
     Then the pods that moved the data had no more than the design's limits of node-agent
-    And the restore was in time, or would be for the data size of the register
     And the restored data is equal to the original
+    And the restore was in time, or would be for the data size of the register
 
   # Velero restores a volume's data into the pods that it restores.
   @exclusive @long @negative

@@ -8,8 +8,8 @@ Feature: A large volume is backed up in time
   Scenario: Fresh data is backed up in time and restored intact
     When fresh data is backed up and restored, and both are timed
     Then the pods that moved the data had no more than the design's limits of node-agent
-    And the backup was in time, or would be for the data size of the register
     And the restored data is equal to the original
+    And the backup was in time, or would be for the data size of the register
 
   @exclusive @long @disrupt @negative
   Scenario: Small volumes over a slow link already show that the backup would be late

@@ -8,8 +8,8 @@ Feature: A large volume is restored in time
   Scenario: Fresh data is restored from S3 in time and intact
     When fresh data is backed up and restored, and both are timed
     Then the pods that moved the data had no more than the design's limits of node-agent
-    And the restore was in time, or would be for the data size of the register
     And the restored data is equal to the original
+    And the restore was in time, or would be for the data size of the register
 
   @exclusive @long @disrupt @negative
   Scenario: Small volumes over a slow link already show that the restore would be late

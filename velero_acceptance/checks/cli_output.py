@@ -6,10 +6,11 @@ Source of the formats: velero, pkg/cmd/cli and pkg/cmd/util/output; kubectl, pkg
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from velero_acceptance.drivers.command_line import CommandResult
-from velero_acceptance.drivers.kinds import Json, name_of, phase_of
+from velero_acceptance.drivers.kinds import Json, name_of, phase_of, time_of
 
 # How velero (1.16 and 1.18), kubectl and the API server begin an error.
 ERROR = re.compile(r"^(An error occurred:|velero:|Error from server|error:|Error:)", re.M)
@@ -20,6 +21,8 @@ FIELD = re.compile(r"( *)([A-Za-z][^:=]*):(?:\s+(.*))?")
 KIND = re.compile(r"  ([^\s:]+):")
 ITEM = re.compile(r"    - (\S+)")
 FORBIDDEN = "forbidden"
+# What describe calls the times of a Backup.
+TIMES = {"Started": "startTimestamp", "Completed": "completionTimestamp", "Expiration": "expiration"}
 
 
 def created(called: CommandResult, kind: str, name: str) -> list[str]:
@@ -81,6 +84,9 @@ def described(
     }
     found = [*_failure(called), *(f"it says {line}" for line in PLACEHOLDER.findall(called.stdout))]
     found += _unequal(shown, expected)
+    for word, field in TIMES.items():
+        if (written := status.get(field)) and moment(shown.get(word, "")) != time_of(written):
+            found.append(f"{word} is {shown.get(word)!r}, not {written}")
     for word in ("Errors", "Warnings"):
         there = shown.get(word) not in (None, "0")
         if there != bool(status.get(word.lower())):
@@ -130,6 +136,14 @@ def table(text: str) -> dict[str, dict[str, str]]:
         return {}
     rows = (dict(zip(header, COLUMNS.split(line.strip()), strict=False)) for line in lines[1:] if line.strip())
     return {row["NAME"]: row for row in rows}
+
+
+def moment(text: str) -> datetime | None:
+    """A time as Go prints it, ``2026-11-24 03:23:59 +0000 UTC``; None for anything else."""
+    try:
+        return datetime.strptime(" ".join(text.split()[:3]), "%Y-%m-%d %H:%M:%S %z")
+    except ValueError:
+        return None
 
 
 def fields(text: str) -> dict[str, str]:
