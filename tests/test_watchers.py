@@ -273,6 +273,12 @@ def test_runs_of_a_schedule_go_with_it(keeper: ResourceCleaner, cluster: FakeClu
     assert request["spec"] == {"backupName": run}
 
 
+def test_a_namespace_that_a_restore_made_late_is_removed_again(keeper: ResourceCleaner, cluster: FakeCluster) -> None:
+    cluster.put(NAMESPACE, {"metadata": {"name": OWN}})
+    assert keeper.finish(CreatedResources(namespaces={OWN})) == []
+    assert cluster.get(NAMESPACE, OWN) is None
+
+
 def test_a_repository_of_others_goes_only_when_it_was_made_for_us_and_holds_nothing(
     keeper: ResourceCleaner, cluster: FakeCluster, bucket: FakeBucket
 ) -> None:

@@ -121,12 +121,11 @@ class ResourceCleaner:
         for backup in self._remaining(kinds.BACKUP, made.backups, Deadline(self._timeouts["backup_deleted"] / 6)):
             self._velero.delete_backup(backup)
         deadline = Deadline(self._timeouts["backup_deleted"])
-        awaited = ((kinds.BACKUP, made.backups), (kinds.RESTORE, made.restores), (kinds.NAMESPACE, made.namespaces))
-        problems = [
-            f"{kind.kind} {name} is still there"
-            for kind, names in awaited
-            for name in sorted(self._remaining(kind, names, deadline))
-        ]
+        problems = self._still_there(kinds.BACKUP, made.backups, deadline)
+        problems += self._still_there(kinds.RESTORE, made.restores, deadline)
+        for namespace in made.namespaces:  # also one that a restore made after it was removed
+            self._delete(kinds.NAMESPACE, namespace)
+        problems += self._still_there(kinds.NAMESPACE, made.namespaces, deadline)
         for request in self._kubernetes.list_all(kinds.DOWNLOAD_REQUEST, self._velero.namespace):
             # Of `velero backup logs` and the like: Velero removes them when they expire, after ten minutes.
             if request["spec"]["target"]["name"] in made.names:
@@ -197,6 +196,9 @@ class ResourceCleaner:
 
     def _place(self, kind: Kind) -> str | None:
         return self._velero.namespace if kind.namespaced else None
+
+    def _still_there(self, kind: Kind, names: set[str], deadline: Deadline) -> list[str]:
+        return [f"{kind.kind} {name} is still there" for name in sorted(self._remaining(kind, names, deadline))]
 
     def _remaining(self, kind: Kind, names: set[str], deadline: Deadline) -> set[str]:
         found = set(names)
