@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 
 from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
-from fixtures.schedule.runs import LONG_AGO, ScheduleCopies
+from fixtures.schedule.runs import LONG_AGO, ScheduleCopies, ScheduleRuns
 from steps.schedule_trigger import enabled_in_utc, newest_run
 from tests.fake_cluster import FakeCluster
 from tests.fake_velero import NAMESPACE, named
 from velero_acceptance.checks.schedule import not_running
 from velero_acceptance.core.errors import AcceptanceError, Blocked, CriterionNotMet, Inconclusive
+from velero_acceptance.core.waiting import WaitTimedOut
 from velero_acceptance.drivers import kinds
-from velero_acceptance.drivers.kinds import Json
-from velero_acceptance.drivers.velero import SCHEDULE_LABEL
+from velero_acceptance.drivers.kinds import Json, time_of
+from velero_acceptance.drivers.velero import SCHEDULE_LABEL, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
 MakeEvidence = Callable[..., Evidence]
@@ -55,6 +58,19 @@ def test_a_copy_of_a_paused_schedule_runs(target: TargetClients, scope: Scope, c
     paused = copies.make("paused", last=LONG_AGO, namespace="source", paused=True)
     found = [cluster.require(kinds.SCHEDULE, one.name, NAMESPACE)["spec"]["paused"] for one in (copy, paused)]
     assert found == [False, True]
+
+
+def test_a_schedule_that_does_not_fire_is_not_left_due(
+    target: TargetClients, scope: Scope, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.put(kinds.SCHEDULE, schedule(), NAMESPACE)
+    late = WaitTimedOut("the schedule makes a backup", "not seen", elapsed=75, attempts=1, last=[])
+    monkeypatch.setattr(Velero, "wait_scheduled", Mock(side_effect=late))
+    runs = ScheduleRuns(target.velero, "daily", scope)
+    with pytest.raises(WaitTimedOut):
+        runs.follow(runs.make_due())
+    last = time_of(cluster.require(kinds.SCHEDULE, "daily", NAMESPACE)["status"]["lastBackup"])
+    assert datetime.now(UTC) - last < timedelta(minutes=1), "a run would come when nobody waits for it"
 
 
 def night(day: int, phase: str) -> Json:
