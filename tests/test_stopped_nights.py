@@ -18,7 +18,7 @@ from velero_acceptance.checks.schedule import not_running
 from velero_acceptance.core.errors import AcceptanceError, Blocked, CriterionNotMet, Inconclusive
 from velero_acceptance.core.waiting import WaitTimedOut
 from velero_acceptance.drivers import kinds
-from velero_acceptance.drivers.kinds import Json, time_of
+from velero_acceptance.drivers.kinds import Json, stamp, time_of
 from velero_acceptance.drivers.velero import SCHEDULE_LABEL, Velero
 from velero_acceptance.evidence.recorder import Evidence
 
@@ -63,7 +63,9 @@ def test_a_copy_of_a_paused_schedule_runs(target: TargetClients, scope: Scope, c
 def test_a_schedule_that_does_not_fire_is_not_left_due(
     target: TargetClients, scope: Scope, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.put(kinds.SCHEDULE, schedule(), NAMESPACE)
+    deployed = schedule()
+    deployed["status"]["lastBackup"] = stamp(datetime.now(UTC))
+    cluster.put(kinds.SCHEDULE, deployed, NAMESPACE)
     late = WaitTimedOut("the schedule makes a backup", "not seen", elapsed=75, attempts=1, last=[])
     monkeypatch.setattr(Velero, "wait_scheduled", Mock(side_effect=late))
     runs = ScheduleRuns(target.velero, "daily", scope)
