@@ -57,8 +57,8 @@ def test_a_matrix_is_read_as_it_was_saved(tmp_path: Path) -> None:
 
 
 def test_the_page_names_survivors() -> None:
-    page = markdown({"late": CAUGHT, "quiet": SURVIVED})
-    assert "1 of 2 seen as expected" in page
+    page = markdown({"late": CAUGHT, "quiet": SURVIVED}, ["late", "quiet", "new"])
+    assert "1 of 2 seen as expected" in page and "Without a result so far: 1 of 3" in page
     assert "AC-003-01 green (**expected red**)" in page
     assert "| AC-003-01 | late | – |" in page
 

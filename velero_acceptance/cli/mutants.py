@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,7 +49,7 @@ def mutants(
     if listed:
         _print(chosen)
         return
-    _run(chosen, _system(target), record=record)
+    _run(chosen, known, _system(target), record=record)
 
 
 def _print(chosen: list[Mutant]) -> None:
@@ -58,7 +59,7 @@ def _print(chosen: list[Mutant]) -> None:
     console.print(table)
 
 
-def _run(chosen: list[Mutant], system: DeployedSystem, *, record: bool) -> None:
+def _run(chosen: list[Mutant], known: Collection[str], system: DeployedSystem, *, record: bool) -> None:
     from velero_acceptance.gherkin.digests import digests
     from velero_acceptance.mutants.runs import MOST_SECONDS, judge_mutant
     from velero_acceptance.report.kill_matrix import FILE, RECORD, load_matrix, markdown, save_matrix
@@ -68,6 +69,8 @@ def _run(chosen: list[Mutant], system: DeployedSystem, *, record: bool) -> None:
     path = RECORD if record else reports / FILE
     results, wrong = load_matrix(path), []
     here = [mutant for mutant in chosen if mutant.uploader in (None, system.environment.uploader)]
+    if left := len(chosen) - len(here):
+        console.print(f"{left} are for another uploader than {system.environment.uploader}, and left out")
     for number, mutant in enumerate(here, start=1):
         console.print(f"{number}/{len(here)} {mutant.id}: {mutant.title}")
         try:
@@ -86,7 +89,7 @@ def _run(chosen: list[Mutant], system: DeployedSystem, *, record: bool) -> None:
         if not result.caught:
             wrong.append(mutant.id)
     if record:
-        PAGE.write_text(markdown(results))
+        PAGE.write_text(markdown(results, known))
     console.print(f"{len(here) - len(wrong)} of {len(here)} mutants as expected; the matrix is {path}")
     if wrong:
         raise AcceptanceError(f"not as expected: {', '.join(wrong)}")

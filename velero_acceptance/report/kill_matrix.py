@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,8 +111,8 @@ def _proof(criterion: str, results: Iterable[MutantResult], today: str) -> Mutan
     )
 
 
-def markdown(results: Mapping[str, MutantResult]) -> str:
-    """The page: what was run, the mutants one by one, and the criteria with their counts."""
+def markdown(results: Mapping[str, MutantResult], known: Collection[str]) -> str:
+    """The page: what was run of the *known* mutants, each with its rows, and the criteria with their mutants."""
     done = [results[name] for name in sorted(results)]
     harmful = [result for result in done if not result.harmless]
     harmless = [result for result in done if result.harmless]
@@ -126,6 +126,7 @@ def markdown(results: Mapping[str, MutantResult]) -> str:
         "",
         f"- Harmful: {sum(r.caught for r in harmful)} of {len(harmful)} seen as expected.",
         f"- Harmless: {sum(r.caught for r in harmless)} of {len(harmless)} left every row green.",
+        f"- Without a result so far: {len(set(known) - set(results))} of {len(known)}.",
         "",
         "## Mutants",
         "",
