@@ -18,8 +18,6 @@ from velero_acceptance.mutants.models import FOLDER, MEANS, FileChange, Mutant, 
 from velero_acceptance.mutants.runs import _results
 
 KNOWN = set(load().criteria)
-# The shares of the register whose every criterion has two harmful mutants.
-TWICE = ("AC-001", "AC-002", "AC-003", "AC-004", "NFR-SEC", "NFR-RESOURCE", "NFR-PERF")
 FAULT = {"title": "a fault", "red": ["AC-001-01"], "s3": {"velero/notes/a": "a"}}
 
 
@@ -45,14 +43,14 @@ def test_no_two_mutants_have_one_title(mutants: dict[str, Mutant]) -> None:
     assert max(Counter(mutant.title for mutant in mutants.values()).values()) == 1
 
 
-@pytest.mark.parametrize("criterion", sorted(name for name in KNOWN if name.startswith(TWICE)))
+@pytest.mark.parametrize("criterion", sorted(KNOWN))
 def test_every_criterion_has_two_harmful_mutants(mutants: dict[str, Mutant], criterion: str) -> None:
     harmful = [name for name, mutant in mutants.items() if criterion in mutant.red]
     assert len(harmful) >= 2, harmful
 
 
-def test_eight_mutants_and_more_are_harmless(mutants: dict[str, Mutant]) -> None:
-    assert sum(mutant.harmless for mutant in mutants.values()) >= 8
+def test_enough_mutants_are_harmless(mutants: dict[str, Mutant]) -> None:
+    assert sum(mutant.harmless for mutant in mutants.values()) >= 15
 
 
 def test_the_changes_of_every_mutant_fit_the_repository_that_is_deployed(mutants: dict[str, Mutant]) -> None:
