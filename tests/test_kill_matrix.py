@@ -60,7 +60,7 @@ def test_the_page_names_survivors() -> None:
     page = markdown({"late": CAUGHT, "quiet": SURVIVED}, ["late", "quiet", "new"])
     assert "1 of 2 seen as expected" in page and "Without a result so far: 1 of 3" in page
     assert "AC-003-01 green (**expected red**)" in page
-    assert "| AC-003-01 | late | – |" in page
+    assert "| AC-003-01 | `late` | – |" in page
 
 
 def test_a_row_counts_the_mutants_that_must_turn_it_red() -> None:

@@ -149,13 +149,13 @@ def _line(result: MutantResult) -> str:
         f"{row.criterion} {row.seen}" + ("" if row.right else f" (**expected {row.expected}**)") for row in result.rows
     )
     velero = f"{result.velero}, {result.uploader}"
-    return f"| {result.mutant} | {result.title} | {rows} | {velero} | {result.date} | {result.seconds:.0f} |"
+    return f"| `{result.mutant}` | {result.title} | {rows} | {velero} | {result.date} | {result.seconds:.0f} |"
 
 
 def _criterion(criterion: str, done: Iterable[MutantResult]) -> str:
     def names(colour: str) -> str:
         found = [
-            result.mutant
+            f"`{result.mutant}`"
             for result in done
             for row in result.rows
             if row.criterion == criterion and row.seen == row.expected == colour
