@@ -11,6 +11,7 @@ Feature: The cluster follows Git
     Given every object that Flux applies for Velero was edited, and Velero's Service was deleted
     When Flux reconciles
     Then every object is as in Git again
+    And Flux was told to ignore none of the objects that it applies for Velero
 
   @exclusive @disrupt @negative
   Scenario: The suite reports drift that a suspended release keeps
