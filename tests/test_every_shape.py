@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -17,8 +17,9 @@ from fixtures.environment.cluster import TargetClients
 from fixtures.environment.run_scope import Scope
 from tests.fake_cluster import RUN_ID, FakeCluster
 from tests.fake_velero import FakeVelero
-from tests.fixture_functions import set_up
+from tests.fixture_functions import fixture
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.naming import FAULT, RUN_LABEL
 from velero_acceptance.corpus.differences import Entry
 from velero_acceptance.corpus.manifest import Corpus, Manifest
 from velero_acceptance.drivers import kinds
@@ -36,7 +37,7 @@ class PlannedCorpus(Corpus):
 
 
 @pytest.fixture
-def application(target: TargetClients, scope: Scope, cluster: FakeCluster, velero: FakeVelero) -> EveryShape:
+def application(target: TargetClients, scope: Scope, cluster: FakeCluster, velero: FakeVelero) -> Iterator[EveryShape]:
     def start(item: Json) -> None:
         velero.start(name_of(item), item["metadata"]["namespace"])
 
@@ -50,8 +51,9 @@ def application(target: TargetClients, scope: Scope, cluster: FakeCluster, veler
     cluster.on("POST", kinds.JOB, complete)
     cluster.outputs = lambda command: READ if command[1] == "read" else b""
     corpus = PlannedCorpus(Path("/corpus"), RUN_ID)
-    found = set_up(every_shape, "every_shape", session_scope=scope, workloads=Workloads(target), corpus=corpus)
-    return cast(EveryShape, found)
+    values = {"session_scope": scope, "workloads": Workloads(target), "corpus": corpus}
+    with fixture(every_shape, "every_shape", **values) as found:
+        yield found
 
 
 def policies(cluster: FakeCluster) -> set[str]:
@@ -113,6 +115,19 @@ def test_a_backup_that_fails_leaves_no_retained_volume(
     with pytest.raises(AcceptanceError, match="ended PartiallyFailed"):
         _ = application.backup
     assert policies(cluster) == {"Delete"}
+
+
+def test_a_volume_that_was_restored_with_retain_goes_with_its_claim(
+    target: TargetClients, scope: Scope, cluster: FakeCluster
+) -> None:
+    spec = {"persistentVolumeReclaimPolicy": "Retain"}
+    marks = {"restored": {FAULT: scope.labels[RUN_LABEL]}, "of others": {}, "of another run": {FAULT: "another"}}
+    values = {"session_scope": scope, "workloads": Workloads(target), "corpus": None}
+    with fixture(every_shape, "every_shape", **values):
+        for name, labels in marks.items():
+            cluster.put(kinds.VOLUME, {"metadata": {"name": name, "labels": labels}, "spec": dict(spec)})
+    found = {name_of(item): item["spec"]["persistentVolumeReclaimPolicy"] for item in cluster.list_all(kinds.VOLUME)}
+    assert found == {"restored": "Delete", "of others": "Retain", "of another run": "Retain"}
 
 
 def test_the_volume_in_memory_is_left_out_of_one_backup_alone(application: EveryShape, cluster: FakeCluster) -> None:
