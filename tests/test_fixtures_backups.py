@@ -197,7 +197,7 @@ def test_the_slow_link_is_used_once_for_a_backup_and_once_for_a_restore(
     trace = SimpleNamespace(requests=[], __enter__=None)
 
     @contextmanager
-    def traced(_: object) -> Iterator[Any]:
+    def traced(*_: object) -> Iterator[Any]:
         yield trace
 
     monkeypatch.setattr(progress, "S3Trace", traced)
