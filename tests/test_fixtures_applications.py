@@ -218,7 +218,7 @@ def test_the_second_backup_is_of_the_changed_application_and_each_is_restored(
     applications: Applications, probe: TargetProbe, target: TargetClients, scope: Scope, cluster: FakeCluster
 ) -> None:
     workloads, corpus = Workloads(target), Corpus(Path("/corpus"), RUN_ID)
-    changed = ChangedApplication(scope, applications, Restores(workloads, probe), workloads, corpus)
+    changed = ChangedApplication(scope, applications, Restores(workloads, probe), corpus)
     for which in (FIRST, SECOND):
         copy = changed.restore(scope, which, f"copy of {which}")
         restored = cluster.list_all(kinds.RESTORE, target.namespace)[-1]

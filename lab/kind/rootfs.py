@@ -15,6 +15,7 @@ from lab import debian
 from lab.programs import KUBERNETES_VERSION
 from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.files import link_to
 from velero_acceptance.core.programs import execute
 
 DEBOOTSTRAP = ("debootstrap",)
@@ -98,16 +99,10 @@ def tidy(root: Path) -> None:
                 path.unlink()
     units = root / "etc/systemd/system"
     for name in MASKED:
-        _link(units / name, "/dev/null")
+        link_to(units / name, "/dev/null")
     for name in ENABLED:
-        _link(units / "multi-user.target.wants" / name, f"/etc/systemd/system/{name}")
-    _link(units / "default.target", "/lib/systemd/system/multi-user.target")
-
-
-def _link(path: Path, target: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    path.symlink_to(target)
+        link_to(units / "multi-user.target.wants" / name, f"/etc/systemd/system/{name}")
+    link_to(units / "default.target", "/lib/systemd/system/multi-user.target")
 
 
 def _debootstrap(root: Path) -> None:

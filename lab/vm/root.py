@@ -10,8 +10,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from lab import debian
 from lab.vm.guest import CACHE, CHECKOUT, Guest
 from velero_acceptance.core.errors import AcceptanceError
+from velero_acceptance.core.files import link_to
 from velero_acceptance.core.installation import ROOT, cache_folder
 
 # Kernel, systemd, and what the README asks for: make, git and Python. The last one is for a container in the guest.
@@ -39,7 +41,6 @@ PACKAGES = (
     "systemd-container",
 )
 COMPILED = ("velero_acceptance", "fixtures", "steps", "lab")
-MIRROR = "http://deb.debian.org/debian"
 # Of the cache: what is built from source and what is unpacked. The images of these are written in the guest's root.
 CACHED = ("bin", "debian")
 FILES = Path(__file__).with_name("files")
@@ -96,7 +97,7 @@ def _debootstrap(guest: Guest) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
     options = ("--variant=minbase", f"--include={','.join(PACKAGES)}")
-    run("unshare", "--mount", "--propagation=private", "debootstrap", *options, guest.release, partial, MIRROR)
+    run("unshare", "--mount", "--propagation=private", "debootstrap", *options, guest.release, partial, debian.mirror())
     partial.rename(guest.root)
 
 
@@ -108,17 +109,11 @@ def _configure(root: Path) -> None:
     shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
     units = root / "etc/systemd/system"
     # A job that begins while the lab is up would be taken for something that the lab left.
-    _link(units / "timers.target", "/dev/null")
-    _link(units / "default.target", "/lib/systemd/system/multi-user.target")
-    _link(units / "multi-user.target.wants/acceptance.service", "/etc/systemd/system/acceptance.service")
-    _link(units / "getty.target.wants/serial-getty@ttyS1.service", "/lib/systemd/system/serial-getty@.service")
-    _link(units / "serial-getty@ttyS0.service", "/dev/null")
-
-
-def _link(path: Path, target: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    path.symlink_to(target)
+    link_to(units / "timers.target", "/dev/null")
+    link_to(units / "default.target", "/lib/systemd/system/multi-user.target")
+    link_to(units / "multi-user.target.wants/acceptance.service", "/etc/systemd/system/acceptance.service")
+    link_to(units / "getty.target.wants/serial-getty@ttyS1.service", "/lib/systemd/system/serial-getty@.service")
+    link_to(units / "serial-getty@ttyS0.service", "/dev/null")
 
 
 def _copy_checkout(root: Path) -> None:

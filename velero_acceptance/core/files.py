@@ -30,3 +30,10 @@ def write_whole(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def link_to(path: Path, target: str) -> None:
+    """Make *path*, whose folder is created, a symbolic link to *target*, in place of what it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)

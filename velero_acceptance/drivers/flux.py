@@ -74,17 +74,6 @@ class Flux:
             timeout=self._timeouts["flux_reconciled"],
         )
 
-    def wait_attempted(self, commit: str) -> None:
-        """Let Flux fetch *commit*, and wait until every Kustomization has tried to apply it."""
-        self.request(GIT_REPOSITORY, self.source, self.namespace)
-        self.kubernetes.wait_all(
-            KUSTOMIZATION,
-            self.namespace,
-            until=lambda items: all(commit in str((i.get("status") or {}).get("lastAttemptedRevision")) for i in items),
-            event=f"every Kustomization has tried the commit {commit[:12]}",
-            timeout=self._timeouts["flux_reconciled"],
-        )
-
     def wait_deleted(self) -> None:
         """Wait until Flux has deleted the suite's Kustomizations that Git no longer has, and then their releases.
 

@@ -39,20 +39,15 @@ class Toxiproxy:
         self.faulty = True
         self._call("POST", "", {"enabled": False})
 
-    def add(self, toxic: dict[str, Any]) -> None:
-        """Add a toxic as toxiproxy's interface describes it: name, type, stream, attributes."""
-        self.faulty = True
-        self._call("POST", "/toxics", toxic)
-
     def throttle(self, kilobytes_per_second: int) -> None:
         """Limit each connection to this many kB/s in both directions."""
         for stream in ("upstream", "downstream"):
             toxic = {"name": f"slow {stream}", "type": "bandwidth", "stream": stream}
-            self.add({**toxic, "attributes": {"rate": kilobytes_per_second}})
+            self._add({**toxic, "attributes": {"rate": kilobytes_per_second}})
 
     def reset(self) -> None:
         """Reset every connection, open or new, when data crosses it."""
-        self.add({"name": "reset", "type": "reset_peer", "attributes": {"timeout": 0}})
+        self._add({"name": "reset", "type": "reset_peer", "attributes": {"timeout": 0}})
 
     def busy(self) -> None:
         """Route to a server that answers every request with 503 SlowDown."""
@@ -66,6 +61,10 @@ class Toxiproxy:
             self._call("DELETE", f"/toxics/{toxic['name']}")
         self._call("POST", "", {"enabled": True})
         self.faulty = False
+
+    def _add(self, toxic: dict[str, Any]) -> None:
+        self.faulty = True
+        self._call("POST", "/toxics", toxic)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         return self._request(method, f"/proxies/{self._proxy}{path}", body)

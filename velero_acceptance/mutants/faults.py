@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from velero_acceptance.core.errors import AcceptanceError, Refusal
-from velero_acceptance.core.programs import execute
+from velero_acceptance.core.errors import Refusal
 from velero_acceptance.core.settings import Environment
 from velero_acceptance.core.timeouts import Timeouts
 from velero_acceptance.drivers import kinds
@@ -21,7 +20,6 @@ from velero_acceptance.drivers.kinds import Json, Kind
 from velero_acceptance.drivers.kubernetes import Kubernetes
 from velero_acceptance.drivers.minio_admin import Users
 from velero_acceptance.drivers.s3 import Bucket
-from velero_acceptance.drivers.toxiproxy import Toxiproxy
 from velero_acceptance.drivers.velero import Velero
 from velero_acceptance.drivers.velero_server import AGENT
 from velero_acceptance.mutants.models import FileChange, Mutant, ObjectPatch
@@ -80,11 +78,8 @@ def seeded(mutant: Mutant, system: DeployedSystem) -> Iterator[None]:
             undo.enter_context(_patched(patch, system))
         undo.enter_context(_permitted(mutant, system))
         undo.enter_context(_expiring(mutant.lifecycle, system))
-        undo.enter_context(_proxied(mutant, system))
         undo.enter_context(_stored(mutant.s3, system))
         undo.enter_context(_replaced(mutant.velero, system))
-        for number in range(mutant.runs):
-            undo.enter_context(_scheduled(number, system))
         yield
 
 
@@ -155,11 +150,8 @@ def _committed(mutant: Mutant, system: DeployedSystem) -> Iterator[None]:
     with _uploader_script(mutant.restic, system):
         try:
             commit = checkout.change(texts, f"Seeded fault: {mutant.title}")
-            if mutant.deployable:
-                wait_deployed(commit, flux, system.timeouts)
-                system.velero.wait_agents(kinds.is_rolled_out, "node-agent runs as committed", "velero_restarted")
-            else:
-                flux.wait_attempted(commit)
+            wait_deployed(commit, flux, system.timeouts)
+            system.velero.wait_agents(kinds.is_rolled_out, "node-agent runs as committed", "velero_restarted")
             yield
         finally:
             # Whatever a scenario of the run committed it has taken back; not even the history keeps the fault.
@@ -298,20 +290,6 @@ def _expiring(days: int | None, system: DeployedSystem) -> Iterator[None]:
 
 
 @contextmanager
-def _proxied(mutant: Mutant, system: DeployedSystem) -> Iterator[None]:
-    if not mutant.toxics:
-        yield
-        return
-    proxy = Toxiproxy(str(system.environment.toxiproxy), system.environment.proxy)
-    try:
-        for number, toxic in enumerate(mutant.toxics):
-            proxy.add({"name": f"mutant {number}", **toxic.model_dump()})
-        yield
-    finally:
-        proxy.heal()
-
-
-@contextmanager
 def _stored(objects: dict[str, str], system: DeployedSystem) -> Iterator[None]:
     try:
         for key, text in objects.items():
@@ -339,18 +317,3 @@ def _replaced(script: str, system: DeployedSystem) -> Iterator[None]:
     finally:
         facts.save(cluster.settings, known)
         wrapper.unlink()
-
-
-@contextmanager
-def _scheduled(number: int, system: DeployedSystem) -> Iterator[None]:
-    """A backup of the deployed schedule, made by hand, however it ends."""
-    place, name = system.environment, f"{system.environment.schedule}-by-hand-{number}"
-    flags = [f"--kubeconfig={place.kubeconfig}", f"--namespace={place.velero_namespace}"]
-    call = ("backup", "create", name, f"--from-schedule={place.schedule}", "--wait")
-    done = execute(str(place.velero_cli), *call, *flags, timeout=system.timeouts["backup_finished"])
-    try:
-        if system.velero.find_backup(name) is None:
-            raise AcceptanceError(f"velero made no backup {name}: {done.stderr.strip()}")
-        yield
-    finally:
-        system.velero.delete_backup(name)

@@ -13,7 +13,7 @@ from velero_acceptance.core.installation import ROOT
 
 FOLDER = ROOT / "mutants"
 # The fields of a mutant that change the system.
-MEANS = ("git", "create", "patch", "restic", "velero", "s3", "deny", "allow", "lifecycle", "toxics")
+MEANS = ("git", "create", "patch", "restic", "velero", "s3", "deny", "allow", "lifecycle")
 
 
 class _Strict(BaseModel):
@@ -47,15 +47,6 @@ class Permission(_Strict):
     resource: str
 
 
-class Toxic(_Strict):
-    """A fault on the route to S3, as toxiproxy has it."""
-
-    type: Literal["bandwidth", "latency", "limit_data", "reset_peer", "slicer", "timeout"]
-    stream: Literal["upstream", "downstream"] = "downstream"
-    toxicity: float = Field(default=1.0, gt=0, le=1)
-    attributes: dict[str, int]
-
-
 class Mutant(_Strict):
     """One seeded fault, and what it means for the rows of the report; without *red* it must harm none."""
 
@@ -68,8 +59,6 @@ class Mutant(_Strict):
     uploader: Literal["restic", "kopia"] | None = None
     # Files of the deployed repository, by path; Flux deploys them.
     git: dict[str, FileChange] = {}
-    # Whether Flux can deploy them: otherwise only the attempt is awaited.
-    deployable: bool = True
     # Manifests.
     create: str = ""
     patch: tuple[ObjectPatch, ...] = ()
@@ -82,9 +71,6 @@ class Mutant(_Strict):
     allow: tuple[Permission, ...] = ()
     # Days after which a lifecycle rule of the bucket expires objects: so many that none of a run does.
     lifecycle: int | None = Field(default=None, ge=3650)
-    toxics: tuple[Toxic, ...] = ()
-    # Backups of the deployed schedule that are made before the run, one after the other.
-    runs: int = Field(default=0, ge=0, le=3)
 
     @model_validator(mode="after")
     def _something(self) -> Mutant:
