@@ -104,28 +104,6 @@ def test_what_is_not_verified_fails_the_run(suite: Suite, when: str, verdict: st
     assert says in suite.row()["reason"]
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
-def test_without_its_fault_a_negative_scenario_is_red_and_that_is_what_is_wanted(
-    suite: Suite, arguments: tuple[str, ...]
-) -> None:
-    sound = scenario("Sound", "it takes 31 units", "the delay is seen", "@negative", "it takes 3 units")
-    suite.write(HEAD + scenario("Quick", "it takes 3 units") + sound)
-    done = suite.run("--without-faults", *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    folder = suite.folder / "reports/r"
-    (row,) = [line for line in (folder / "without-faults.md").read_text().splitlines() if "sound" in line]
-    assert "Then the delay is seen" in row and "the seeded fault was not seen" in row
-    assert not (folder / "traceability.json").exists(), "nothing was verified"
-
-
-@pytest.mark.parametrize("innocent", ["it takes 32 units", "it raises error", "it is skipped"])
-def test_a_scenario_that_does_not_go_red_at_its_check_without_its_fault_fails(suite: Suite, innocent: str) -> None:
-    suite.write(HEAD + scenario("Blind", "it takes 31 units", "the delay is seen", "@negative", innocent))
-    done = suite.run("--without-faults")
-    assert (done.returncode == 1) == (innocent != "it is skipped"), done.stdout
-    assert "1 passed" not in done.stdout
-
-
 @pytest.mark.parametrize("stop", [True, False])
 def test_once_the_verdict_is_certain_the_rest_may_be_left_out(suite: Suite, stop: bool) -> None:
     suite.write(HEAD + scenario("Late", "it takes 31 units") + scenario("Quick", "it takes 3 units"))
@@ -138,15 +116,6 @@ def test_a_seeded_fault_that_nobody_sees_is_red(suite: Suite) -> None:
     suite.write(HEAD + scenario("Blind", "it takes 3 units", "the delay is seen", "@negative"))
     assert suite.run().returncode == 1
     assert "the seeded fault was not seen" in suite.row()["reason"]
-
-
-def test_a_leak_is_red_without_faults_too(suite: Suite) -> None:
-    sound = scenario("Sound", "it takes 31 units", "the delay is seen", "@negative", "it takes 3 units")
-    suite.write(HEAD + sound)
-    (suite.folder / "leak").write_text("Namespace x of a scenario")
-    done = suite.run("--without-faults")
-    assert done.returncode == 1
-    assert "left behind: Namespace x of a scenario" in done.stdout
 
 
 def test_a_leak_is_red_and_named(suite: Suite) -> None:

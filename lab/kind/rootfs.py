@@ -123,5 +123,4 @@ def _debootstrap(root: Path) -> None:
         timeout=timeouts.seconds("kind_root_made"),
     )
     if done.code != 0:
-        said = (done.text + done.stderr).strip().splitlines()
-        raise AcceptanceError(f"debootstrap failed: {' | '.join(said[-4:])}")
+        raise AcceptanceError(f"debootstrap failed: {done.words()}")

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from lab import debian
 from lab.vm.guest import CACHE, CHECKOUT, Guest
+from velero_acceptance.core import timeouts
 from velero_acceptance.core.errors import AcceptanceError
 from velero_acceptance.core.files import link_to
 from velero_acceptance.core.installation import ROOT, cache_folder
+from velero_acceptance.core.programs import execute
 
 # Kernel, systemd, and what the README asks for: make, git and Python. The last one is for a container in the guest.
 PACKAGES = (
@@ -47,7 +48,6 @@ FILES = Path(__file__).with_name("files")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 # What leads to package registries from here.
 PASSED_ON = ("PIP_", "GO", "SSL_", "REQUESTS_", "http_", "https_", "HTTP_", "HTTPS_", "no_", "NO_")
-MAKE_SECONDS = 1800.0
 
 
 def make(guest: Guest) -> None:
@@ -83,13 +83,12 @@ def in_chroot(root: Path, *command: str) -> str:
     )
 
 
-def run(*command: str | Path, environment: dict[str, str] | None = None, seconds: float = MAKE_SECONDS) -> str:
+def run(*command: str | Path, environment: dict[str, str] | None = None) -> str:
     """Standard output of *command*; raises AcceptanceError with its last words."""
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds)
-    if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        raise AcceptanceError(f"{Path(command[0]).name} failed: {' | '.join(said[-4:])}")
-    return done.stdout
+    done = execute(*command, environment=environment, timeout=timeouts.seconds("vm_root_made"))
+    if done.code != 0:
+        raise AcceptanceError(f"{Path(command[0]).name} failed: {done.words()}")
+    return done.text
 
 
 def _debootstrap(guest: Guest) -> None:
