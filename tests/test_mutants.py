@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from lab.gitops import SOURCE
+from velero_acceptance.cli import mutants as command
 from velero_acceptance.core.errors import Refusal
 from velero_acceptance.criteria.load import load
-from velero_acceptance.mutants.faults import _noticed, changed_text, merged, reverse
+from velero_acceptance.mutants.faults import DeployedSystem, _noticed, changed_text, merged, reverse
 from velero_acceptance.mutants.models import FOLDER, MEANS, FileChange, Mutant, Replacement, load_mutants
 from velero_acceptance.mutants.runs import _results
 
@@ -222,3 +227,24 @@ def test_only_a_green_row_is_right_where_it_is_to_stay_green() -> None:
         True,
         False,
     ]
+
+
+def test_a_fault_is_undone_when_the_command_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    undone: list[str] = []
+
+    def judge(mutant: Mutant, *_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            undone.append(mutant.id)
+
+    monkeypatch.setattr("velero_acceptance.mutants.runs.judge_mutant", judge)
+    system = cast(DeployedSystem, SimpleNamespace(environment=SimpleNamespace(uploader="restic")))
+    # That of the tests' own pytest would interrupt, too.
+    before = signal.signal(signal.SIGTERM, Mock(side_effect=AssertionError("not interrupted")))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            command._run([Mutant.model_validate({"id": "a", **FAULT})], ["a"], system, record=False)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert undone == ["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,6 +65,8 @@ def _run(chosen: list[Mutant], known: Collection[str], system: DeployedSystem, *
     from velero_acceptance.mutants.runs import MOST_SECONDS, judge_mutant
     from velero_acceptance.report.kill_matrix import FILE, RECORD, load_matrix, markdown, save_matrix
 
+    # As Ctrl-C, or the fault that is seeded would stay.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     row_digests = digests()
     reports = ROOT / "reports"
     path = RECORD if record else reports / FILE
